@@ -1,0 +1,12 @@
+//! What the benchmarks share: made-up batches, the raw limits, and a store that replays.
+//!
+//! A raw limit is a program of a few lines that does the least that can be done with the same guarantees. Each benchmark
+//! runs it beside ROA in the same run, so that the ratio counts and not the machine.
+
+mod raw;
+mod replay;
+mod sample;
+
+pub use raw::{RawLog, RawStore};
+pub use replay::ReplayStore;
+pub use sample::{batches, key, object_value, prefix};

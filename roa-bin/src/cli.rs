@@ -1,0 +1,170 @@
+//! The command line: what can be typed, and nothing of what it does.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::{CONFIG_VARIABLE, ConfigFile, Flags};
+
+/// Declare, watch, reconcile: a Kubernetes-style control plane in one binary, without Kubernetes.
+#[derive(Debug, Parser)]
+#[command(name = "roa", version, arg_required_else_help = true, propagate_version = true)]
+#[command(after_help = "Exit status: 0 done, 1 failed, 2 the command line or the configuration is wrong.")]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) log: LogArgs,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What to log.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Logging")]
+pub(crate) struct LogArgs {
+    /// How lines of the log look: text or json
+    #[arg(long, global = true, value_name = "FORMAT")]
+    pub(crate) log_format: Option<String>,
+    /// What is logged, such as `info` or `info,roa=debug`
+    #[arg(long, global = true, value_name = "DIRECTIVES")]
+    pub(crate) log_filter: Option<String>,
+    /// Log more; twice: trace; three times: also what libraries trace
+    #[arg(short, long, global = true, action = clap::ArgAction::Count, conflicts_with = "log_filter")]
+    pub(crate) verbose: u8,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run the whole lab story on this machine in under a minute
+    Demo(DemoArgs),
+    /// Run the control plane until it is told to stop
+    Run(RunArgs),
+    /// Look at the configuration
+    Config {
+        #[command(subcommand)]
+        command: ConfigCommand,
+    },
+    /// The process that keeps one lab's process
+    #[command(hide = true)]
+    LabShim(LabShimArgs),
+    /// A small HTTP server over one directory
+    #[command(hide = true)]
+    StaticSite(StaticSiteArgs),
+}
+
+/// What `roa demo` takes.
+#[derive(Debug, Args)]
+pub(crate) struct DemoArgs {
+    /// Keep the demo's directory, and say where it is
+    #[arg(long)]
+    pub(crate) keep: bool,
+    /// Seconds of the labs' time that pass in one real second, 1 to 1000
+    #[arg(long, value_name = "FACTOR", value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub(crate) speed: Option<u16>,
+}
+
+/// What `roa run` takes.
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    /// Apply the manifests of this file, of this directory's *.yaml, *.yml and *.json, or of stdin (-); may be repeated
+    #[arg(short = 'f', long = "filename", value_name = "FILE|DIR|-")]
+    pub(crate) manifests: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+}
+
+/// What to do with the configuration.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Print the effective configuration as TOML, and where each value comes from
+    Show(ConfigArgs),
+    /// Print `ok`, or all that is wrong
+    Check(ConfigArgs),
+}
+
+/// Where the configuration comes from.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Configuration")]
+pub(crate) struct ConfigArgs {
+    /// The configuration file; without it, roa.toml in the current directory is read if it is there
+    #[arg(short, long, value_name = "FILE", env = CONFIG_VARIABLE)]
+    pub(crate) config: Option<PathBuf>,
+    /// Where roa keeps what outlives it
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// Which store holds the resources
+    #[arg(long, value_name = "STORE")]
+    pub(crate) store_backend: Option<String>,
+}
+
+impl ConfigArgs {
+    /// The file to read.
+    pub(crate) fn file(&self) -> ConfigFile {
+        ConfigFile::named_or_default(self.config.clone())
+    }
+
+    /// The keys that these flags and those of the log set.
+    pub(crate) fn flags(&self, log: &LogArgs) -> Flags {
+        Flags {
+            data_dir: self.data_dir.clone(),
+            store_backend: self.store_backend.clone(),
+            log_format: log.log_format.clone(),
+            log_filter: log.log_filter.clone(),
+            verbose: log.verbose,
+        }
+    }
+}
+
+/// What the hidden `roa lab-shim` takes.
+#[derive(Debug, Args)]
+pub(crate) struct LabShimArgs {
+    /// The lab's directory
+    #[arg(long)]
+    pub(crate) dir: PathBuf,
+}
+
+/// What the hidden `roa static-site` takes.
+#[derive(Debug, Args)]
+pub(crate) struct StaticSiteArgs {
+    /// What it serves
+    #[arg(long)]
+    pub(crate) dir: PathBuf,
+    /// The port on the loopback address
+    #[arg(long)]
+    pub(crate) port: u16,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn global_flags_stand_before_or_after_the_command() {
+        for arguments in [["roa", "-vv", "config", "check"], ["roa", "config", "check", "-vv"]] {
+            assert_eq!(Cli::try_parse_from(arguments).unwrap().log.verbose, 2);
+        }
+    }
+
+    #[test]
+    fn run_takes_several_manifests() {
+        let cli = Cli::try_parse_from(["roa", "run", "--config", "c.toml", "-f", "a", "-f", "-"]).unwrap();
+        let Command::Run(run) = cli.command else { panic!("{cli:?}") };
+        assert_eq!(run.manifests, [PathBuf::from("a"), PathBuf::from("-")]);
+        assert_eq!(run.config.file(), ConfigFile::Named("c.toml".into()));
+    }
+
+    #[test]
+    fn the_demo_cannot_be_slowed_down_or_sped_up_without_bound() {
+        for speed in ["0", "1001", "x", "-1"] {
+            assert!(Cli::try_parse_from(["roa", "demo", &format!("--speed={speed}")]).is_err(), "{speed}");
+        }
+        assert!(Cli::try_parse_from(["roa", "demo", "--keep", "--speed=1000"]).is_ok());
+    }
+}

@@ -1,0 +1,3 @@
+//! What the commands do, a file each.
+
+pub(crate) mod config;

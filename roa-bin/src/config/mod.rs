@@ -1,0 +1,31 @@
+//! Configuration: built-in defaults, then `roa.toml`, then `ROA_` variables, then flags.
+//!
+//! # Layout
+//! - What can be configured: [`settings::Config`] and its parts; `keys` says what each key may hold
+//! - Where values come from: `file`, `environment`, [`Flags`]; each yields `Setting`s with their `Source`
+//! - How they become a `Config`: [`load()`], which answers with all [`Problems`] at once; `rules` looks at keys together
+//! - How it is shown again: [`render()`]
+
+mod environment;
+mod file;
+mod flags;
+mod keys;
+mod load;
+mod problem;
+#[cfg(test)]
+mod reference;
+mod render;
+mod rules;
+#[cfg_attr(not(test), expect(dead_code, reason = "no store in this binary has a password yet"))]
+mod secret;
+mod setting;
+pub(crate) mod settings;
+mod shape;
+mod suggest;
+
+pub(crate) use environment::CONFIG_VARIABLE;
+pub(crate) use file::ConfigFile;
+pub(crate) use flags::Flags;
+pub(crate) use load::{Inputs, Loaded, load};
+pub(crate) use problem::Problems;
+pub(crate) use render::render;

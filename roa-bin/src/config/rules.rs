@@ -1,0 +1,82 @@
+//! Rules about several keys together.
+
+use std::time::Duration;
+
+use super::settings::Config;
+
+/// One rule.
+pub(super) struct Rule {
+    /// The keys it is about, the one to blame first.
+    pub(super) keys: &'static [&'static str],
+    /// What is wrong, a fragment after the first key; `None` if nothing is.
+    pub(super) broken: fn(&Config) -> Option<String>,
+}
+
+/// Every rule.
+pub(super) const RULES: &[Rule] = &[
+    // L3: a leader must have stopped before its lease can be taken over, and have had a second try at renewing it.
+    Rule {
+        keys: &["lease.duration", "lease.renew_deadline"],
+        broken: |config| {
+            let (duration, deadline) = (config.lease.duration, config.lease.renew_deadline);
+            let reason = format!("expected more than lease.renew_deadline ({deadline}), found {duration}");
+            (duration <= deadline).then_some(reason)
+        },
+    },
+    Rule {
+        keys: &["lease.renew_deadline", "lease.retry_period"],
+        broken: |config| {
+            let (deadline, period) = (config.lease.renew_deadline, config.lease.retry_period);
+            let reason = format!("expected more than 1.2 times lease.retry_period ({period}), found {deadline}");
+            (deadline.0 <= six_fifths(period.0)).then_some(reason)
+        },
+    },
+    Rule {
+        keys: &["runtime.retry_max", "runtime.retry_base"],
+        broken: |config| {
+            let (max, base) = (config.runtime.retry_max, config.runtime.retry_base);
+            let reason = format!("expected at least runtime.retry_base ({base}), found {max}");
+            (max < base).then_some(reason)
+        },
+    },
+];
+
+fn six_fifths(duration: Duration) -> Duration {
+    duration.saturating_mul(6) / 5
+}
+
+#[cfg(test)]
+mod tests {
+    use roa_core::HumanDuration;
+
+    use super::*;
+
+    fn broken(change: impl FnOnce(&mut Config)) -> Vec<&'static str> {
+        let mut config = Config::default();
+        change(&mut config);
+        RULES.iter().filter(|rule| (rule.broken)(&config).is_some()).map(|rule| rule.keys[0]).collect()
+    }
+
+    fn millis(millis: u64) -> HumanDuration {
+        HumanDuration(Duration::from_millis(millis))
+    }
+
+    #[test]
+    fn the_defaults_keep_every_rule() {
+        assert!(broken(|_| ()).is_empty());
+    }
+
+    #[test]
+    fn l3_lease_duration_exceeds_renew_deadline_exceeds_six_fifths_of_retry_period() {
+        assert_eq!(broken(|config| config.lease.duration = millis(10_000)), ["lease.duration"]);
+        assert!(broken(|config| config.lease.duration = millis(10_001)).is_empty());
+        assert_eq!(broken(|config| config.lease.renew_deadline = millis(2_400)), ["lease.renew_deadline"]);
+        assert!(broken(|config| config.lease.renew_deadline = millis(2_401)).is_empty());
+    }
+
+    #[test]
+    fn the_longest_back_off_is_not_below_the_first() {
+        assert_eq!(broken(|config| config.runtime.retry_max = millis(99)), ["runtime.retry_max"]);
+        assert!(broken(|config| config.runtime.retry_max = millis(100)).is_empty());
+    }
+}

@@ -1,0 +1,333 @@
+//! [`Config`]: everything that can be configured, as plain data. `roa.toml` beside the crate explains each key to users.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use roa_core::HumanDuration;
+use serde::{Deserialize, Serialize};
+
+/// The whole configuration. Each field is a key or a table of `roa.toml`, by the same name.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Config {
+    /// Where `roa` keeps what outlives it: labs' directories, the node's id, its sockets.
+    pub(crate) data_dir: PathBuf,
+    pub(crate) store: StoreConfig,
+    pub(crate) log: LogConfig,
+    pub(crate) admin: AdminConfig,
+    pub(crate) runtime: RuntimeConfig,
+    pub(crate) watch: WatchConfig,
+    pub(crate) lease: LeaseConfig,
+    pub(crate) lab: LabConfig,
+    pub(crate) time: TimeConfig,
+}
+
+/// `[store]`: where resources are kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct StoreConfig {
+    pub(crate) backend: StoreBackend,
+    pub(crate) memory: MemoryStoreConfig,
+}
+
+/// Which store holds the resources. One variant for each backend that this binary contains.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum StoreBackend {
+    /// In memory: gone when `roa` ends.
+    Memory,
+}
+
+/// `[store.memory]`: how much of its change log the memory store keeps.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct MemoryStoreConfig {
+    pub(crate) log_max_batches: usize,
+    pub(crate) log_max_bytes: usize,
+    pub(crate) log_min_age: HumanDuration,
+}
+
+/// `[log]`: what is logged to stderr, and how.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct LogConfig {
+    pub(crate) format: LogFormat,
+    /// Directives of `tracing-subscriber`'s `EnvFilter`, such as `info,roa=debug`.
+    pub(crate) filter: String,
+}
+
+/// How a line of the log looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// `[admin]`: health and metrics, on a Unix socket.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct AdminConfig {
+    pub(crate) socket: PathBuf,
+}
+
+/// `[runtime]`: how controllers are driven.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RuntimeConfig {
+    pub(crate) shutdown_grace: HumanDuration,
+    pub(crate) reconcile_timeout: HumanDuration,
+    /// Reconciles of one controller at a time.
+    pub(crate) workers: usize,
+    pub(crate) retry_base: HumanDuration,
+    pub(crate) retry_max: HumanDuration,
+    pub(crate) max_retries: u32,
+}
+
+/// `[watch]`: how changes are seen.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct WatchConfig {
+    pub(crate) kind: WatchKind,
+    pub(crate) poll_interval: HumanDuration,
+    pub(crate) max_watchers: usize,
+    pub(crate) ring_max_batches: usize,
+    pub(crate) ring_max_bytes: usize,
+}
+
+/// Which watcher feeds the controllers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum WatchKind {
+    /// The store's change feed.
+    Stream,
+    /// Lists at an interval.
+    Poll,
+}
+
+/// `[lease]`: who leads. Checked together: invariant L3.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct LeaseConfig {
+    pub(crate) duration: HumanDuration,
+    pub(crate) renew_deadline: HumanDuration,
+    pub(crate) retry_period: HumanDuration,
+}
+
+/// `[lab]`: the policies of the lab domain.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct LabConfig {
+    pub(crate) profile: Profile,
+    pub(crate) poll_interval: HumanDuration,
+    pub(crate) sweep_interval: HumanDuration,
+    pub(crate) provisioning_timeout: HumanDuration,
+    pub(crate) max_retries: u32,
+    pub(crate) retry_backoff: HumanDuration,
+    pub(crate) default_duration: HumanDuration,
+    pub(crate) cleanup_grace: HumanDuration,
+    pub(crate) max_concurrent_provisionings: usize,
+    pub(crate) worker: WorkerConfig,
+    pub(crate) components: ComponentsConfig,
+}
+
+/// A named set of defaults. A key that is set anywhere wins over it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Profile {
+    /// Quick to notice: for one's own machine.
+    Development,
+    /// Fewer polls and sweeps: for many labs.
+    Production,
+    /// Between the two.
+    Default,
+}
+
+impl Profile {
+    /// The profile of that name in `roa.toml`.
+    pub(super) fn named(name: &str) -> Option<Self> {
+        [Self::Development, Self::Production, Self::Default].into_iter().find(|profile| profile.name() == name)
+    }
+
+    /// Its name in `roa.toml`.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Development => "development",
+            Self::Production => "production",
+            Self::Default => "default",
+        }
+    }
+
+    const fn poll_interval(self) -> Duration {
+        match self {
+            Self::Development => Duration::from_secs(1),
+            Self::Production => Duration::from_secs(5),
+            Self::Default => Duration::from_secs(2),
+        }
+    }
+
+    const fn sweep_interval(self) -> Duration {
+        match self {
+            Self::Development => Duration::from_secs(5),
+            Self::Production => Duration::from_secs(30),
+            Self::Default => Duration::from_secs(10),
+        }
+    }
+}
+
+/// `[lab.worker]`: the capacity of the implicit local worker. What is absent is taken from the machine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct WorkerConfig {
+    /// A quantity, such as `8` or `500m`.
+    pub(crate) cpu: Option<String>,
+    /// A quantity, such as `16Gi`.
+    pub(crate) memory: Option<String>,
+    pub(crate) max_labs: Option<usize>,
+}
+
+/// `[lab.components]`: which parts run. All of them, unless somebody debugs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ComponentsConfig {
+    pub(crate) watcher: bool,
+    pub(crate) controller: bool,
+    pub(crate) reconciler: bool,
+    pub(crate) provisioner: bool,
+}
+
+/// `[time]`: the clock of the domain. Input, output and leases always run on real time.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct TimeConfig {
+    /// Seconds of the domain that pass in one real second.
+    pub(crate) scale: f64,
+}
+
+impl Config {
+    /// The directory of [`Config::data_dir`] by default, in the current one.
+    pub(crate) const DATA_DIR: &'static str = "roa-data";
+
+    /// The defaults. Two keys decide the defaults of others: `lab.profile` those of the intervals, `data_dir` that of
+    /// `admin.socket`.
+    pub(crate) fn defaults(profile: Profile, data_dir: &Path) -> Self {
+        Self {
+            data_dir: data_dir.to_path_buf(),
+            store: StoreConfig::default(),
+            log: LogConfig::default(),
+            admin: AdminConfig { socket: data_dir.join("admin.sock") },
+            runtime: RuntimeConfig::default(),
+            watch: WatchConfig::default(),
+            lease: LeaseConfig::default(),
+            lab: LabConfig::defaults(profile),
+            time: TimeConfig { scale: 1.0 },
+        }
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self::defaults(Profile::Default, Path::new(Self::DATA_DIR))
+    }
+}
+
+impl Default for StoreConfig {
+    fn default() -> Self {
+        let memory = MemoryStoreConfig { log_max_batches: 100_000, log_max_bytes: 64 << 20, log_min_age: seconds(75) };
+        Self { backend: StoreBackend::Memory, memory }
+    }
+}
+
+impl Default for LogConfig {
+    fn default() -> Self {
+        Self { format: LogFormat::Text, filter: "info".to_owned() }
+    }
+}
+
+impl Default for RuntimeConfig {
+    fn default() -> Self {
+        Self {
+            shutdown_grace: seconds(30),
+            reconcile_timeout: seconds(60),
+            workers: 16,
+            retry_base: HumanDuration(Duration::from_millis(100)),
+            retry_max: seconds(300),
+            max_retries: 15,
+        }
+    }
+}
+
+impl Default for WatchConfig {
+    fn default() -> Self {
+        Self {
+            kind: WatchKind::Stream,
+            poll_interval: seconds(2),
+            max_watchers: 10_000,
+            ring_max_batches: 65_536,
+            ring_max_bytes: 64 << 20,
+        }
+    }
+}
+
+impl Default for LeaseConfig {
+    fn default() -> Self {
+        Self { duration: seconds(15), renew_deadline: seconds(10), retry_period: seconds(2) }
+    }
+}
+
+impl LabConfig {
+    fn defaults(profile: Profile) -> Self {
+        Self {
+            profile,
+            poll_interval: HumanDuration(profile.poll_interval()),
+            sweep_interval: HumanDuration(profile.sweep_interval()),
+            provisioning_timeout: seconds(300),
+            max_retries: 3,
+            retry_backoff: seconds(30),
+            default_duration: seconds(3600),
+            cleanup_grace: seconds(300),
+            max_concurrent_provisionings: 10,
+            worker: WorkerConfig { cpu: None, memory: None, max_labs: None },
+            components: ComponentsConfig { watcher: true, controller: true, reconciler: true, provisioner: true },
+        }
+    }
+}
+
+fn seconds(seconds: u64) -> HumanDuration {
+    HumanDuration(Duration::from_secs(seconds))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_profile_changes_only_the_intervals() {
+        let dir = Path::new("d");
+        let (default, development) =
+            (Config::defaults(Profile::Default, dir), Config::defaults(Profile::Development, dir));
+        let mut expected = default;
+        expected.lab.profile = Profile::Development;
+        expected.lab.poll_interval = seconds(1);
+        expected.lab.sweep_interval = seconds(5);
+        assert_eq!(development, expected);
+        let production = Config::defaults(Profile::Production, dir).lab;
+        assert_eq!((production.poll_interval, production.sweep_interval), (seconds(5), seconds(30)));
+    }
+
+    #[test]
+    fn names_of_profiles_are_those_of_the_file() {
+        for profile in [Profile::Development, Profile::Production, Profile::Default] {
+            assert_eq!(serde_json::to_value(profile).unwrap(), profile.name());
+            assert_eq!(Profile::named(profile.name()), Some(profile));
+        }
+        assert_eq!(Profile::named("staging"), None);
+    }
+
+    #[test]
+    fn the_admin_socket_stands_in_the_data_directory_by_default() {
+        assert_eq!(Config::defaults(Profile::Default, Path::new("/x")).admin.socket, Path::new("/x/admin.sock"));
+    }
+}

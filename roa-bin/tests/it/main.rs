@@ -1,0 +1,4 @@
+//! The real `roa`, run as users run it.
+
+mod config;
+mod run;

@@ -1,0 +1,235 @@
+//! [`Context`]: all that a controller or reconciler needs, handed to it with each call. [`CacheReader`]: what it reads.
+
+use std::any::{Any, TypeId};
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+
+use crate::{
+    Api, Cancellation, Clock, Event, EventSink, Key, Metadata, NoEvents, Object, Random, Resource, ResourceStore, Result,
+    Revision, Severity, Spec, Timestamp,
+};
+
+/// A cache of one kind's objects, as of one revision.
+pub trait CacheReader<R: Resource>: Send + Sync + 'static {
+    /// The object under a key.
+    fn get(&self, key: &Key) -> Option<Arc<R>>;
+
+    /// The objects of a namespace, or all, in key order.
+    fn list(&self, namespace: Option<&str>) -> Vec<Arc<R>>;
+
+    /// The revision up to which it is true; `None` before it was first filled.
+    fn revision(&self) -> Option<Revision>;
+}
+
+/// Why a reconcile runs, for people: several causes may have come together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Cause {
+    /// The object was created or changed.
+    Changed,
+    /// It was asked to go.
+    Deleting,
+    /// The last run failed.
+    Retry,
+    /// The last run asked to be called again.
+    Requeued,
+    /// Everything is looked at again from time to time.
+    Resync,
+    /// Something that it depends on changed.
+    Related,
+}
+
+impl Cause {
+    /// A word for logs and metrics.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Changed => "changed",
+            Self::Deleting => "deleting",
+            Self::Retry => "retry",
+            Self::Requeued => "requeued",
+            Self::Resync => "resync",
+            Self::Related => "related",
+        }
+    }
+}
+
+/// All that a controller or reconciler needs, for one call. Its writes go out under the component's name, under the
+/// fence of what the process owns, and are waited for before the component sees the object again.
+#[derive(Clone)]
+pub struct Context {
+    component: Arc<str>,
+    resources: ResourceStore,
+    events: Arc<dyn EventSink>,
+    caches: Caches,
+    cancellation: Cancellation,
+    causes: Arc<[Cause]>,
+    failures: u32,
+}
+
+impl Context {
+    /// A context of the component called `component`. Tests need no more than this; the drivers add the rest.
+    pub fn new(component: impl Into<Arc<str>>, resources: ResourceStore) -> Self {
+        let component = component.into();
+        Self {
+            resources: resources.writing_as(Arc::clone(&component)),
+            component,
+            events: Arc::new(NoEvents),
+            caches: Caches::default(),
+            cancellation: Cancellation::never(),
+            causes: Arc::new([]),
+            failures: 0,
+        }
+    }
+
+    /// The same with a sink for events.
+    #[must_use]
+    pub fn with_events(mut self, events: Arc<dyn EventSink>) -> Self {
+        self.events = events;
+        self
+    }
+
+    /// The same with caches to read from.
+    #[must_use]
+    pub fn with_caches(mut self, caches: Caches) -> Self {
+        self.caches = caches;
+        self
+    }
+
+    /// The same with a sign to stop.
+    #[must_use]
+    pub fn with_cancellation(mut self, cancellation: Cancellation) -> Self {
+        self.cancellation = cancellation;
+        self
+    }
+
+    /// The same with other resources, such as fenced or marking ones; the component's name stays.
+    #[must_use]
+    pub fn with_resources(mut self, resources: ResourceStore) -> Self {
+        self.resources = resources.writing_as(Arc::clone(&self.component));
+        self
+    }
+
+    /// The same for a call with these causes after `failures` failures in a row.
+    #[must_use]
+    pub fn for_run(mut self, causes: impl Into<Arc<[Cause]>>, failures: u32) -> Self {
+        self.causes = causes.into();
+        self.failures = failures;
+        self
+    }
+
+    /// The component's name.
+    #[must_use]
+    pub fn component(&self) -> &str {
+        &self.component
+    }
+
+    /// Objects of all kinds.
+    #[must_use]
+    pub const fn resources(&self) -> &ResourceStore {
+        &self.resources
+    }
+
+    /// Objects of the kind `S`.
+    ///
+    /// # Errors
+    /// [`Error::UnknownKind`](crate::Error::UnknownKind) if it is not registered.
+    pub fn api<S: Spec>(&self) -> Result<Api<Object<S>>> {
+        self.resources.api::<S>()
+    }
+
+    /// The cache of the kind `S`, if the process has one.
+    #[must_use]
+    pub fn cache<S: Spec>(&self) -> Option<Arc<dyn CacheReader<Object<S>>>> {
+        self.caches.get::<Object<S>>()
+    }
+
+    /// The clock.
+    #[must_use]
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        self.resources.clock()
+    }
+
+    /// The time.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.clock().now()
+    }
+
+    /// Where random numbers come from.
+    #[must_use]
+    pub fn random(&self) -> &Arc<dyn Random> {
+        self.resources.random()
+    }
+
+    /// Completes when the call should end: at shutdown, or when the process lost what it owned.
+    pub async fn cancelled(&self) {
+        self.cancellation.cancelled().await;
+    }
+
+    /// Whether the call should end.
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        self.cancellation.is_cancelled()
+    }
+
+    /// Why this call runs.
+    #[must_use]
+    pub fn causes(&self) -> &[Cause] {
+        &self.causes
+    }
+
+    /// How many calls for this object failed in a row before this one.
+    #[must_use]
+    pub const fn failures(&self) -> u32 {
+        self.failures
+    }
+
+    /// Tells people that all is as it should be.
+    pub fn note(&self, key: Key, object: &Metadata, reason: impl Into<String>, message: impl Into<String>) {
+        self.record(key, object, Severity::Normal, reason.into(), message.into());
+    }
+
+    /// Tells people that somebody should look.
+    pub fn warn(&self, key: Key, object: &Metadata, reason: impl Into<String>, message: impl Into<String>) {
+        self.record(key, object, Severity::Warning, reason.into(), message.into());
+    }
+
+    fn record(&self, object: Key, metadata: &Metadata, severity: Severity, reason: String, message: String) {
+        let (at, component, uid) = (self.now(), Arc::clone(&self.component), metadata.uid.clone());
+        self.events.record(Event { at, component, object, uid, severity, reason, message });
+    }
+}
+
+impl fmt::Debug for Context {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Context({} for {:?}, {} failures)", self.component, self.causes, self.failures)
+    }
+}
+
+/// The caches of a process, one for each kind.
+#[derive(Clone, Default)]
+pub struct Caches(Arc<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>);
+
+impl Caches {
+    /// The same with the cache of one more kind, in place of another of that kind.
+    #[must_use]
+    pub fn with<R: Resource>(self, cache: Arc<dyn CacheReader<R>>) -> Self {
+        let mut caches = Arc::unwrap_or_clone(self.0);
+        caches.insert(TypeId::of::<R>(), Arc::new(cache));
+        Self(Arc::new(caches))
+    }
+
+    /// The cache of a kind.
+    #[must_use]
+    pub fn get<R: Resource>(&self) -> Option<Arc<dyn CacheReader<R>>> {
+        self.0.get(&TypeId::of::<R>())?.downcast_ref::<Arc<dyn CacheReader<R>>>().cloned()
+    }
+}
+
+impl fmt::Debug for Caches {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Caches({} kinds)", self.0.len())
+    }
+}

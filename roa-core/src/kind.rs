@@ -1,0 +1,340 @@
+//! [`Spec`]: the one trait that makes a kind. [`KindDescriptor`]: a kind as data, at run time. [`KindRegistry`].
+
+use std::collections::BTreeMap;
+use std::fmt::{self, Debug};
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::{DynamicObject, Error, Key, KeyPrefix, Result, StateMachine, Violations};
+
+/// Whether objects of a kind live in namespaces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// Each object has a namespace.
+    Namespaced,
+    /// No object has one.
+    Cluster,
+}
+
+/// The desired state of a kind; implementing it is all that it takes to define the kind.
+///
+/// ```
+/// use roa_core::{Object, Scope, Spec, Violations};
+/// use serde::{Deserialize, Serialize};
+///
+/// #[derive(Debug, Clone, Serialize, Deserialize)]
+/// struct Greeting { text: String }
+///
+/// #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+/// struct GreetingStatus { said: u32 }
+///
+/// impl Spec for Greeting {
+///     type Status = GreetingStatus;
+///     const GROUP: &'static str = "example.com";
+///     const VERSION: &'static str = "v1";
+///     const KIND: &'static str = "Greeting";
+///     const PLURAL: &'static str = "greetings";
+///     const SCOPE: Scope = Scope::Namespaced;
+///
+///     fn validate(&self) -> Violations {
+///         Violations::unless(!self.text.is_empty(), "text", "must not be empty")
+///     }
+/// }
+/// let greeting = Object::new("default", "hello", Greeting { text: "hello".into() });
+/// assert_eq!(greeting.status.said, 0);
+/// ```
+pub trait Spec: Serialize + DeserializeOwned + Clone + Debug + Send + Sync + 'static {
+    /// The observed state.
+    type Status: Serialize + DeserializeOwned + Clone + Debug + Default + Send + Sync + 'static;
+    /// The API group, such as `lab.example.com`.
+    const GROUP: &'static str;
+    /// The version, such as `v1`.
+    const VERSION: &'static str;
+    /// The kind, such as `LabInstance`.
+    const KIND: &'static str;
+    /// The plural in lower case, such as `labinstances`.
+    const PLURAL: &'static str;
+    /// Whether its objects live in namespaces.
+    const SCOPE: Scope;
+    /// Other names for the command line.
+    const SHORT_NAMES: &'static [&'static str] = &[];
+    /// Fields that field selectors may name besides `metadata.name` and `metadata.namespace`, such as `status.state`.
+    const SELECTABLE_FIELDS: &'static [&'static str] = &[];
+
+    /// What is wrong with it, paths below `spec`. Checked on each create and update.
+    fn validate(&self) -> Violations {
+        Violations::none()
+    }
+
+    /// What must not change so, paths below `spec`. Checked on each update.
+    fn validate_update(&self, old: &Self) -> Violations {
+        let _ = old;
+        Violations::none()
+    }
+
+    /// Which changes of `status.state` are allowed; checked on each write, whoever writes.
+    fn state_machine() -> Option<&'static StateMachine> {
+        None
+    }
+
+    /// What a table of its objects shows besides name and age.
+    fn columns() -> Vec<Column> {
+        Vec::new()
+    }
+}
+
+/// A column of a table of objects.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Column {
+    /// The heading, in capitals.
+    pub name: String,
+    /// The field shown, such as `status.state`.
+    pub path: String,
+    /// How to show it.
+    pub format: ColumnFormat,
+}
+
+/// How a column's value is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ColumnFormat {
+    /// As it is.
+    Text,
+    /// A time, as the time since or until it.
+    Date,
+}
+
+impl Column {
+    /// A column that shows a field as it is.
+    pub fn text(name: impl Into<String>, path: impl Into<String>) -> Self {
+        Self { name: name.into(), path: path.into(), format: ColumnFormat::Text }
+    }
+
+    /// A column that shows a time as the time since or until it.
+    pub fn date(name: impl Into<String>, path: impl Into<String>) -> Self {
+        Self { name: name.into(), path: path.into(), format: ColumnFormat::Date }
+    }
+}
+
+/// Checks an object's own rules; given the old object on an update.
+pub type Validator = Arc<dyn Fn(&DynamicObject, Option<&DynamicObject>) -> Violations + Send + Sync>;
+
+/// Names the unknown fields of an object.
+pub type UnknownFields = Arc<dyn Fn(&DynamicObject) -> Vec<String> + Send + Sync>;
+
+/// A kind as data: made from a [`Spec`]'s constants, or at run time from anything else that describes a kind.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct KindDescriptor {
+    /// The API group.
+    pub group: Arc<str>,
+    /// The version.
+    pub version: Arc<str>,
+    /// The kind.
+    pub kind: Arc<str>,
+    /// The plural in lower case: the resource of its keys.
+    pub plural: Arc<str>,
+    /// Whether its objects live in namespaces.
+    pub scope: Scope,
+    /// Other names for the command line.
+    pub short_names: Vec<Arc<str>>,
+    /// Fields that field selectors may name.
+    pub selectable_fields: Vec<Arc<str>>,
+    /// What a table shows besides name and age.
+    pub columns: Vec<Column>,
+    /// Which changes of `status.state` are allowed.
+    pub state_machine: Option<&'static StateMachine>,
+    /// Its structural schema, where it has one.
+    pub schema: Option<Arc<serde_json::Value>>,
+    /// Where `spec.replicas` and its like stand, if it can be scaled.
+    pub scale_path: Option<Arc<str>>,
+    /// Its own rules.
+    pub validator: Validator,
+    /// Names unknown fields, for strict input.
+    pub unknown_fields: UnknownFields,
+}
+
+impl KindDescriptor {
+    /// The descriptor of a kind that is defined by a Rust type.
+    #[must_use]
+    pub fn of<S: Spec>() -> Self {
+        let mut this = Self::dynamic(S::GROUP, S::VERSION, S::KIND, S::PLURAL, S::SCOPE);
+        this.short_names = S::SHORT_NAMES.iter().map(|&name| name.into()).collect();
+        this.selectable_fields.extend(S::SELECTABLE_FIELDS.iter().map(|&field| Arc::from(field)));
+        this.columns = S::columns();
+        this.state_machine = S::state_machine();
+        this.validator = Arc::new(crate::typed::validate::<S>);
+        this.unknown_fields = Arc::new(crate::typed::unknown_fields::<S>);
+        this
+    }
+
+    /// A kind without rules of its own; set the other fields as needed.
+    #[must_use]
+    pub fn dynamic(group: &str, version: &str, kind: &str, plural: &str, scope: Scope) -> Self {
+        let name: Arc<str> = "metadata.name".into();
+        let mut selectable_fields = vec![name];
+        if scope == Scope::Namespaced {
+            selectable_fields.push("metadata.namespace".into());
+        }
+        Self {
+            group: group.into(),
+            version: version.into(),
+            kind: kind.into(),
+            plural: plural.into(),
+            scope,
+            short_names: Vec::new(),
+            selectable_fields,
+            columns: Vec::new(),
+            state_machine: None,
+            schema: None,
+            scale_path: None,
+            validator: Arc::new(|_, _| Violations::none()),
+            unknown_fields: Arc::new(|_| Vec::new()),
+        }
+    }
+
+    /// `group/version`, or just the version for the core group.
+    #[must_use]
+    pub fn api_version(&self) -> String {
+        if self.group.is_empty() { self.version.to_string() } else { format!("{}/{}", self.group, self.version) }
+    }
+
+    /// The key of one of its objects; the namespace is ignored for cluster scope.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if name and namespace make no key.
+    pub fn key(&self, namespace: &str, name: &str) -> Result<Key> {
+        let namespace = if self.scope == Scope::Cluster { "" } else { namespace };
+        Ok(Key::new(&self.group, &self.plural, namespace, name)?)
+    }
+
+    /// The prefix of its objects, all or those of one namespace.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if the namespace makes no key.
+    pub fn prefix(&self, namespace: Option<&str>) -> Result<KeyPrefix> {
+        Ok(match namespace {
+            Some(namespace) if self.scope == Scope::Namespaced => KeyPrefix::namespace(&self.group, &self.plural, namespace)?,
+            _ => KeyPrefix::resource(&self.group, &self.plural)?,
+        })
+    }
+
+    /// Whether `name` is its kind, plural or a short name, whatever the case.
+    #[must_use]
+    pub fn is_called(&self, name: &str) -> bool {
+        self.kind.eq_ignore_ascii_case(name)
+            || self.plural.eq_ignore_ascii_case(name)
+            || self.short_names.iter().any(|short| short.eq_ignore_ascii_case(name))
+    }
+}
+
+impl Debug for KindDescriptor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "KindDescriptor({}.{}/{})", self.plural, self.group, self.version)
+    }
+}
+
+/// The kinds that a process knows. Objects of other kinds are refused.
+#[derive(Debug, Clone, Default)]
+pub struct KindRegistry {
+    kinds: BTreeMap<(Arc<str>, Arc<str>), Arc<KindDescriptor>>,
+}
+
+impl KindRegistry {
+    /// A registry without kinds.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds the kind of a Rust type, in place of one of the same group and plural.
+    #[must_use]
+    pub fn with<S: Spec>(self) -> Self {
+        self.with_kind(KindDescriptor::of::<S>())
+    }
+
+    /// Adds a kind, in place of one of the same group and plural.
+    #[must_use]
+    pub fn with_kind(mut self, kind: KindDescriptor) -> Self {
+        self.kinds.insert((Arc::clone(&kind.group), Arc::clone(&kind.plural)), Arc::new(kind));
+        self
+    }
+
+    /// All kinds, by group and plural.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<KindDescriptor>> {
+        self.kinds.values()
+    }
+
+    /// The kind with this group and plural.
+    #[must_use]
+    pub fn by_plural(&self, group: &str, plural: &str) -> Option<&Arc<KindDescriptor>> {
+        self.iter().find(|kind| &*kind.group == group && &*kind.plural == plural)
+    }
+
+    /// The kind of a Rust type.
+    ///
+    /// # Errors
+    /// [`Error::UnknownKind`] if it is not registered.
+    pub fn of<S: Spec>(&self) -> Result<&Arc<KindDescriptor>> {
+        self.by_plural(S::GROUP, S::PLURAL).ok_or_else(|| self.unknown(&format!("{}/{} {}", S::GROUP, S::VERSION, S::KIND)))
+    }
+
+    /// The kind that a manifest names.
+    ///
+    /// # Errors
+    /// [`Error::UnknownKind`], which names the kinds that there are.
+    pub fn by_manifest(&self, api_version: &str, kind: &str) -> Result<&Arc<KindDescriptor>> {
+        self.iter()
+            .find(|known| &*known.kind == kind && known.api_version() == api_version)
+            .ok_or_else(|| self.unknown(&format!("{api_version} {kind}")))
+    }
+
+    /// The kind that a user calls so: kind, plural or short name.
+    ///
+    /// # Errors
+    /// [`Error::UnknownKind`], which names the kinds that there are.
+    pub fn by_name(&self, name: &str) -> Result<&Arc<KindDescriptor>> {
+        self.iter().find(|kind| kind.is_called(name)).ok_or_else(|| self.unknown(name))
+    }
+
+    fn unknown(&self, kind: &str) -> Error {
+        let known = self.iter().map(|kind| format!("{} {}", kind.api_version(), kind.kind).into()).collect();
+        Error::UnknownKind { kind: kind.into(), known }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn registry() -> KindRegistry {
+        let mut lab = KindDescriptor::dynamic("lab.example.com", "v1", "Lab", "labs", Scope::Namespaced);
+        lab.short_names = vec!["l".into()];
+        KindRegistry::new().with_kind(lab).with_kind(KindDescriptor::dynamic("", "v1", "Namespace", "namespaces", Scope::Cluster))
+    }
+
+    #[test]
+    fn kinds_are_found_by_any_of_their_names() {
+        let registry = registry();
+        for name in ["Lab", "labs", "LABS", "l"] {
+            assert_eq!(&*registry.by_name(name).unwrap().kind, "Lab");
+        }
+        assert_eq!(&*registry.by_manifest("v1", "Namespace").unwrap().plural, "namespaces");
+    }
+
+    #[test]
+    fn an_unknown_kind_is_named_with_those_that_there_are() {
+        let message = registry().by_manifest("lab.example.com/v2", "Lab").unwrap_err().to_string();
+        assert!(message.contains("lab.example.com/v2 Lab") && message.contains("expected one of v1 Namespace"), "{message}");
+    }
+
+    #[test]
+    fn a_cluster_kind_has_no_namespace_in_its_keys() {
+        let registry = registry();
+        let namespaces = registry.by_name("namespaces").unwrap();
+        assert_eq!(namespaces.key("ignored", "a").unwrap().namespace(), "");
+        assert!(namespaces.prefix(Some("ignored")).unwrap().contains(&namespaces.key("", "a").unwrap()));
+    }
+}

@@ -1,0 +1,64 @@
+//! The core of ROA: the traits that everything else implements or drives, the data in their signatures, and the rules
+//! of an object's life as pure functions. No input or output, no tasks, no timers.
+//!
+//! # Layout
+//! - A kind: [`Spec`], [`Object`], [`DynamicObject`], [`KindDescriptor`], [`StateMachine`]
+//! - What authors of kinds write: [`Controller`], [`Reconciler`]; what they are given: [`Context`], [`Api`]
+//! - How changes are seen: [`Watcher`]
+//! - How objects are written: [`ResourceStore`] over the rules in [`lifecycle`]
+//! - What a backend proves: [`Store`], with [`Txn`], [`Batch`], [`Tail`], [`Revision`], [`Key`]
+//! - What is injected: [`Clock`], [`Random`], [`Cancellation`], [`EventSink`]
+
+mod batch;
+mod cancel;
+mod clock;
+mod condition;
+mod context;
+mod controller;
+mod entry;
+mod error;
+mod event;
+mod key;
+mod kind;
+pub mod lifecycle;
+mod metadata;
+pub mod names;
+mod object;
+mod random;
+mod resources;
+mod revision;
+mod selector;
+mod state_machine;
+mod store;
+mod time;
+mod txn;
+mod typed;
+mod validation;
+mod watcher;
+
+pub use batch::{Batch, ChainBreak, Change, Changes, Tail, TailChecker, TailEnd};
+pub use cancel::{Cancellation, CancellationSource};
+pub use clock::{Clock, ClockExt, ManualClock, Monotonic};
+pub use condition::{Condition, ConditionStatus, Conditions};
+pub use context::{CacheReader, Caches, Cause, Context};
+pub use controller::{Action, Controller, Drift, DriftKind, ReconcileError, Reconciler};
+pub use entry::{Entry, Format, Value};
+pub use error::{Advice, CommitError, Error, Expected, Fence, Result};
+pub use event::{Event, EventSink, NoEvents, Severity};
+pub use key::{Key, KeyError, KeyPrefix, SYSTEM_GROUP};
+pub use kind::{Column, ColumnFormat, KindDescriptor, KindRegistry, Scope, Spec, UnknownFields, Validator};
+pub use metadata::{Metadata, OwnerReference};
+pub use object::{DecodeError, DynamicObject, StoredObject};
+pub use random::{Random, RandomExt, SeededRandom, SystemRandom};
+pub use resources::{Api, ListOptions, MAX_CONFLICTS, ObjectList, Ownership, ResourceStore, StoreExt, Transaction, WriteMark};
+pub use revision::{Epoch, Position, Revision, RevisionError, StoreId, TxnId};
+pub use selector::{FieldSelector, LabelSelector, SelectorError};
+pub use state_machine::{StateMachine, Transition, TransitionError, TransitionFacts, When};
+pub use store::{
+    At, Capabilities, Continue, Durability, Health, Linearizable, ListRequest, Page, Read, Store, StoreState,
+};
+pub use time::{HumanDuration, TimeError, Timestamp};
+pub use txn::{Expect, Guard, Op, Txn, TxnError};
+pub use typed::{Object, Resource};
+pub use validation::{Violation, Violations};
+pub use watcher::{ChangeKind, Start, WatchEvent, WatchItem, WatchStream, Watcher};

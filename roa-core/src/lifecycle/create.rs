@@ -1,0 +1,74 @@
+//! What becomes of a new object.
+
+use uuid::Uuid;
+
+use super::metadata;
+use crate::{DynamicObject, Error, KindDescriptor, Result, Timestamp, Violations};
+
+/// What to do about fields that the kind does not have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum FieldValidation {
+    /// Keep them.
+    #[default]
+    Ignore,
+    /// Refuse the object.
+    Strict,
+}
+
+/// The object as it is stored first: identity and times are given, `status` is dropped, `generation` is 1.
+///
+/// # Errors
+/// [`Error::Invalid`] with every reason at once.
+pub fn create(
+    kind: &KindDescriptor,
+    mut incoming: DynamicObject,
+    fields: FieldValidation,
+    uid: Uuid,
+    now: Timestamp,
+) -> Result<DynamicObject> {
+    incoming.body.remove("status");
+    let mut found = check(kind, &incoming, None, fields);
+    if incoming.metadata.resource_version.is_some() {
+        found.push("metadata.resourceVersion", "must not be set on an object to be created");
+    }
+    if !found.is_empty() {
+        return Err(Error::invalid(incoming.display_name(), found));
+    }
+    let metadata = &mut incoming.metadata;
+    metadata.uid = uid.to_string();
+    metadata.generation = 1;
+    metadata.creation_timestamp = Some(now.truncate_to_seconds());
+    metadata.last_modified = Some(now);
+    metadata.deletion_timestamp = None;
+    metadata.deletion_grace_period_seconds = None;
+    Ok(incoming)
+}
+
+/// All that is wrong with an object, whether new or changed.
+pub(super) fn check(
+    kind: &KindDescriptor,
+    object: &DynamicObject,
+    old: Option<&DynamicObject>,
+    fields: FieldValidation,
+) -> Violations {
+    let mut found = identity(kind, object);
+    found.merge(metadata::check(kind, &object.metadata));
+    found.merge((kind.validator)(object, old));
+    if fields == FieldValidation::Strict {
+        for path in (kind.unknown_fields)(object) {
+            found.push(path, format!("unknown field, {} has none of this name", kind.kind));
+        }
+    }
+    found
+}
+
+fn identity(kind: &KindDescriptor, object: &DynamicObject) -> Violations {
+    let mut found = Violations::none();
+    if object.api_version != kind.api_version() {
+        found.push("apiVersion", format!("is {:?}, expected {:?}", object.api_version, kind.api_version()));
+    }
+    if object.kind != *kind.kind {
+        found.push("kind", format!("is {:?}, expected {:?}", object.kind, kind.kind));
+    }
+    found
+}

@@ -1,0 +1,227 @@
+//! [`Transaction`]: several objects in one commit, each by the lifecycle rules.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use super::ResourceStore;
+use crate::lifecycle::{self, DeleteOptions, FieldValidation, Step};
+use crate::{
+    CommitError, DynamicObject, Error, Expect, Expected, Fence, Key, KindDescriptor, RandomExt, Result, Revision, StoredObject, Txn,
+    TxnId, Violations,
+};
+
+/// Writes to several objects, staged one by one and committed together. At most one object of each kind: two in one
+/// revision could not be told apart by a client that resumes between them.
+///
+/// Each staging gives the object's place in what [`Transaction::commit`] returns.
+#[derive(Debug)]
+pub struct Transaction<'a> {
+    resources: &'a ResourceStore,
+    staged: Vec<Staged>,
+}
+
+#[derive(Debug)]
+struct Staged {
+    key: Key,
+    /// The revision that was read; `None` if the object is to be created.
+    expect: Option<Revision>,
+    /// What was read, or is to be created.
+    object: DynamicObject,
+    step: Step,
+}
+
+impl<'a> Transaction<'a> {
+    pub(super) const fn new(resources: &'a ResourceStore) -> Self {
+        Self { resources, staged: Vec::new() }
+    }
+
+    /// Stages a new object.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`], [`Error::UnknownKind`].
+    pub fn create(&mut self, mut object: DynamicObject, fields: FieldValidation) -> Result<usize> {
+        let kind = self.kind_of(&object)?;
+        self.generate_name(&mut object);
+        let uid = self.resources.random.uuid();
+        let now = self.resources.clock.now();
+        let object = lifecycle::create(&kind, object, fields, uid, now)?;
+        let key = kind.key(&object.metadata.namespace, &object.metadata.name)?;
+        let step = Step::Write(Box::new(object.clone()));
+        self.stage(Staged { key, expect: None, object, step })
+    }
+
+    /// Stages a change of an object, except its status.
+    ///
+    /// # Errors
+    /// As [`ResourceStore::update`].
+    pub async fn update(&mut self, object: DynamicObject, fields: FieldValidation) -> Result<usize> {
+        let kind = self.kind_of(&object)?;
+        let (key, current, revision) = self.read(&kind, &object).await?;
+        let step = lifecycle::update(&kind, &key, &current, object, fields, self.resources.clock.now())?;
+        self.stage(Staged { key, expect: Some(revision), object: current, step })
+    }
+
+    /// Stages a change of an object's status.
+    ///
+    /// # Errors
+    /// As [`ResourceStore::update_status`].
+    pub async fn update_status(&mut self, object: DynamicObject) -> Result<usize> {
+        let kind = self.kind_of(&object)?;
+        let (key, current, revision) = self.read(&kind, &object).await?;
+        let step = lifecycle::update_status(&kind, &key, &current, &object, self.resources.clock.now())?;
+        self.stage(Staged { key, expect: Some(revision), object: current, step })
+    }
+
+    /// Stages a deletion.
+    ///
+    /// # Errors
+    /// As [`ResourceStore::delete`].
+    pub async fn delete(&mut self, key: &Key, options: &DeleteOptions) -> Result<usize> {
+        let current = self.resources.get(key).await?;
+        let step = lifecycle::delete(key, &current, options, self.resources.clock.now())?;
+        let expect = current.metadata.resource_version;
+        self.stage(Staged { key: key.clone(), expect, object: current, step })
+    }
+
+    /// Commits what was staged, in one revision; gives the objects as they are then (as they last were, if removed).
+    /// Nothing is written if nothing differs.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`], [`Error::AlreadyExists`], [`Error::NotFound`] if an object is not as it was read,
+    /// [`Error::Fenced`] if the writer lost what it owned, [`Error::Ambiguous`], [`Error::Unavailable`].
+    ///
+    /// # Cancel safety
+    /// Dropping it leaves all of it done, or nothing.
+    pub async fn commit(self) -> Result<Vec<DynamicObject>> {
+        let resources = self.resources;
+        let Some(txn) = self.encode()? else {
+            return Ok(self.staged.into_iter().map(|staged| staged.object).collect());
+        };
+        let id = txn.id;
+        let revision = match resources.store.commit(txn).await {
+            Ok(revision) => revision,
+            Err(CommitError::Ambiguous { reason, .. }) => self.resolve(id, &reason).await?,
+            Err(error) => return Err(self.explain(error)),
+        };
+        if let Some(mark) = &resources.mark {
+            mark.note(revision);
+        }
+        Ok(self.staged.into_iter().map(|staged| staged.after(revision)).collect())
+    }
+
+    fn encode(&self) -> Result<Option<Txn>> {
+        let mut txn = Txn::new(TxnId::random(&*self.resources.random), Arc::clone(&self.resources.writer));
+        for staged in &self.staged {
+            txn = match (&staged.step, staged.expect) {
+                (Step::Unchanged, _) | (Step::Remove, None) => txn,
+                (Step::Write(next), None) => txn.create(staged.key.clone(), StoredObject::encode(next)?),
+                (Step::Write(next), Some(at)) => txn.update(staged.key.clone(), StoredObject::encode(next)?, at),
+                (Step::Remove, Some(at)) => txn.delete(staged.key.clone(), at),
+            };
+        }
+        if txn.ops.is_empty() {
+            return Ok(None);
+        }
+        for staged in self.staged.iter().filter(|staged| staged.step == Step::Unchanged) {
+            txn = txn.guard(staged.key.clone(), staged.expect.map_or(Expect::Absent, Expect::At));
+        }
+        if let Some(ownership) = &self.resources.ownership {
+            txn = txn.guard(ownership.key.clone(), Expect::At(ownership.revision)).expect_epoch(ownership.epoch);
+        }
+        Ok(Some(txn))
+    }
+
+    /// What became of a commit whose answer was lost: reads one of its keys. Its own transaction there: it happened.
+    /// The revision that was expected: it may still be on its way, and whoever writes next must expect the same
+    /// revision. Anything else: it can't happen any more, if it did not.
+    async fn resolve(&self, id: TxnId, reason: &str) -> Result<Revision> {
+        let Some(staged) = self.staged.iter().find(|staged| matches!(staged.step, Step::Write(_))) else {
+            return Err(Error::Ambiguous { txn: id, reason: reason.into() });
+        };
+        let (entry, _) = self.resources.entry(&staged.key).await?;
+        match entry {
+            Some(entry) if entry.txn == id => Ok(entry.revision),
+            entry if entry.as_ref().map(|entry| entry.revision) == staged.expect => {
+                Err(Error::Ambiguous { txn: id, reason: reason.into() })
+            }
+            entry => Err(staged.conflict(entry.map(|entry| entry.revision))),
+        }
+    }
+
+    fn explain(&self, error: CommitError) -> Error {
+        match error {
+            CommitError::Conflict { key, current } => match self.staged.iter().find(|staged| staged.key == key) {
+                Some(staged) => staged.conflict(current),
+                None => Error::Conflict { key, expected: Expected::Absent, current },
+            },
+            CommitError::GuardFailed { key, current } => match self.staged.iter().find(|staged| staged.key == key) {
+                Some(staged) => staged.conflict(current),
+                None => Error::Fenced(Fence::Ownership { key }),
+            },
+            CommitError::Fenced { current } => Error::Fenced(Fence::Epoch { current }),
+            CommitError::Ambiguous { txn, reason } => Error::Ambiguous { txn, reason },
+            CommitError::Invalid(error) => error.into(),
+            CommitError::Exhausted(error) => Error::unavailable(error.to_string()),
+            CommitError::Unavailable { reason } => Error::Unavailable { reason },
+        }
+    }
+
+    fn stage(&mut self, staged: Staged) -> Result<usize> {
+        self.staged.push(staged);
+        let mut seen = HashSet::new();
+        let mut keys = self.staged.iter().map(|staged| &staged.key);
+        match keys.find(|key| !seen.insert((key.group(), key.resource()))) {
+            Some(second) => {
+                let message = format!("{second} is the second object of its kind, expected at most one of each kind");
+                Err(Error::invalid("transaction", Violations::one("", message)))
+            }
+            None => Ok(self.staged.len() - 1),
+        }
+    }
+
+    fn kind_of(&self, object: &DynamicObject) -> Result<Arc<KindDescriptor>> {
+        self.resources.kinds.by_manifest(&object.api_version, &object.kind).cloned()
+    }
+
+    async fn read(&self, kind: &KindDescriptor, object: &DynamicObject) -> Result<(Key, DynamicObject, Revision)> {
+        let key = kind.key(&object.metadata.namespace, &object.metadata.name)?;
+        match self.resources.entry(&key).await? {
+            (Some(entry), _) => Ok((key, entry.object().map_err(Clone::clone)?.to_dynamic()?, entry.revision)),
+            (None, _) => Err(Error::NotFound { key }),
+        }
+    }
+
+    fn generate_name(&self, object: &mut DynamicObject) {
+        /// Without vowels, so that no word comes out by chance; and without what is read as something else.
+        const ALPHABET: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
+        if !object.metadata.name.is_empty() || object.metadata.generate_name.is_empty() {
+            return;
+        }
+        object.metadata.name.clone_from(&object.metadata.generate_name);
+        for _ in 0..5 {
+            let index = usize::try_from(self.resources.random.below(ALPHABET.len() as u64)).unwrap_or_default();
+            object.metadata.name.push(char::from(ALPHABET[index]));
+        }
+    }
+}
+
+impl Staged {
+    fn conflict(&self, current: Option<Revision>) -> Error {
+        let key = self.key.clone();
+        match (self.expect, current) {
+            (None, _) => Error::AlreadyExists { key },
+            (Some(_), None) => Error::NotFound { key },
+            (Some(expected), Some(_)) => Error::Conflict { key, expected: Expected::Revision(expected), current },
+        }
+    }
+
+    fn after(self, revision: Revision) -> DynamicObject {
+        match self.step {
+            Step::Write(mut next) => {
+                next.metadata.resource_version = Some(revision);
+                *next
+            }
+            Step::Unchanged | Step::Remove => self.object,
+        }
+    }
+}

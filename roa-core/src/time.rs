@@ -1,0 +1,257 @@
+//! [`Timestamp`]: a point in time. [`HumanDuration`]: a length of time as people write it.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use thiserror::Error;
+
+/// A point in time; in JSON, RFC 3339 in UTC.
+///
+/// ```
+/// use roa_core::Timestamp;
+/// let time: Timestamp = "2027-01-02T03:04:05Z".parse()?;
+/// assert_eq!(time.to_string(), "2027-01-02T03:04:05Z");
+/// # Ok::<(), roa_core::TimeError>(())
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timestamp(jiff::Timestamp);
+
+/// Text or a number that is no time or no duration.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum TimeError {
+    /// No time.
+    #[error("parse time {0:?}: expected RFC 3339, such as 2027-01-02T03:04:05Z")]
+    Timestamp(String),
+    /// No duration.
+    #[error("parse duration {text:?}: {reason}, expected a number and a unit, such as 90s, 60m or 1h30m")]
+    Duration {
+        /// What was given.
+        text: String,
+        /// Why not.
+        reason: &'static str,
+    },
+}
+
+impl Timestamp {
+    /// The time this many seconds after the begin of 1970; `None` if no calendar reaches it.
+    #[must_use]
+    pub fn from_unix_seconds(seconds: i64) -> Option<Self> {
+        jiff::Timestamp::from_second(seconds).ok().map(Self)
+    }
+
+    /// The time this many milliseconds after the begin of 1970; `None` if no calendar reaches it.
+    #[must_use]
+    pub fn from_unix_millis(millis: i64) -> Option<Self> {
+        jiff::Timestamp::from_millisecond(millis).ok().map(Self)
+    }
+
+    /// Seconds since the begin of 1970.
+    #[must_use]
+    pub fn as_unix_seconds(self) -> i64 {
+        self.0.as_second()
+    }
+
+    /// Milliseconds since the begin of 1970.
+    #[must_use]
+    pub fn as_unix_millis(self) -> i64 {
+        self.0.as_millisecond()
+    }
+
+    /// The same without a fraction of a second.
+    #[must_use]
+    pub fn truncate_to_seconds(self) -> Self {
+        Self::from_unix_seconds(self.0.as_millisecond().div_euclid(1000)).unwrap_or(self)
+    }
+
+    /// This much later; `None` past the last time.
+    #[must_use]
+    pub fn checked_add(self, duration: Duration) -> Option<Self> {
+        self.0.checked_add(jiff::SignedDuration::try_from(duration).ok()?).ok().map(Self)
+    }
+
+    /// This much later, or the last time.
+    #[must_use]
+    pub fn saturating_add(self, duration: Duration) -> Self {
+        self.checked_add(duration).unwrap_or(Self(jiff::Timestamp::MAX))
+    }
+
+    /// This much earlier, or the first time.
+    #[must_use]
+    pub fn saturating_sub(self, duration: Duration) -> Self {
+        let earlier = jiff::SignedDuration::try_from(duration).ok().and_then(|duration| self.0.checked_sub(duration).ok());
+        Self(earlier.unwrap_or(jiff::Timestamp::MIN))
+    }
+
+    /// How long after `earlier` it is; zero if it is before.
+    #[must_use]
+    pub fn duration_since(self, earlier: Self) -> Duration {
+        Duration::try_from(self.0.duration_since(earlier.0)).unwrap_or_default()
+    }
+}
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.subsec_nanosecond() == 0 { write!(f, "{:.0}", self.0) } else { write!(f, "{:.6}", self.0) }
+    }
+}
+
+impl fmt::Debug for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl FromStr for Timestamp {
+    type Err = TimeError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.parse().map(Self).map_err(|_| TimeError::Timestamp(text.chars().take(64).collect()))
+    }
+}
+
+impl Serialize for Timestamp {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Timestamp {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        std::borrow::Cow::<str>::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+    }
+}
+
+/// A length of time as people write it: `60m`, `1h30m`, `1.5h`.
+///
+/// ```
+/// use roa_core::HumanDuration;
+/// let duration: HumanDuration = "1.5h".parse()?;
+/// assert_eq!(duration.to_string(), "1h30m");
+/// assert!("-5m".parse::<HumanDuration>().is_err());
+/// # Ok::<(), roa_core::TimeError>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct HumanDuration(pub Duration);
+
+impl fmt::Display for HumanDuration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = self.0.as_secs();
+        let parts = [(seconds / 3600, "h"), (seconds / 60 % 60, "m"), (seconds % 60, "s")];
+        for (number, unit) in parts.into_iter().filter(|(number, _)| *number > 0) {
+            write!(f, "{number}{unit}")?;
+        }
+        match self.0.subsec_nanos() {
+            0 if seconds == 0 => f.write_str("0s"),
+            0 => Ok(()),
+            nanos if nanos % 1_000_000 == 0 => write!(f, "{}ms", nanos / 1_000_000),
+            nanos => write!(f, "{nanos}ns"),
+        }
+    }
+}
+
+impl FromStr for HumanDuration {
+    type Err = TimeError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let failed = |reason| TimeError::Duration { text: text.chars().take(64).collect(), reason };
+        match text.trim() {
+            "" => Err(failed("empty")),
+            "0" => Ok(Self::default()),
+            negative if negative.starts_with('-') => Err(failed("negative")),
+            plain if plain.contains('.') => fractional(plain).map(Self).ok_or_else(|| failed("not a duration")),
+            plain => humantime::parse_duration(plain).map(Self).map_err(|error| failed(reason(&error))),
+        }
+    }
+}
+
+/// The form of Go: numbers with fractions, each with its unit.
+fn fractional(mut text: &str) -> Option<Duration> {
+    let mut total = Duration::ZERO;
+    while !text.is_empty() {
+        let unit_at = text.find(|c: char| !c.is_ascii_digit() && c != '.')?;
+        let (number, rest) = text.split_at(unit_at);
+        let (unit, rest) = rest.split_at(rest.find(|c: char| c.is_ascii_digit()).unwrap_or(rest.len()));
+        let seconds = number.parse::<f64>().ok()? * seconds_of(unit)?;
+        total = total.checked_add(Duration::try_from_secs_f64(seconds).ok()?)?;
+        text = rest;
+    }
+    Some(total)
+}
+
+fn seconds_of(unit: &str) -> Option<f64> {
+    Some(match unit {
+        "h" => 3600.0,
+        "m" => 60.0,
+        "s" => 1.0,
+        "ms" => 1e-3,
+        "us" | "µs" => 1e-6,
+        "ns" => 1e-9,
+        _ => return None,
+    })
+}
+
+fn reason(error: &humantime::DurationError) -> &'static str {
+    match error {
+        humantime::DurationError::NumberOverflow => "too large",
+        humantime::DurationError::UnknownUnit { unit, .. } if unit.is_empty() => "a number without a unit",
+        humantime::DurationError::UnknownUnit { .. } => "unknown unit",
+        humantime::DurationError::Empty => "empty",
+        _ => "not a duration",
+    }
+}
+
+impl Serialize for HumanDuration {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for HumanDuration {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        std::borrow::Cow::<str>::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn durations_read_as_people_and_go_write_them() {
+        let cases = [("60m", 3600.0), ("1h30m", 5400.0), ("1h0m0s", 3600.0), ("1.5h", 5400.0), ("90s", 90.0), ("250ms", 0.25)];
+        for (text, seconds) in cases {
+            assert_eq!(text.parse::<HumanDuration>().unwrap().0, Duration::from_secs_f64(seconds), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_duration_is_refused_with_the_reason() {
+        let cases = [("", "empty"), ("-5m", "negative"), ("60", "without a unit"), ("5 parsecs", "unknown unit"), ("1.h.5", "not a duration"), ("1e400s", ""), ("99999999999999999999h", "too large")];
+        for (text, reason) in cases {
+            let message = text.parse::<HumanDuration>().unwrap_err().to_string();
+            assert!(message.contains(reason) && message.contains("expected"), "{text:?}: {message}");
+        }
+    }
+
+    #[test]
+    fn lesson_19_times_are_utc_and_compare() {
+        let local: Timestamp = "2027-01-02T05:04:05+02:00".parse().unwrap();
+        assert_eq!(local.to_string(), "2027-01-02T03:04:05Z");
+        assert_eq!(local.duration_since(local.saturating_add(Duration::from_secs(1))), Duration::ZERO);
+        assert!("2027-01-02".parse::<Timestamp>().is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn durations_and_times_round_trip(millis in 0..1_000_000_000_000_i64) {
+            let duration = HumanDuration(Duration::from_millis(millis.unsigned_abs()));
+            prop_assert_eq!(duration.to_string().parse::<HumanDuration>().unwrap(), duration);
+            let time = Timestamp::from_unix_millis(millis).unwrap();
+            prop_assert_eq!(time.to_string().parse::<Timestamp>().unwrap(), time);
+        }
+    }
+}

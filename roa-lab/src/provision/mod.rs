@@ -1,0 +1,23 @@
+//! How a lab comes to exist outside of the store, is looked at, and is taken away again.
+//!
+//! # Layout
+//! - The seam: [`Provisioner`], with what it is asked ([`ProvisionRequest`]) and what it says ([`Observation`])
+//! - What a template says: [`ProcessTemplate`], [`SimulatedTemplate`]
+//! - Real processes: [`ProcessProvisioner`], and [`run_shim`], which runs each of them
+//! - What a lab can serve with nothing installed: [`serve_static`]
+
+mod environment;
+mod error;
+mod process;
+mod provisioner;
+mod shim;
+mod static_site;
+mod template;
+
+pub use environment::validate_environment;
+pub use error::ProvisionError;
+pub use process::{ProcessConfig, ProcessProvisioner};
+pub use provisioner::{LabIdentity, Observation, ProvisionRequest, Provisioner, StopProgress};
+pub use shim::{ShimError, ShimOutcome, run_shim};
+pub use static_site::{StaticSite, StaticSiteError, serve_static};
+pub use template::{ProcessTemplate, Readiness, SimulatedTemplate};

@@ -1,0 +1,151 @@
+//! Which processes run, from `/proc`, and how one is signalled without ever hitting another.
+
+use std::fs;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use nix::errno::Errno;
+use nix::sys::signal::{Signal, kill, killpg};
+use nix::unistd::Pid;
+use serde::{Deserialize, Serialize};
+
+/// In the environment of each process of a lab: the lab's uid.
+pub(in crate::provision) const LAB_UID: &str = "ROA_LAB_UID";
+/// In the environment of a lab's shim, and not of the lab: the lab's uid.
+pub(in crate::provision) const SHIM_UID: &str = "ROA_LAB_SHIM";
+
+const PROC: &str = "/proc";
+
+/// A process, told apart from a later one with the same pid.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::provision) struct ProcessId {
+    pub(in crate::provision) pid: i32,
+    /// In clock ticks since the machine started.
+    pub(in crate::provision) start_time: u64,
+}
+
+/// A process that lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::provision) struct Process {
+    pub(in crate::provision) id: ProcessId,
+    pub(in crate::provision) session: i32,
+}
+
+impl Process {
+    /// The living process with this pid.
+    pub(in crate::provision) fn find(pid: i32) -> Option<Self> {
+        // A process may vanish between any two steps: that is an answer, not an error.
+        parse_stat(pid, &fs::read_to_string(format!("{PROC}/{pid}/stat")).ok()?)
+    }
+
+    /// Whether its environment said so when it began. That of another user's process is not to be read: `false`.
+    pub(in crate::provision) fn is_marked(&self, variable: &str, uid: &str) -> bool {
+        let Ok(environment) = fs::read(format!("{PROC}/{}/environ", self.id.pid)) else { return false };
+        let expected = format!("{variable}={uid}");
+        environment.split(|byte| *byte == 0).any(|entry| entry == expected.as_bytes())
+    }
+
+    /// Sends it a signal. That it has gone meanwhile is fine.
+    pub(in crate::provision) fn signal(&self, signal: Signal) -> io::Result<()> {
+        gone_is_fine(kill(Pid::from_raw(self.id.pid), signal))
+    }
+
+    /// Sends a signal to its process group, if it leads one.
+    pub(in crate::provision) fn signal_group(&self, signal: Signal) -> io::Result<()> {
+        gone_is_fine(killpg(Pid::from_raw(self.id.pid), signal))
+    }
+}
+
+impl ProcessId {
+    /// This very process, if it lives.
+    pub(in crate::provision) fn alive(self) -> Option<Process> {
+        Process::find(self.pid).filter(|process| process.id == self)
+    }
+
+    /// This very process, if it lives and is the lab's.
+    pub(in crate::provision) fn alive_and_marked(self, variable: &str, uid: &str) -> Option<Process> {
+        self.alive().filter(|process| process.is_marked(variable, uid))
+    }
+}
+
+/// All processes that live now.
+pub(in crate::provision) fn every_process() -> io::Result<impl Iterator<Item = Process>> {
+    let pids = fs::read_dir(PROC)?.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    Ok(pids.filter_map(Process::find))
+}
+
+/// All living processes of a lab, or its shims: by the mark in their environment.
+pub(in crate::provision) fn marked(variable: &str, uid: &str) -> io::Result<Vec<Process>> {
+    Ok(every_process()?.filter(|process| process.is_marked(variable, uid)).collect())
+}
+
+/// Whether this system says which processes run.
+pub(in crate::provision) fn check_supported() -> io::Result<()> {
+    fs::read_to_string(Path::new(PROC).join("self/stat")).map(drop)
+}
+
+/// The caller.
+pub(in crate::provision) fn this_process() -> io::Result<Process> {
+    let pid = i32::try_from(std::process::id()).map_err(io::Error::other)?;
+    Process::find(pid).ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "this process is not in /proc"))
+}
+
+fn gone_is_fine(result: Result<(), Errno>) -> io::Result<()> {
+    match result {
+        Ok(()) | Err(Errno::ESRCH) => Ok(()),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
+/// Reads `/proc/PID/stat`; `None` for a zombie. The program's name may hold spaces and parentheses, so what follows
+/// counts from the last one: state, parent, group, session, ..., the start time as field 22 of the whole.
+fn parse_stat(pid: i32, stat: &str) -> Option<Process> {
+    let (_, rest) = stat.rsplit_once(')')?;
+    let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
+    let state = *fields.first()?;
+    let session = fields.get(3)?.parse().ok()?;
+    let start_time = fields.get(19)?.parse().ok()?;
+    (!matches!(state, "Z" | "X" | "x")).then_some(Process { id: ProcessId { pid, start_time }, session })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    const STAT: &str = "7 (a) b (c)) S 1 7 5 0 -1 4194304 1 0 0 0 0 0 0 0 20 0 1 0 12345 1 1";
+
+    #[test]
+    fn a_name_with_parentheses_moves_no_field() {
+        let expected = Process { id: ProcessId { pid: 7, start_time: 12345 }, session: 5 };
+        assert_eq!(parse_stat(7, STAT), Some(expected));
+    }
+
+    #[test]
+    fn a_zombie_does_not_live() {
+        assert_eq!(parse_stat(7, &STAT.replace(") S 1", ") Z 1")), None);
+        assert_eq!(parse_stat(7, "7 (a"), None);
+    }
+
+    #[test]
+    fn another_start_time_is_another_process() {
+        let this = this_process().unwrap().id;
+        assert!(this.alive().is_some());
+        assert!(ProcessId { start_time: this.start_time + 1, ..this }.alive().is_none());
+    }
+
+    #[test]
+    fn a_mark_is_found_whole_and_only_in_its_own_variable() {
+        let mut child = Command::new("sleep").arg("60").env("ROA_TEST_MARK", "mark-1").spawn().unwrap();
+        let process = Process::find(i32::try_from(child.id()).unwrap()).unwrap();
+        let seen = [("ROA_TEST_MARK", "mark-1"), ("ROA_TEST_MARK", "mark"), ("TEST_MARK", "mark-1")]
+            .map(|(variable, uid)| process.is_marked(variable, uid));
+        process.signal(Signal::SIGKILL).unwrap();
+        child.wait().unwrap();
+        assert_eq!(seen, [true, false, false]);
+        assert!(process.signal(Signal::SIGKILL).is_ok(), "a process that has gone needs no signal");
+    }
+}

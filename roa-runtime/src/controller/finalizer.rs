@@ -1,0 +1,75 @@
+//! Finalizers, and the condition of an object that was given up: what the driver itself writes.
+
+use roa_core::lifecycle::FieldValidation;
+use roa_core::{ConditionStatus, Conditions, Context, DynamicObject, Error, Key, MAX_CONFLICTS, Result};
+use serde_json::Value as Json;
+
+/// The condition that says whether the last calls succeeded.
+const RECONCILED: &str = "Reconciled";
+
+/// Puts a finalizer on an object, unless it is going.
+pub(super) async fn add(cx: &Context, key: &Key, name: &str) -> Result<()> {
+    change(cx, key, |object| {
+        let metadata = &mut object.metadata;
+        let wanted = !metadata.is_deleting() && !metadata.has_finalizer(name);
+        if wanted {
+            metadata.finalizers.push(name.to_owned());
+        }
+        wanted
+    })
+    .await
+}
+
+/// Takes a finalizer off an object; with the last one the object goes.
+pub(super) async fn remove(cx: &Context, key: &Key, name: &str) -> Result<()> {
+    change(cx, key, |object| {
+        let wanted = object.metadata.has_finalizer(name);
+        object.metadata.finalizers.retain(|finalizer| finalizer != name);
+        wanted
+    })
+    .await
+}
+
+async fn change(cx: &Context, key: &Key, change: impl Fn(&mut DynamicObject) -> bool) -> Result<()> {
+    for attempt in 1.. {
+        let mut object = match cx.resources().get(key).await {
+            Err(Error::NotFound { .. }) => return Ok(()),
+            outcome => outcome?,
+        };
+        if !change(&mut object) {
+            return Ok(());
+        }
+        match cx.resources().update(object, FieldValidation::Ignore).await {
+            Err(Error::Conflict { .. }) if attempt < MAX_CONFLICTS => {}
+            Err(Error::NotFound { .. }) => return Ok(()),
+            outcome => return outcome.map(|_| ()),
+        }
+    }
+    Ok(())
+}
+
+/// Says in an object's status whether its last calls succeeded.
+pub(super) async fn set_reconciled(cx: &Context, key: &Key, status: ConditionStatus, why: (&str, &str)) -> Result<()> {
+    for attempt in 1.. {
+        let mut object = match cx.resources().get(key).await {
+            Err(Error::NotFound { .. }) => return Ok(()),
+            outcome => outcome?,
+        };
+        let conditions = object.status().and_then(|status| status.get("conditions")).cloned().unwrap_or_default();
+        let mut conditions: Conditions = serde_json::from_value(conditions).unwrap_or_default();
+        if !conditions.set(RECONCILED, status, why, object.metadata.generation, cx.now()) {
+            return Ok(());
+        }
+        let conditions = serde_json::to_value(conditions).map_err(|error| Error::corrupt(error.to_string()))?;
+        let status = object.body.entry("status").or_insert_with(|| Json::Object(serde_json::Map::new()));
+        if let Json::Object(fields) = status {
+            fields.insert("conditions".to_owned(), conditions);
+        }
+        match cx.resources().update_status(object).await {
+            Err(Error::Conflict { .. }) if attempt < MAX_CONFLICTS => {}
+            Err(Error::NotFound { .. }) => return Ok(()),
+            outcome => return outcome.map(|_| ()),
+        }
+    }
+    Ok(())
+}

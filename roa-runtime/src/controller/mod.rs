@@ -1,0 +1,195 @@
+//! Drives a [`Controller`]: each change of an object leads to a call for its key, never two at once for one key.
+//!
+//! A call has a time-out, and its panics are its own. Failures are tried again with back-off, and counted by the queue,
+//! never in the object. A call sees all that the controller wrote before. At shutdown no new call begins, and those
+//! that run may end.
+
+mod config;
+mod finalizer;
+mod gate;
+mod outcome;
+mod overflow;
+mod run;
+
+use std::sync::Arc;
+
+pub use config::ControllerConfig;
+
+use gate::{Parked, WriteGate};
+use overflow::Overflow;
+use roa_core::{CacheReader, Cancellation, Cause, Context, Controller, Key, Ownership, Resource};
+
+use crate::{AddError, Cache, CacheListener, Clocks, ControllerMetrics, Priority, Run, WorkQueue};
+
+/// How many keys are queued again at a time after an overflow.
+const REFILL: usize = 1_000;
+
+/// Drives one controller. A clone drives the same.
+pub struct ControllerDriver<C: Controller> {
+    inner: Arc<Inner<C>>,
+}
+
+struct Inner<C: Controller> {
+    controller: C,
+    cache: Cache<C::Resource>,
+    context: Context,
+    queue: WorkQueue<Key>,
+    gate: WriteGate,
+    parked: Parked,
+    config: ControllerConfig,
+    clocks: Clocks,
+    metrics: ControllerMetrics,
+    overflow: Overflow,
+}
+
+impl<C: Controller> ControllerDriver<C> {
+    /// A driver for `controller` over a cache of its objects. From now on each change of the cache is queued;
+    /// [`ControllerDriver::work`] handles what is queued.
+    pub fn new(
+        controller: C,
+        cache: Cache<C::Resource>,
+        context: Context,
+        config: ControllerConfig,
+        clocks: Clocks,
+        metrics: ControllerMetrics,
+    ) -> Self {
+        let random = Arc::clone(context.random());
+        let queue = WorkQueue::new(config.queue.clone(), Arc::clone(&clocks.domain), random);
+        let (gate, parked, overflow) = (WriteGate::default(), Parked::default(), Overflow::default());
+        let inner = Inner { controller, cache, context, queue, gate, parked, config, clocks, metrics, overflow };
+        let inner = Arc::new(inner);
+        inner.cache.listen(Arc::clone(&inner) as Arc<dyn CacheListener<C::Resource>>);
+        Self { inner }
+    }
+
+    /// The keys that wait to be handled: for metrics, and for those who want to know why nothing happens.
+    #[must_use]
+    pub fn queue(&self) -> &WorkQueue<Key> {
+        &self.inner.queue
+    }
+
+    /// How many objects were given up until they change.
+    #[must_use]
+    pub fn parked(&self) -> usize {
+        self.inner.parked.len()
+    }
+
+    /// The controller's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.inner.controller.name()
+    }
+
+    /// How many [`ControllerDriver::work`] should run at once.
+    #[must_use]
+    pub fn workers(&self) -> usize {
+        self.inner.config.workers.max(1)
+    }
+
+    /// Handles an object, as if it had changed.
+    ///
+    /// # Errors
+    /// [`AddError`] if the driver was shut down.
+    ///
+    /// # Cancel safety
+    /// Safe.
+    pub async fn trigger(&self, key: &Key, cause: Cause) -> Result<(), AddError> {
+        self.inner.queue.add(key, Priority::User, cause).await
+    }
+
+    /// One worker: handles what is queued, one object at a time, until the queue is shut down. With `ownership` each
+    /// write is made under the condition that it still holds. `cancellation` is the sign to the running call that it
+    /// should end.
+    ///
+    /// # Cancel safety
+    /// Dropping it drops the running call; its object is handled again by whoever handles the queue next.
+    pub async fn work(&self, ownership: Option<Ownership>, cancellation: Cancellation) {
+        let inner = &*self.inner;
+        while let Some(run) = inner.next(&cancellation).await {
+            let outcome = run::handle(inner, &run, ownership.as_ref(), &cancellation).await;
+            run.finish(outcome);
+            inner.refill();
+        }
+    }
+
+    /// No new calls: workers end after the one that they are in.
+    pub fn shut_down(&self) {
+        self.inner.queue.shut_down();
+    }
+}
+
+impl<C: Controller> Inner<C> {
+    async fn next(&self, cancellation: &Cancellation) -> Option<Run<Key>> {
+        tokio::select! {
+            biased;
+            () = cancellation.cancelled() => None,
+            run = self.queue.next() => run,
+        }
+    }
+
+    fn add(&self, key: &Key, cause: Cause) {
+        if self.queue.try_add(key, Priority::User, cause).is_err() && self.overflow.note() {
+            let controller = self.controller.name();
+            tracing::warn!(controller, "work queue is full; all objects are queued again as there is room");
+        }
+    }
+
+    /// After an overflow, queues every object again, as there is room: those that were left out are among them.
+    fn refill(&self) {
+        let Some(mut cursor) = self.overflow.due() else { return };
+        if self.queue.len() > self.config.queue.max_keys / 2 {
+            return;
+        }
+        loop {
+            let keys = self.cache.keys_after(cursor.as_ref(), REFILL);
+            if keys.is_empty() {
+                return self.overflow.done();
+            }
+            for key in keys {
+                if self.queue.try_add(&key, Priority::Resync, Cause::Resync).is_err() {
+                    return;
+                }
+                self.overflow.reached(key.clone());
+                cursor = Some(key);
+            }
+        }
+    }
+
+    /// An object that was given up is left alone until its spec changes or it is asked to go: that its own condition
+    /// was written is no reason to try again.
+    fn stays_parked(&self, key: &Key, before: Option<&Arc<C::Resource>>, after: &C::Resource) -> bool {
+        let what_counts = |object: &C::Resource| (object.metadata().generation, object.metadata().deletion_timestamp);
+        self.parked.contains(key) && before.is_some_and(|before| what_counts(before) == what_counts(after))
+    }
+}
+
+impl<C: Controller> CacheListener<C::Resource> for Inner<C> {
+    /// An object that is gone is of no interest any more. That it was asked to go is a change like others: nothing can
+    /// filter it out.
+    fn changed(&self, key: &Key, before: Option<&Arc<C::Resource>>, after: Option<&Arc<C::Resource>>) {
+        let Some(after) = after else {
+            self.gate.forget(key);
+            self.parked.release(key);
+            self.queue.forget(key);
+            return;
+        };
+        if self.stays_parked(key, before, after) {
+            return;
+        }
+        let was_deleting = before.is_some_and(|before| before.metadata().is_deleting());
+        let deleting = after.metadata().is_deleting() && !was_deleting;
+        self.add(key, if deleting { Cause::Deleting } else { Cause::Changed });
+    }
+}
+
+impl<C: Controller> Clone for ControllerDriver<C> {
+    fn clone(&self) -> Self {
+        Self { inner: Arc::clone(&self.inner) }
+    }
+}
+
+impl<C: Controller> std::fmt::Debug for ControllerDriver<C> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "ControllerDriver({}, {} objects)", self.name(), self.inner.cache.list(None).len())
+    }
+}

@@ -1,0 +1,123 @@
+//! The pump: reads the store's change feed into the ring, and notices when the history breaks.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use roa_core::{Batch, ClockExt, Error, StoreState, Tail, TailChecker, TailEnd, TxnId};
+
+use super::Shared;
+use super::ring::Ring;
+
+/// Why following stopped.
+enum Stopped {
+    /// What comes next is of another history, or no longer kept.
+    Broken,
+    /// The store could not be followed for now.
+    Failed,
+    /// The store was closed.
+    Closed,
+}
+
+/// Follows the store until it is closed. A failure is retried after a back-off: watches do not notice. A break of the
+/// history ends all watches with `Expired`.
+pub(super) async fn run(shared: Arc<Shared>) {
+    let mut last_txn = None;
+    let mut failures: u32 = 0;
+    loop {
+        let before = shared.read().ring.head();
+        let stopped = follow(&shared, &mut last_txn).await;
+        if shared.read().ring.head() > before {
+            failures = 0;
+        }
+        match stopped {
+            Stopped::Closed => {
+                shared.end(TailEnd::Closed, |state| state.closed = true);
+                return;
+            }
+            Stopped::Broken if begin_anew(&shared).await.is_ok() => {
+                last_txn = None;
+                failures = 0;
+            }
+            Stopped::Broken | Stopped::Failed => {
+                shared.clock.sleep(backoff(&shared, failures)).await;
+                failures = failures.saturating_add(1);
+            }
+        }
+    }
+}
+
+async fn follow(shared: &Shared, last_txn: &mut Option<TxnId>) -> Stopped {
+    let position = shared.read().position;
+    let mut tail = match shared.store.tail(position.revision).await {
+        Ok(tail) if tail.epoch == position.epoch && is_same_history(&tail, *last_txn) => tail,
+        Ok(_) | Err(Error::Expired { .. } | Error::TooLarge { .. }) => return Stopped::Broken,
+        Err(error) => {
+            tracing::warn!(store = %shared.store, %error, "change feed can't be opened, retrying");
+            return Stopped::Failed;
+        }
+    };
+    let mut checker = TailChecker::new(position.revision, last_txn.or(tail.after_txn));
+    while let Some(item) = tail.next().await {
+        let batches = match item {
+            Ok(batches) => batches,
+            Err(end) => return stopped(shared, &end),
+        };
+        for batch in &batches {
+            if let Err(error) = checker.check(batch) {
+                tracing::error!(store = %shared.store, %error, "history is broken, all watches must list again");
+                return Stopped::Broken;
+            }
+            *last_txn = Some(batch.txn);
+        }
+        append(shared, batches);
+    }
+    tracing::warn!(store = %shared.store, "change feed ended without a reason, following it anew");
+    Stopped::Failed
+}
+
+fn is_same_history(tail: &Tail, last_txn: Option<TxnId>) -> bool {
+    match (tail.after_txn, last_txn) {
+        (Some(found), Some(last)) => found == last,
+        _ => true,
+    }
+}
+
+fn stopped(shared: &Shared, end: &TailEnd) -> Stopped {
+    match end {
+        TailEnd::Closed => Stopped::Closed,
+        TailEnd::Expired { .. } => Stopped::Broken,
+        end => {
+            tracing::warn!(store = %shared.store, %end, "change feed ended, following it anew");
+            Stopped::Failed
+        }
+    }
+}
+
+fn append(shared: &Shared, batches: Vec<Arc<Batch>>) {
+    let (head, evicted) = {
+        let mut state = shared.write();
+        let evicted = state.ring.append(batches);
+        state.position.revision = state.ring.head();
+        (state.position.revision, evicted)
+    };
+    shared.head.send_replace(head);
+    shared.wakers.wake_all();
+    drop(evicted);
+}
+
+async fn begin_anew(shared: &Shared) -> Result<(), Error> {
+    let StoreState { head, floor, epoch } = shared.store.state().await?;
+    shared.end(TailEnd::Expired { floor, head }, |state| {
+        state.ring = Ring::new(head, shared.config.max_batches, shared.config.max_bytes);
+        state.position.epoch = epoch;
+        state.position.revision = head;
+    });
+    shared.head.send_replace(head);
+    Ok(())
+}
+
+fn backoff(shared: &Shared, failures: u32) -> Duration {
+    let factor = 2_u32.saturating_pow(failures.min(16));
+    shared.config.retry_base.saturating_mul(factor).min(shared.config.retry_max)
+}

@@ -1,0 +1,80 @@
+//! [`Selection`]: which objects a watcher wants to see, and how it sees their changes.
+
+use std::sync::Arc;
+
+use roa_core::{Change, ChangeKind, Entry, FieldSelector, Key, KeyPrefix, LabelSelector};
+
+/// Which objects a watcher wants to see: those below a prefix, or one, with these labels and fields.
+#[derive(Debug, Clone)]
+pub struct Selection {
+    prefix: KeyPrefix,
+    key: Option<Key>,
+    labels: LabelSelector,
+    fields: FieldSelector,
+    /// Whether the key alone decides; then no value is looked into.
+    by_key: bool,
+}
+
+impl Selection {
+    /// All objects below a prefix.
+    #[must_use]
+    pub fn prefix(prefix: KeyPrefix) -> Self {
+        Self { prefix, key: None, labels: LabelSelector::default(), fields: FieldSelector::default(), by_key: true }
+    }
+
+    /// One object.
+    #[must_use]
+    pub fn key(key: Key) -> Self {
+        let prefix = KeyPrefix::exactly(&key);
+        Self { key: Some(key), ..Self::prefix(prefix) }
+    }
+
+    /// Only those with these labels.
+    #[must_use]
+    pub fn labels(mut self, labels: LabelSelector) -> Self {
+        self.by_key &= labels.is_everything();
+        self.labels = labels;
+        self
+    }
+
+    /// Only those with these fields.
+    #[must_use]
+    pub fn fields(mut self, fields: FieldSelector) -> Self {
+        self.by_key &= fields.is_everything();
+        self.fields = fields;
+        self
+    }
+
+    pub(crate) const fn list_prefix(&self) -> &KeyPrefix {
+        &self.prefix
+    }
+
+    /// Whether an object that is there is selected. One that can't be read matches no selector.
+    #[must_use]
+    pub fn matches(&self, entry: &Entry) -> bool {
+        self.covers(&entry.key) && self.accepts(entry)
+    }
+
+    fn covers(&self, key: &Key) -> bool {
+        self.prefix.contains(key) && self.key.as_ref().is_none_or(|only| only == key)
+    }
+
+    fn accepts(&self, entry: &Entry) -> bool {
+        self.by_key || entry.object().is_ok_and(|object| object.is_selected(&self.labels, &self.fields))
+    }
+
+    /// How a change looks through the selection: what happened, and the entry to show. An object that leaves the
+    /// selection is deleted, as it last was in it (W12).
+    pub(super) fn see<'a>(&self, change: &'a Change) -> Option<(ChangeKind, &'a Arc<Entry>)> {
+        if !self.covers(change.key()) {
+            return None;
+        }
+        let accepted = |entry: &&Arc<Entry>| self.accepts(entry);
+        match (change.previous().filter(accepted), change.current().filter(accepted)) {
+            (None, None) => None,
+            (None, Some(current)) => Some((ChangeKind::Added, current)),
+            (Some(_), Some(current)) => Some((ChangeKind::Modified, current)),
+            (Some(previous), None) => Some((ChangeKind::Deleted, previous)),
+        }
+    }
+}

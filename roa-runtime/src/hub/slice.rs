@@ -1,0 +1,132 @@
+//! [`EventSlice`]: a stretch of the log as one watcher sees it, lent, not copied.
+
+use std::sync::Arc;
+
+use roa_core::{Batch, ChangeKind, Entry, Position, Revision};
+
+use super::Selection;
+use super::ring::Segment;
+
+/// One object's change.
+#[derive(Debug, Clone, Copy)]
+pub struct HubEvent<'a> {
+    /// When.
+    pub revision: Revision,
+    /// What happened.
+    pub change: ChangeKind,
+    /// The object after it; for [`ChangeKind::Deleted`], as it last was in the selection.
+    pub entry: &'a Arc<Entry>,
+    /// The object before it, whether or not it was in the selection; `None` in a snapshot.
+    pub previous: Option<&'a Arc<Entry>>,
+}
+
+/// Events that came together: whole batches of the log, or a page of a snapshot. It has at least one event.
+#[derive(Debug)]
+pub struct EventSlice {
+    source: Source,
+    /// Everything up to here is delivered with it.
+    position: Position,
+}
+
+#[derive(Debug)]
+enum Source {
+    Log { segment: Arc<Segment>, from: usize, to: usize, selection: Arc<Selection> },
+    Batches { batches: Vec<Arc<Batch>>, selection: Arc<Selection> },
+    Page { entries: Vec<Arc<Entry>> },
+}
+
+impl EventSlice {
+    /// A slice of a segment, beginning with the first batch that has an event for `selection`; `None` if none has.
+    pub(super) fn of_segment(
+        segment: Arc<Segment>,
+        range: std::ops::Range<usize>,
+        selection: &Arc<Selection>,
+        position: Position,
+    ) -> Option<Self> {
+        let batches = segment.batches.get(range.clone())?;
+        let skipped = batches.iter().position(|batch| has_event(batch, selection))?;
+        let source = Source::Log {
+            segment,
+            from: range.start + skipped,
+            to: range.end,
+            selection: Arc::clone(selection),
+        };
+        Some(Self { source, position })
+    }
+
+    pub(crate) fn of_batches(mut batches: Vec<Arc<Batch>>, selection: &Arc<Selection>, position: Position) -> Option<Self> {
+        batches.retain(|batch| has_event(batch, selection));
+        if batches.is_empty() {
+            return None;
+        }
+        Some(Self { source: Source::Batches { batches, selection: Arc::clone(selection) }, position })
+    }
+
+    pub(super) fn of_page(entries: Vec<Arc<Entry>>, position: Position) -> Option<Self> {
+        (!entries.is_empty()).then_some(Self { source: Source::Page { entries }, position })
+    }
+
+    /// Everything up to here has been delivered when the slice has been handled. Of a page of a snapshot, it is the
+    /// revision at which the page is true; the snapshot is whole only with [`HubItem::Synced`](crate::HubItem::Synced).
+    #[must_use]
+    pub const fn position(&self) -> Position {
+        self.position
+    }
+
+    /// All events, in order.
+    pub fn events(&self) -> impl Iterator<Item = HubEvent<'_>> {
+        let page = self.page().iter().map(|entry| self.present(entry));
+        page.chain(self.log().iter().flat_map(|batch| self.see(batch)))
+    }
+
+    /// The events, batch by batch: those of one revision belong together (W3). A page of a snapshot is one batch.
+    pub fn batches(&self) -> impl Iterator<Item = (Revision, Vec<HubEvent<'_>>)> {
+        let page: Vec<_> = self.page().iter().map(|entry| self.present(entry)).collect();
+        let page = (!page.is_empty()).then_some((self.position.revision, page));
+        let log = self.log().iter().map(|batch| (batch.revision, self.see(batch).collect::<Vec<_>>()));
+        page.into_iter().chain(log.filter(|(_, events)| !events.is_empty()))
+    }
+
+    /// Hands each batch with an event on, as it is shared: what a relay forwards.
+    pub fn shared_batches(&self) -> impl Iterator<Item = &Arc<Batch>> {
+        self.log().iter().filter(|batch| self.selection().is_some_and(|selection| has_event(batch, selection)))
+    }
+
+    fn log(&self) -> &[Arc<Batch>] {
+        match &self.source {
+            Source::Log { segment, from, to, .. } => segment.batches.get(*from..*to).unwrap_or_default(),
+            Source::Batches { batches, .. } => batches,
+            Source::Page { .. } => &[],
+        }
+    }
+
+    fn page(&self) -> &[Arc<Entry>] {
+        match &self.source {
+            Source::Page { entries } => entries,
+            Source::Log { .. } | Source::Batches { .. } => &[],
+        }
+    }
+
+    fn selection(&self) -> Option<&Selection> {
+        match &self.source {
+            Source::Log { selection, .. } | Source::Batches { selection, .. } => Some(selection),
+            Source::Page { .. } => None,
+        }
+    }
+
+    fn see<'a>(&'a self, batch: &'a Batch) -> impl Iterator<Item = HubEvent<'a>> {
+        let selection = self.selection();
+        batch.changes.iter().filter_map(move |change| {
+            let (kind, entry) = selection?.see(change)?;
+            Some(HubEvent { revision: batch.revision, change: kind, entry, previous: change.previous() })
+        })
+    }
+
+    fn present<'a>(&self, entry: &'a Arc<Entry>) -> HubEvent<'a> {
+        HubEvent { revision: self.position.revision, change: ChangeKind::Added, entry, previous: None }
+    }
+}
+
+fn has_event(batch: &Batch, selection: &Selection) -> bool {
+    batch.changes.iter().any(|change| selection.see(change).is_some())
+}

@@ -1,0 +1,78 @@
+//! How a process runs.
+
+use std::time::Duration;
+
+use thiserror::Error;
+
+use crate::tasks::SpawnError;
+use crate::{HubConfig, LeaseConfig, LeaseConfigError};
+
+/// How the processes that share a store divide the work.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Mode {
+    /// There is one process: it needs no leadership.
+    Single,
+    /// One of several processes works, the others stand by with their caches filled.
+    Leader {
+        /// The name of what is led.
+        lease: String,
+        /// The name of this process.
+        holder: String,
+        /// How leadership is kept.
+        config: LeaseConfig,
+    },
+}
+
+/// How changes are seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WatchKind {
+    /// At once, over the change feed.
+    Stream,
+    /// At an interval.
+    Poll(Duration),
+}
+
+/// How a process runs. There is no default mode: whoever starts a manager says whether it is alone.
+#[derive(Debug, Clone)]
+pub struct ManagerConfig {
+    /// How the processes that share the store divide the work.
+    pub mode: Mode,
+    /// How the caches see changes.
+    pub watch: WatchKind,
+    /// The bounds of the hub.
+    pub hub: HubConfig,
+    /// How long running calls may go on at shutdown.
+    pub shutdown_grace: Duration,
+}
+
+impl ManagerConfig {
+    /// A process that runs in this mode.
+    #[must_use]
+    pub fn new(mode: Mode) -> Self {
+        let hub = HubConfig::default();
+        Self { mode, watch: WatchKind::Stream, hub, shutdown_grace: Duration::from_secs(20) }
+    }
+
+    pub(super) fn validate(&self) -> Result<(), ManagerError> {
+        match &self.mode {
+            Mode::Single => Ok(()),
+            Mode::Leader { config, .. } => Ok(config.validate()?),
+        }
+    }
+}
+
+/// Why a manager can't run.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ManagerError {
+    /// The store can't be read, or a kind is not registered.
+    #[error(transparent)]
+    Resource(#[from] roa_core::Error),
+    /// The lease's times contradict each other.
+    #[error(transparent)]
+    Lease(#[from] LeaseConfigError),
+    /// A task can't be started.
+    #[error(transparent)]
+    Spawn(#[from] SpawnError),
+}

@@ -1,0 +1,238 @@
+//! [`Manager`]: owns the hub, the caches, the controllers and the reconcilers of a process, and starts and stops them in
+//! the right order.
+
+mod component;
+mod config;
+mod leader;
+
+use std::any::{Any, TypeId};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+pub use config::{ManagerConfig, ManagerError, Mode, WatchKind};
+
+use component::{Component, Feed};
+use roa_core::{
+    CacheReader, Caches, Cancellation, CancellationSource, Context, Controller, EventSink, Object, Reconciler, ResourceStore,
+    Result, Spec, Store, Watcher,
+};
+
+use crate::{
+    Cache, Clocks, ControllerConfig, ControllerDriver, PollWatcher, ReconcilerConfig, ReconcilerDriver, RuntimeMetrics,
+    Selection, StreamWatcher, Tasks, WatchHub,
+};
+
+/// Owns all that a process runs over one store.
+///
+/// It starts in order (C12): the hub, then the caches; when they are synced, the leadership if one is needed; then the
+/// workers. It stops in the other order: no new calls, then the running ones end, then the leadership is given back.
+pub struct Manager {
+    store: Arc<dyn Store>,
+    resources: ResourceStore,
+    clocks: Clocks,
+    config: ManagerConfig,
+    hub: WatchHub,
+    events: Arc<dyn EventSink>,
+    metrics: RuntimeMetrics,
+    /// One cache for each kind: asking twice gives the same.
+    caches: HashMap<TypeId, Box<dyn Any + Send + Sync>>,
+    readers: Caches,
+    feeds: Vec<Box<dyn Feed>>,
+    components: Vec<Arc<dyn Component>>,
+}
+
+impl Manager {
+    /// A manager over `store`, whose objects are written through `resources`.
+    ///
+    /// # Errors
+    /// [`ManagerError`] if the configuration contradicts itself or the store can't be read.
+    pub async fn new(
+        store: Arc<dyn Store>,
+        resources: ResourceStore,
+        clocks: Clocks,
+        config: ManagerConfig,
+    ) -> Result<Self, ManagerError> {
+        config.validate()?;
+        let hub = WatchHub::start(Arc::clone(&store), Arc::clone(&clocks.io), config.hub.clone()).await?;
+        Ok(Self {
+            store,
+            resources,
+            clocks,
+            config,
+            hub,
+            events: Arc::new(roa_core::NoEvents),
+            metrics: RuntimeMetrics::unregistered(),
+            caches: HashMap::new(),
+            readers: Caches::default(),
+            feeds: Vec::new(),
+            components: Vec::new(),
+        })
+    }
+
+    /// The same with a sink for events.
+    #[must_use]
+    pub fn with_events(mut self, events: Arc<dyn EventSink>) -> Self {
+        self.events = events;
+        self
+    }
+
+    /// The same with metrics that somebody reads.
+    #[must_use]
+    pub fn with_metrics(mut self, metrics: RuntimeMetrics) -> Self {
+        self.metrics = metrics;
+        self
+    }
+
+    /// The hub, for watches of one's own.
+    #[must_use]
+    pub const fn hub(&self) -> &WatchHub {
+        &self.hub
+    }
+
+    /// The cache of a kind, made when first asked for. It is filled when the manager runs.
+    ///
+    /// # Errors
+    /// [`roa_core::Error::UnknownKind`] if the kind is not registered.
+    pub fn cache<S: Spec>(&mut self) -> Result<Cache<Object<S>>> {
+        let id = TypeId::of::<Object<S>>();
+        if let Some(cache) = self.caches.get(&id).and_then(|cache| cache.downcast_ref::<Cache<Object<S>>>()) {
+            return Ok(cache.clone());
+        }
+        let cache = Cache::<Object<S>>::new();
+        let watcher = self.watcher::<S>()?;
+        self.caches.insert(id, Box::new(cache.clone()));
+        self.readers = self.readers.clone().with::<Object<S>>(Arc::new(cache.clone()) as Arc<dyn CacheReader<Object<S>>>);
+        self.feeds.push(Box::new(component::CacheFeed { name: S::PLURAL, cache: cache.clone(), watcher }));
+        Ok(cache)
+    }
+
+    /// A watcher of a kind, as configured.
+    ///
+    /// # Errors
+    /// [`roa_core::Error::UnknownKind`] if the kind is not registered.
+    pub fn watcher<S: Spec>(&self) -> Result<Arc<dyn Watcher<Object<S>>>> {
+        let selection = Selection::prefix(self.resources.kinds().of::<S>()?.prefix(None)?);
+        Ok(match self.config.watch {
+            WatchKind::Stream => Arc::new(StreamWatcher::new(self.hub.clone(), selection)),
+            WatchKind::Poll(interval) => {
+                let (store, clock) = (Arc::clone(&self.store), Arc::clone(&self.clocks.io));
+                Arc::new(PollWatcher::new(store, clock, selection, interval))
+            }
+        })
+    }
+
+    /// Adds a controller. Its driver shows what is queued.
+    ///
+    /// # Errors
+    /// [`roa_core::Error::UnknownKind`] if its kind is not registered.
+    pub fn add_controller<S, C>(&mut self, controller: C, config: ControllerConfig) -> Result<ControllerDriver<C>>
+    where
+        S: Spec,
+        C: Controller<Resource = Object<S>>,
+    {
+        let cache = self.cache::<S>()?;
+        let cx = self.context(controller.name());
+        let metrics = self.metrics.of(controller.name());
+        let driver = ControllerDriver::new(controller, cache, cx, config, self.clocks.clone(), metrics);
+        self.components.push(Arc::new(driver.clone()));
+        Ok(driver)
+    }
+
+    /// Adds a reconciler.
+    ///
+    /// # Errors
+    /// [`roa_core::Error::UnknownKind`] if its kind is not registered.
+    pub fn add_reconciler<S, R>(&mut self, reconciler: R, config: ReconcilerConfig) -> Result<()>
+    where
+        S: Spec,
+        R: Reconciler<Resource = Object<S>>,
+    {
+        let cache = self.cache::<S>()?;
+        let cx = self.context(reconciler.name());
+        let metrics = self.metrics.of(reconciler.name());
+        let driver = ReconcilerDriver::new(reconciler, cache, cx, config, self.clocks.clone(), metrics);
+        self.components.push(Arc::new(component::Sweeper::new(driver)));
+        Ok(())
+    }
+
+    fn context(&self, component: &str) -> Context {
+        Context::new(component, self.resources.clone()).with_events(Arc::clone(&self.events)).with_caches(self.readers.clone())
+    }
+
+    /// Runs until `shutdown`, then drains. `ready` is called when the caches are synced and, where no leadership is
+    /// needed, the workers are started: standby counts as ready.
+    ///
+    /// # Errors
+    /// [`ManagerError`] if something can't be started.
+    ///
+    /// # Cancel safety
+    /// Dropping it aborts everything; nothing is half written.
+    pub async fn run(self, shutdown: Cancellation, ready: impl FnOnce() + Send) -> Result<(), ManagerError> {
+        let feeds = Tasks::new("caches", self.feeds.len());
+        for feed in &self.feeds {
+            feed.start(&feeds, Arc::clone(&self.clocks.io))?;
+        }
+        let outcome = tokio::select! {
+            biased;
+            () = shutdown.cancelled() => Ok(()),
+            () = self.synced() => {
+                ready();
+                self.run_synced(&shutdown).await
+            }
+        };
+        feeds.shutdown(&*self.clocks.io, self.config.shutdown_grace).await;
+        self.hub.close().await;
+        outcome
+    }
+
+    async fn synced(&self) {
+        for feed in &self.feeds {
+            feed.synced().await;
+        }
+    }
+
+    async fn run_synced(&self, shutdown: &Cancellation) -> Result<(), ManagerError> {
+        match &self.config.mode {
+            Mode::Single => {
+                let workers = self.start(None, &CancellationSource::new())?;
+                shutdown.cancelled().await;
+                self.drain(&workers).await;
+                Ok(())
+            }
+            Mode::Leader { lease, holder, config } => {
+                leader::run(self, lease, holder, config, shutdown).await
+            }
+        }
+    }
+
+    /// Starts all workers, for as long as `cancellation` gives no sign.
+    fn start(
+        &self,
+        ownership: Option<&roa_core::Ownership>,
+        cancellation: &CancellationSource,
+    ) -> Result<Tasks, ManagerError> {
+        let count = self.components.iter().map(|component| component.tasks()).sum();
+        let workers = Tasks::new("workers", count);
+        for component in &self.components {
+            component.start(&workers, ownership, cancellation)?;
+        }
+        Ok(workers)
+    }
+
+    /// No new calls; those that run may end, for a time.
+    async fn drain(&self, workers: &Tasks) {
+        for component in &self.components {
+            component.shut_down();
+        }
+        let left = workers.shutdown(&*self.clocks.io, self.config.shutdown_grace).await;
+        if !left.is_empty() {
+            tracing::warn!(workers = ?left, grace = ?self.config.shutdown_grace, "calls were cut short at shutdown");
+        }
+    }
+}
+
+impl std::fmt::Debug for Manager {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Manager(over {}, {} components)", self.store, self.components.len())
+    }
+}

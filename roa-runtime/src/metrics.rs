@@ -1,0 +1,168 @@
+//! What the runtime measures. Labels are the names of controllers and the like, never those of objects: their number is
+//! bounded.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
+use prometheus_client::collector::Collector;
+use prometheus_client::metrics::counter::{ConstCounter, Counter};
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+
+/// Upper bounds of the buckets of durations, in seconds.
+const BUCKETS: [f64; 12] = [0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0, 120.0];
+
+/// `controller` or `reconciler`, and how it ended.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Ended {
+    component: String,
+    result: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Component {
+    component: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Found {
+    component: String,
+    reason: &'static str,
+}
+
+/// What the runtime measures, for a registry that the caller owns. A clone measures the same.
+#[derive(Debug, Clone)]
+pub struct RuntimeMetrics {
+    reconciles: Family<Ended, Counter>,
+    seconds: Family<Component, Histogram, fn() -> Histogram>,
+    swept: Family<Component, Counter>,
+    drift: Family<Found, Counter>,
+}
+
+impl RuntimeMetrics {
+    /// Metrics in `registry`, which prefixes their names.
+    #[must_use]
+    pub fn register(registry: &mut Registry) -> Self {
+        let this = Self::unregistered();
+        registry.register("reconciles", "Calls of controllers, by how they ended", this.reconciles.clone());
+        registry.register("reconcile_seconds", "How long calls of controllers took", this.seconds.clone());
+        registry.register("swept_objects", "Objects that reconcilers looked at", this.swept.clone());
+        registry.register("drift", "What reconcilers found wrong, by reason", this.drift.clone());
+        this
+    }
+
+    /// Metrics that nobody reads.
+    #[must_use]
+    pub fn unregistered() -> Self {
+        let histogram: fn() -> Histogram = || Histogram::new(BUCKETS);
+        Self {
+            reconciles: Family::default(),
+            seconds: Family::new_with_constructor(histogram),
+            swept: Family::default(),
+            drift: Family::default(),
+        }
+    }
+
+    /// The part of one controller or reconciler.
+    pub fn of(&self, component: impl Into<String>) -> ControllerMetrics {
+        ControllerMetrics { all: self.clone(), component: component.into() }
+    }
+}
+
+/// What is measured of one controller or reconciler.
+#[derive(Debug, Clone)]
+pub struct ControllerMetrics {
+    all: RuntimeMetrics,
+    component: String,
+}
+
+impl ControllerMetrics {
+    /// A call ended so, after this time.
+    pub fn ended(&self, result: &'static str, took: Duration) {
+        let component = self.component.clone();
+        self.all.reconciles.get_or_create(&Ended { component: component.clone(), result }).inc();
+        self.all.seconds.get_or_create(&Component { component }).observe(took.as_secs_f64());
+    }
+
+    /// A reconciler looked at one object.
+    pub fn swept(&self) {
+        self.all.swept.get_or_create(&Component { component: self.component.clone() }).inc();
+    }
+
+    /// A reconciler found something wrong.
+    pub fn drift(&self, reason: &'static str) {
+        self.all.drift.get_or_create(&Found { component: self.component.clone(), reason }).inc();
+    }
+
+    /// How many calls ended so.
+    #[must_use]
+    pub fn count(&self, result: &'static str) -> u64 {
+        self.all.reconciles.get_or_create(&Ended { component: self.component.clone(), result }).get()
+    }
+}
+
+/// A figure that is read when it is asked for.
+pub type Reading = Arc<dyn Fn() -> u64 + Send + Sync>;
+
+/// Figures that are read when a scrape asks for them: depths, lags, counts that live elsewhere.
+#[derive(Clone, Default)]
+pub struct Readings {
+    gauges: Vec<(String, String, String, Reading)>,
+    counters: Vec<(String, String, String, Reading)>,
+}
+
+impl Readings {
+    /// Adds a figure that goes up and down.
+    #[must_use]
+    pub fn gauge(mut self, name: &str, help: &str, component: &str, read: Reading) -> Self {
+        self.gauges.push((name.to_owned(), help.to_owned(), component.to_owned(), read));
+        self
+    }
+
+    /// Adds a figure that only goes up.
+    #[must_use]
+    pub fn counter(mut self, name: &str, help: &str, component: &str, read: Reading) -> Self {
+        self.counters.push((name.to_owned(), help.to_owned(), component.to_owned(), read));
+        self
+    }
+}
+
+impl std::fmt::Debug for Readings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Readings({} figures)", self.gauges.len() + self.counters.len())
+    }
+}
+
+impl Collector for Readings {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        for (name, help, component, read) in &self.gauges {
+            let gauge = ConstGauge::new(i64::try_from(read()).unwrap_or(i64::MAX));
+            let family = [(component.as_str(), gauge)];
+            encode(&mut encoder, name, help, &family)?;
+        }
+        for (name, help, component, read) in &self.counters {
+            let family = [(component.as_str(), ConstCounter::new(read()))];
+            encode(&mut encoder, name, help, &family)?;
+        }
+        Ok(())
+    }
+}
+
+fn encode<M: EncodeMetric>(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    family: &[(&str, M)],
+) -> Result<(), std::fmt::Error> {
+    let Some((_, first)) = family.first() else { return Ok(()) };
+    let mut metric = encoder.encode_descriptor(name, help, None, first.metric_type())?;
+    for (component, value) in family {
+        let labels = [("component", *component)];
+        value.encode(metric.encode_family(&labels)?)?;
+    }
+    Ok(())
+}
+

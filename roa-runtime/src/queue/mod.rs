@@ -1,0 +1,385 @@
+//! [`WorkQueue`]: which key runs next. The heart of the engine.
+//!
+//! - One worker per key at a time (C4); an add during a run causes exactly one later run (C5); adds before a run are
+//!   one (C6): the earliest time, the highest priority, all causes.
+//! - A key that failed waits longer each time (C7); when, is decided by [`next_run`] alone.
+//! - A user's change goes before a retry, a retry before a resync; what waits long is promoted, so nothing starves.
+//! - Bounded in keys, and if wanted in runs per second. A run that is dropped counts as failed: no key is lost.
+//!
+//! All operations are O(log n). The queue starts no task: of the workers that wait, one watches the clock.
+
+mod backoff;
+mod bucket;
+mod causes;
+mod config;
+mod lanes;
+mod run;
+mod state;
+mod stats;
+#[cfg(test)]
+mod tests;
+mod waiting;
+
+use std::fmt;
+use std::hash::Hash;
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+pub use backoff::{BackoffPolicy, NextRun, Outcome, Streak, next_run};
+pub use bucket::RateLimit;
+pub use config::QueueConfig;
+pub use lanes::Priority;
+pub use run::Run;
+pub use stats::{Depths, KeyPhase, KeyState, QueueStats};
+
+use roa_core::{Cause, Clock, Monotonic, Random, RandomExt};
+use state::{Claim, Request, State, Take, Wake};
+use thiserror::Error;
+use tokio::sync::Notify;
+
+use crate::locks;
+
+/// What can be a key: cheap to clone.
+pub trait QueueKey: Clone + Eq + Hash + fmt::Debug + Send + 'static {}
+
+impl<T: Clone + Eq + Hash + fmt::Debug + Send + 'static> QueueKey for T {}
+
+/// A key that was not added.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum AddError {
+    /// The queue knows as many keys as it may.
+    #[error("add a key: the queue has {max_keys} keys, expected fewer; hint: raise max_keys")]
+    Full {
+        /// How many that is.
+        max_keys: usize,
+    },
+    /// The queue was shut down.
+    #[error("add a key: the queue is shut down")]
+    ShutDown,
+}
+
+/// Keys to be worked on, each by one worker at a time. A clone is the same queue.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use std::time::Duration;
+/// # use roa_core::{Cause, SystemRandom};
+/// # use roa_runtime::{Outcome, Priority, QueueConfig, SystemClock, WorkQueue};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let queue = WorkQueue::new(QueueConfig::default(), Arc::new(SystemClock::new()), Arc::new(SystemRandom));
+/// queue.try_add(&"tidy", Priority::Resync, Cause::Resync)?;
+/// queue.try_add(&"urgent", Priority::User, Cause::Changed)?;
+/// queue.try_add(&"urgent", Priority::User, Cause::Changed)?; // the same run
+///
+/// let run = queue.next().await.unwrap();
+/// assert_eq!((*run.key(), run.causes()), ("urgent", &[Cause::Changed][..]));
+/// run.finish(Outcome::RequeueAfter(Duration::from_secs(60)));
+///
+/// queue.next().await.unwrap().finish(Outcome::Done);
+/// queue.shut_down();
+/// assert!(queue.next().await.is_none());
+/// queue.drained().await;
+/// # Ok(())
+/// # }
+/// ```
+pub struct WorkQueue<K: QueueKey> {
+    shared: Arc<Shared<K>>,
+}
+
+struct Shared<K> {
+    state: Mutex<State<K>>,
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
+    /// For workers: a key may be ready.
+    work: Notify,
+    /// For the timekeeper: the next due time has changed.
+    timer: Notify,
+    /// For adders: there may be room for a key.
+    space: Notify,
+    /// For those who wait until no key is left.
+    settled: Notify,
+    /// Whether one of the workers that wait watches the clock for all.
+    has_timekeeper: AtomicBool,
+}
+
+impl<K: QueueKey> WorkQueue<K> {
+    /// An empty queue.
+    #[must_use]
+    pub fn new(config: QueueConfig, clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> Self {
+        let shared = Shared {
+            state: Mutex::new(State::new(config)),
+            clock,
+            random,
+            work: Notify::new(),
+            timer: Notify::new(),
+            space: Notify::new(),
+            settled: Notify::new(),
+            has_timekeeper: AtomicBool::new(false),
+        };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// Asks for a run of `key` as soon as may be. If it waits already, the two are one (C6); if it runs, it runs once
+    /// more (C5).
+    ///
+    /// # Errors
+    /// [`AddError::Full`] for a key that is not known yet: then whoever adds it must do so again, for a change is not
+    /// announced twice. [`WorkQueue::add`] does that. [`AddError::ShutDown`].
+    pub fn try_add(&self, key: &K, priority: Priority, cause: Cause) -> Result<(), AddError> {
+        self.try_add_after(key, Duration::ZERO, priority, cause)
+    }
+
+    /// As [`WorkQueue::try_add`], after a time; if the key is due earlier already, it stays so.
+    ///
+    /// # Errors
+    /// As [`WorkQueue::try_add`].
+    pub fn try_add_after(&self, key: &K, after: Duration, priority: Priority, cause: Cause) -> Result<(), AddError> {
+        let now = self.shared.clock.monotonic();
+        let wake = self.shared.lock().add(key, Request::new(now + after, priority, cause), now)?;
+        self.shared.wake(wake);
+        Ok(())
+    }
+
+    /// As [`WorkQueue::try_add`], and waits while the queue is full.
+    ///
+    /// # Errors
+    /// [`AddError::ShutDown`].
+    ///
+    /// # Cancel safety
+    /// Safe: if dropped, the key was not added.
+    pub async fn add(&self, key: &K, priority: Priority, cause: Cause) -> Result<(), AddError> {
+        self.add_after(key, Duration::ZERO, priority, cause).await
+    }
+
+    /// As [`WorkQueue::try_add_after`], and waits while the queue is full; the time counts from when it is added.
+    ///
+    /// # Errors
+    /// [`AddError::ShutDown`].
+    ///
+    /// # Cancel safety
+    /// Safe: if dropped, the key was not added.
+    pub async fn add_after(&self, key: &K, after: Duration, priority: Priority, cause: Cause) -> Result<(), AddError> {
+        let try_add = || match self.try_add_after(key, after, priority, cause) {
+            Err(AddError::Full { .. }) => None,
+            outcome => Some(outcome),
+        };
+        if let Some(outcome) = try_add() {
+            return outcome;
+        }
+        loop {
+            let mut space = pin!(self.shared.space.notified());
+            // Before looking, so that no room made in between is missed.
+            space.as_mut().enable();
+            if let Some(outcome) = try_add() {
+                // A key that was known by now took no room: somebody else may have it.
+                self.shared.space.notify_one();
+                return outcome;
+            }
+            space.await;
+        }
+    }
+
+    /// The next key to work on; `None` once the queue is shut down. Waits while there is none.
+    ///
+    /// # Cancel safety
+    /// Safe: if dropped, no key was taken.
+    pub async fn next(&self) -> Option<Run<K>> {
+        let mut timekeeper = None;
+        loop {
+            let mut work = pin!(self.shared.work.notified());
+            // Before looking, so that no key added in between is missed.
+            work.as_mut().enable();
+            let due = match self.shared.take() {
+                Take::Claim(claim) => return Some(Run::new(claim, Arc::clone(&self.shared))),
+                Take::ShutDown => return None,
+                Take::Nothing(due) => due,
+            };
+            timekeeper = timekeeper.or_else(|| Timekeeper::become_one(&self.shared));
+            match &timekeeper {
+                Some(timekeeper) => timekeeper.wait(work, due).await,
+                None => work.await,
+            }
+        }
+    }
+
+    /// Takes a key out, with its failures. If it runs, the run goes on, but leads to nothing more unless the key is
+    /// added again. Says whether the key was known.
+    pub fn forget(&self, key: &K) -> bool {
+        self.shared.shrink(|state| state.forget(key))
+    }
+
+    /// Gives out no more work: [`WorkQueue::next`] answers `None`, what waits is dropped, adds are refused. Runs go on.
+    pub fn shut_down(&self) {
+        self.shared.shrink(State::shut_down);
+        self.shared.work.notify_waiters();
+        self.shared.space.notify_waiters();
+    }
+
+    /// Completes when the queue is shut down and no key runs any more (C8). It has no deadline of its own.
+    ///
+    /// # Cancel safety
+    /// Safe.
+    pub async fn drained(&self) {
+        self.until_empty(State::is_shut_down).await;
+    }
+
+    /// Completes when no key waits, is delayed, or runs.
+    ///
+    /// # Cancel safety
+    /// Safe.
+    pub async fn idle(&self) {
+        self.until_empty(|_| true).await;
+    }
+
+    async fn until_empty(&self, holds: impl Fn(&State<K>) -> bool) {
+        loop {
+            let mut settled = pin!(self.shared.settled.notified());
+            settled.as_mut().enable();
+            let empty = |state: &State<K>| state.len() == 0 && holds(state);
+            if empty(&self.shared.lock()) {
+                return;
+            }
+            settled.await;
+        }
+    }
+
+    /// How many keys are known: waiting, delayed and running.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.shared.lock().len()
+    }
+
+    /// Whether no key is known.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// How many keys run.
+    #[must_use]
+    pub fn in_flight(&self) -> usize {
+        self.shared.lock().in_flight()
+    }
+
+    /// The queue in numbers.
+    #[must_use]
+    pub fn stats(&self) -> QueueStats {
+        self.shared.lock().stats(self.shared.clock.monotonic())
+    }
+
+    /// Where a key stands and why; `None` if it neither waits nor runs.
+    #[must_use]
+    pub fn why(&self, key: &K) -> Option<KeyState> {
+        self.shared.lock().why(key, self.shared.clock.monotonic())
+    }
+}
+
+impl<K: QueueKey> Shared<K> {
+    fn take(&self) -> Take<K> {
+        let now = self.clock.monotonic();
+        let (take, more) = {
+            let mut state = self.lock();
+            (state.take(now), state.has_ready())
+        };
+        if more && matches!(take, Take::Claim(_)) {
+            // Several keys may have become due at once, and only one worker was woken by the clock.
+            self.work.notify_one();
+        }
+        take
+    }
+
+    fn finish(&self, claim: &Claim<K>, outcome: Outcome) -> NextRun {
+        let jitter = match outcome {
+            Outcome::Failed | Outcome::Requeue => self.random.unit(),
+            Outcome::Done | Outcome::RequeueAfter(_) | Outcome::Drop => 0.0,
+        };
+        let now = self.clock.monotonic();
+        let (next, wake) = self.shrink(|state| state.finish(&claim.key, outcome, jitter, now));
+        self.wake(wake);
+        next
+    }
+
+    /// Does what may take keys out, and tells those who wait for that.
+    fn shrink<T>(&self, change: impl FnOnce(&mut State<K>) -> T) -> T {
+        let (result, shrunk, emptied) = {
+            let mut state = self.lock();
+            let before = state.len();
+            let result = change(&mut state);
+            (result, state.len() < before, state.len() == 0)
+        };
+        if shrunk {
+            self.space.notify_one();
+        }
+        if emptied {
+            self.settled.notify_waiters();
+        }
+        result
+    }
+}
+
+impl<K> Shared<K> {
+    fn lock(&self) -> MutexGuard<'_, State<K>> {
+        locks::lock(&self.state)
+    }
+
+    fn wake(&self, wake: Wake) {
+        match wake {
+            Wake::Nobody => {}
+            Wake::Worker => self.work.notify_one(),
+            Wake::Timekeeper => self.timer.notify_one(),
+        }
+    }
+}
+
+/// The one waiting worker that watches the clock, so that a due key wakes one worker and not all. When it leaves, another
+/// takes its place.
+struct Timekeeper<'a, K> {
+    shared: &'a Shared<K>,
+}
+
+impl<'a, K> Timekeeper<'a, K> {
+    fn become_one(shared: &'a Shared<K>) -> Option<Self> {
+        // Lazily: a value that is not used would be dropped, and leave the place of another.
+        (!shared.has_timekeeper.swap(true, Ordering::AcqRel)).then(|| Self { shared })
+    }
+
+    /// Waits for work, for another due time, or for the time that is due next.
+    async fn wait(&self, work: impl Future<Output = ()>, due: Option<Monotonic>) {
+        let alarm = async {
+            match due {
+                Some(due) => self.shared.clock.sleep_until(due).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            () = work => {}
+            () = self.shared.timer.notified() => {}
+            () = alarm => {}
+        }
+    }
+}
+
+impl<K> Drop for Timekeeper<'_, K> {
+    fn drop(&mut self) {
+        self.shared.has_timekeeper.store(false, Ordering::Release);
+        self.shared.work.notify_one();
+    }
+}
+
+impl<K: QueueKey> Clone for WorkQueue<K> {
+    fn clone(&self) -> Self {
+        Self { shared: Arc::clone(&self.shared) }
+    }
+}
+
+impl<K: QueueKey> fmt::Debug for WorkQueue<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = self.shared.lock();
+        write!(f, "WorkQueue({} keys, {} running)", state.len(), state.in_flight())
+    }
+}

@@ -1,0 +1,77 @@
+//! [`Run`]: one key in the hands of one worker.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use roa_core::Cause;
+
+use super::state::Claim;
+use super::{NextRun, Outcome, Priority, QueueKey, Shared};
+
+/// One key in the hands of one worker; nobody else gets the key until the run ends.
+///
+/// A run that is dropped without [`Run::finish`] counts as failed: a worker that is cancelled or panics loses no key.
+pub struct Run<K: QueueKey> {
+    claim: Claim<K>,
+    causes: Vec<Cause>,
+    queue: Arc<Shared<K>>,
+    finished: bool,
+}
+
+impl<K: QueueKey> Run<K> {
+    pub(super) fn new(claim: Claim<K>, queue: Arc<Shared<K>>) -> Self {
+        let causes = claim.causes.to_vec();
+        Self { claim, causes, queue, finished: false }
+    }
+
+    /// Which key.
+    #[must_use]
+    pub const fn key(&self) -> &K {
+        &self.claim.key
+    }
+
+    /// Why it runs, for people: all that was asked for since its last run.
+    #[must_use]
+    pub fn causes(&self) -> &[Cause] {
+        &self.causes
+    }
+
+    /// How urgent it was.
+    #[must_use]
+    pub const fn priority(&self) -> Priority {
+        self.claim.priority
+    }
+
+    /// How many runs of the key failed in a row before this one.
+    #[must_use]
+    pub const fn failures(&self) -> u32 {
+        self.claim.failures
+    }
+
+    /// How long it could have run before a worker took it.
+    #[must_use]
+    pub const fn queued_for(&self) -> Duration {
+        self.claim.queued_for
+    }
+
+    /// Ends the run. Gives what the outcome alone leads to; an add during the run may lead to an earlier one.
+    pub fn finish(mut self, outcome: Outcome) -> NextRun {
+        self.finished = true;
+        self.queue.finish(&self.claim, outcome)
+    }
+}
+
+impl<K: QueueKey> Drop for Run<K> {
+    fn drop(&mut self) {
+        if !self.finished {
+            self.queue.finish(&self.claim, Outcome::Failed);
+        }
+    }
+}
+
+impl<K: QueueKey> fmt::Debug for Run<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Run({:?} because of {:?}, after {} failures)", self.key(), self.causes, self.failures())
+    }
+}

@@ -1,0 +1,96 @@
+//! [`Waiting`]: the keys that do not run: those that may, in [`Lanes`], and those whose time has not come.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use roa_core::Monotonic;
+
+use super::lanes::{Lanes, Place, Priority};
+
+/// A key keeps its place, from when it may run, as its time comes; so a lane is ordered by how long its keys wait.
+#[derive(Debug)]
+pub(super) struct Waiting<K> {
+    ready: Lanes<K>,
+    delayed: BTreeMap<Place, (Priority, K)>,
+}
+
+impl<K> Waiting<K> {
+    pub(super) const fn new(promote_after: Duration) -> Self {
+        Self { ready: Lanes::new(promote_after), delayed: BTreeMap::new() }
+    }
+
+    pub(super) fn insert(&mut self, priority: Priority, place: Place, key: K, now: Monotonic) {
+        if place.at <= now {
+            self.ready.insert(priority, place, key);
+        } else {
+            self.delayed.insert(place, (priority, key));
+        }
+    }
+
+    pub(super) fn remove(&mut self, priority: Priority, place: Place) -> Option<K> {
+        self.ready.remove(priority, place).or_else(|| self.delayed.remove(&place).map(|(_, key)| key))
+    }
+
+    /// Makes ready what is due.
+    pub(super) fn release_due(&mut self, now: Monotonic) {
+        while let Some(first) = self.delayed.first_entry().filter(|first| first.key().at <= now) {
+            let (place, (priority, key)) = first.remove_entry();
+            self.ready.insert(priority, place, key);
+        }
+    }
+
+    /// Takes out the ready key whose turn it is.
+    pub(super) fn pop(&mut self, now: Monotonic) -> Option<K> {
+        self.ready.pop(now)
+    }
+
+    /// When the next delayed key is due.
+    pub(super) fn next_due(&self) -> Option<Monotonic> {
+        Some(self.delayed.first_key_value()?.0.at)
+    }
+
+    pub(super) const fn ready(&self) -> &Lanes<K> {
+        &self.ready
+    }
+
+    pub(super) fn delayed(&self) -> usize {
+        self.delayed.len()
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.ready.clear();
+        self.delayed.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(seconds: u64, number: u64) -> Place {
+        Place { at: Monotonic::from_start(Duration::from_secs(seconds)), number }
+    }
+
+    #[test]
+    fn a_key_is_ready_when_its_time_has_come_and_not_before() {
+        let mut waiting = Waiting::new(Duration::MAX);
+        let now = |seconds| place(seconds, 0).at;
+        waiting.insert(Priority::User, place(5, 1), "late", now(0));
+        waiting.insert(Priority::Resync, place(3, 2), "early", now(0));
+        assert_eq!((waiting.next_due(), waiting.pop(now(9))), (Some(now(3)), None));
+        waiting.release_due(now(3));
+        assert_eq!((waiting.pop(now(3)), waiting.pop(now(3)), waiting.delayed()), (Some("early"), None, 1));
+        waiting.release_due(now(5));
+        assert_eq!((waiting.pop(now(5)), waiting.next_due()), (Some("late"), None));
+    }
+
+    #[test]
+    fn a_key_is_removed_wherever_it_waits() {
+        let mut waiting = Waiting::new(Duration::MAX);
+        waiting.insert(Priority::User, place(0, 1), "ready", place(0, 0).at);
+        waiting.insert(Priority::User, place(7, 2), "delayed", place(0, 0).at);
+        assert_eq!(waiting.remove(Priority::User, place(7, 2)), Some("delayed"));
+        assert_eq!(waiting.remove(Priority::User, place(0, 1)), Some("ready"));
+        assert_eq!(waiting.remove(Priority::User, place(0, 1)), None);
+    }
+}

@@ -1,0 +1,219 @@
+//! [`PollWatcher`]: looks for changes at an interval, on any store, without a hub.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::marker::PhantomData;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::{StreamExt, stream};
+use roa_core::{
+    ChangeKind, Clock, ClockExt, Entry, Error, Key, ListRequest, Position, Resource, Result, Revision, Start, Store,
+    StoreState, TailChecker, TailEnd, WatchEvent, WatchItem, WatchStream, Watcher,
+};
+
+use super::{decode, decode_entry};
+use crate::{EventSlice, Selection};
+
+/// How many entries one page of a list has.
+const PAGE: NonZeroUsize = NonZeroUsize::new(500).unwrap();
+
+/// Watches a selection of one kind's objects by reading the log of the store at an interval: it sees every change that
+/// a stream would, later, and costs nothing in between.
+///
+/// When the log no longer has what comes next, it lists and compares: then objects that came and went in between were
+/// never seen, and several changes of one object are one. A store that can't be read delays it and nothing else: no
+/// object is taken for deleted because a store did not answer. It keeps what it last saw of each object.
+#[derive(Debug, Clone)]
+pub struct PollWatcher<R> {
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    selection: Selection,
+    interval: Duration,
+    resource: PhantomData<fn() -> R>,
+}
+
+impl<R: Resource> PollWatcher<R> {
+    /// A watcher of what `selection` selects that looks once each `interval`.
+    #[must_use]
+    pub const fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>, selection: Selection, interval: Duration) -> Self {
+        Self { store, clock, selection, interval, resource: PhantomData }
+    }
+
+    async fn begin(&self, start: Start) -> Result<Poller<R>> {
+        let StoreState { head, floor, epoch } = self.store.state().await?;
+        let position = Position { store: self.store.id(), epoch, revision: head };
+        let mut poller = Poller {
+            watcher: self.clone(),
+            selection: Arc::new(self.selection.clone()),
+            position,
+            known: BTreeMap::new(),
+            ready: VecDeque::new(),
+            ended: false,
+        };
+        match start {
+            Start::Snapshot => poller.list(true).await?,
+            Start::After(revision) => poller.position.revision = check(revision, floor, head)?,
+            Start::Resume(resume) if resume.store == position.store && resume.epoch == epoch => {
+                poller.position.revision = check(resume.revision, floor, head)?;
+            }
+            Start::Resume(_) => return Err(Error::Expired { floor, head }),
+            _ => {}
+        }
+        Ok(poller)
+    }
+}
+
+fn check(after: Revision, floor: Revision, head: Revision) -> Result<Revision> {
+    if after < floor {
+        return Err(Error::Expired { floor, head });
+    }
+    if after > head { Err(Error::TooLarge { requested: after, head }) } else { Ok(after) }
+}
+
+#[async_trait]
+impl<R: Resource> Watcher<R> for PollWatcher<R> {
+    async fn watch(&self, start: Start) -> Result<WatchStream<R>> {
+        let poller = self.begin(start).await?;
+        Ok(stream::unfold(poller, |mut poller| async move { poller.next().await.map(|item| (item, poller)) }).boxed())
+    }
+}
+
+struct Poller<R> {
+    watcher: PollWatcher<R>,
+    selection: Arc<Selection>,
+    /// Everything up to here was delivered.
+    position: Position,
+    /// What was last seen of each selected object.
+    known: BTreeMap<Key, Arc<Entry>>,
+    ready: VecDeque<WatchItem<R>>,
+    ended: bool,
+}
+
+impl<R: Resource> Poller<R> {
+    async fn next(&mut self) -> Option<Result<WatchItem<R>, TailEnd>> {
+        loop {
+            if let Some(item) = self.ready.pop_front() {
+                return Some(Ok(item));
+            }
+            if self.ended {
+                return None;
+            }
+            self.watcher.clock.sleep(self.watcher.interval).await;
+            match self.poll().await {
+                Ok(()) => {}
+                Err(Error::Expired { .. }) => match self.list(false).await {
+                    Ok(()) => {}
+                    Err(error) => self.postpone(&error),
+                },
+                Err(error) => self.postpone(&error),
+            }
+            if self.ended && self.ready.is_empty() {
+                return Some(Err(TailEnd::Closed));
+            }
+        }
+    }
+
+    fn postpone(&self, error: &Error) {
+        tracing::warn!(store = %self.watcher.store, %error, "store can't be read, looking again at the next interval");
+    }
+
+    /// Reads the log up to the head.
+    async fn poll(&mut self) -> Result<()> {
+        let StoreState { head, floor, epoch } = self.watcher.store.state().await?;
+        if epoch != self.position.epoch {
+            return Err(Error::Expired { floor, head });
+        }
+        if head == self.position.revision {
+            return Ok(());
+        }
+        let mut tail = self.watcher.store.tail(self.position.revision).await?;
+        let mut checker = TailChecker::of(&tail);
+        while self.position.revision < head {
+            let batches = match tail.next().await {
+                Some(Ok(batches)) => batches,
+                Some(Err(TailEnd::Closed)) => {
+                    self.ended = true;
+                    return Ok(());
+                }
+                Some(Err(TailEnd::Expired { floor, head })) => return Err(Error::Expired { floor, head }),
+                Some(Err(end)) => return Err(Error::unavailable(end.to_string())),
+                None => return Err(Error::unavailable("the change feed ended without a reason")),
+            };
+            if batches.iter().any(|batch| checker.check(batch).is_err()) {
+                return Err(Error::Expired { floor, head });
+            }
+            self.position.revision = checker.last();
+            self.take(EventSlice::of_batches(batches, &self.selection, self.position));
+        }
+        self.ready.push_back(WatchItem::Progress(self.position));
+        Ok(())
+    }
+
+    fn take(&mut self, slice: Option<EventSlice>) {
+        let Some(slice) = slice else { return };
+        for event in slice.events() {
+            match event.change {
+                ChangeKind::Deleted => self.known.remove(&event.entry.key),
+                ChangeKind::Added | ChangeKind::Modified => {
+                    self.known.insert(event.entry.key.clone(), Arc::clone(event.entry))
+                }
+            };
+        }
+        self.ready.extend(decode(&slice));
+    }
+
+    /// Lists, and delivers what differs from what was last seen; the begin of a snapshot delivers all of it.
+    async fn list(&mut self, snapshot: bool) -> Result<()> {
+        let StoreState { epoch, .. } = self.watcher.store.state().await?;
+        let (found, revision) = self.read_all().await?;
+        self.position = Position { store: self.watcher.store.id(), epoch, revision };
+        let before = std::mem::replace(&mut self.known, found);
+        let events = differences(&before, &self.known, revision);
+        if !events.is_empty() {
+            self.ready.push_back(WatchItem::Events { position: self.position, events });
+        }
+        let item = if snapshot { WatchItem::Synced } else { WatchItem::Progress };
+        self.ready.push_back(item(self.position));
+        Ok(())
+    }
+
+    async fn read_all(&self) -> Result<(BTreeMap<Key, Arc<Entry>>, Revision)> {
+        let mut request = ListRequest::new(self.selection.list_prefix().clone()).limit(PAGE);
+        let mut found = BTreeMap::new();
+        loop {
+            let page = self.watcher.store.list(request.clone()).await?;
+            let selected = page.entries.into_iter().filter(|entry| self.selection.matches(entry));
+            found.extend(selected.map(|entry| (entry.key.clone(), entry)));
+            match page.next {
+                Some(next) => request = request.resume(next),
+                None => return Ok((found, page.revision)),
+            }
+        }
+    }
+}
+
+/// What changed between two lists. An object of the same name that is another one was deleted first, then added.
+fn differences<R: Resource>(
+    before: &BTreeMap<Key, Arc<Entry>>,
+    after: &BTreeMap<Key, Arc<Entry>>,
+    revision: Revision,
+) -> Vec<WatchEvent<R>> {
+    let mut events = Vec::new();
+    for (key, old) in before {
+        if after.get(key).is_none_or(|new| new.create_revision != old.create_revision) {
+            events.push(decode_entry(ChangeKind::Deleted, old, revision));
+        }
+    }
+    for (key, new) in after {
+        match before.get(key) {
+            Some(old) if old.revision == new.revision => {}
+            Some(old) if old.create_revision == new.create_revision => {
+                events.push(decode_entry(ChangeKind::Modified, new, revision));
+            }
+            _ => events.push(decode_entry(ChangeKind::Added, new, revision)),
+        }
+    }
+    events
+}

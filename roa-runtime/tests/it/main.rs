@@ -1,0 +1,12 @@
+//! Behaviour of the engine over the memory store, through its public interface.
+
+#![expect(clippy::unwrap_used, reason = "a test that fails says where")]
+
+mod cache;
+mod controllers;
+mod deadline;
+mod handlers;
+mod hub;
+mod resources;
+mod support;
+mod watchers;
