@@ -2,7 +2,6 @@
 //!
 //! `cargo bench -p roa-benches --bench store`
 
-#![expect(missing_docs, reason = "criterion's macros make public items")]
 #![expect(clippy::unwrap_used, reason = "a benchmark that can't set up must stop")]
 
 use std::collections::BTreeMap;
@@ -90,14 +89,15 @@ fn list(criterion: &mut Criterion) {
     group.throughput(Throughput::Elements(KEYS as u64)).measurement_time(Duration::from_secs(3));
     group.bench_function("raw", |bencher| {
         bencher.iter(|| {
-            let found: Vec<Arc<Entry>> = raw.read().unwrap().range(key(0)..).map(|(_, entry)| Arc::clone(entry)).collect();
+            let found: Vec<Arc<Entry>> =
+                raw.read().unwrap().range(key(0)..).map(|(_, entry)| Arc::clone(entry)).collect();
             black_box(found.len())
         });
     });
     group.bench_function("roa", |bencher| {
-        bencher.to_async(&runtime).iter(async || {
-            black_box(store.list(ListRequest::new(prefix())).await.unwrap().entries.len())
-        });
+        bencher
+            .to_async(&runtime)
+            .iter(async || black_box(store.list(ListRequest::new(prefix())).await.unwrap().entries.len()));
     });
     group.finish();
 }

@@ -3,7 +3,6 @@
 //!
 //! `cargo bench -p roa-benches --bench watch`
 
-#![expect(missing_docs, reason = "criterion's macros make public items")]
 #![expect(clippy::unwrap_used, reason = "a benchmark that can't set up must stop")]
 
 use std::hint::black_box;
@@ -23,7 +22,7 @@ const WATCHERS: [usize; 4] = [1, 10, 100, 1_000];
 /// How many batches a reader takes before it lets others run.
 const STEP: usize = 1_024;
 /// How many batches are appended at a time.
-const CHUNK: usize = 256;
+const CHUNK: usize = 1;
 
 fn head() -> Revision {
     Revision::new(1_000).unwrap()
@@ -141,7 +140,9 @@ async fn hub(watchers: usize, made: Arc<Vec<Arc<Batch>>>, selection: Selection, 
                             Way::Lent => slice.events().for_each(|event| {
                                 black_box((event.revision, event.entry.key.encoded().len()));
                             }),
-                            Way::Shared => slice.shared_batches().for_each(|batch| visit(&black_box(Arc::clone(batch)))),
+                            Way::Shared => {
+                                slice.shared_batches().for_each(|batch| visit(&black_box(Arc::clone(batch))))
+                            }
                         }
                         slice.position()
                     }

@@ -52,20 +52,33 @@ impl RawLog {
 /// A map and a log behind one lock: compare-and-swap, append, done.
 #[derive(Debug)]
 pub struct RawStore {
-    state: Mutex<(HashMap<Key, Arc<Entry>>, Vec<(Arc<Entry>, Option<Arc<Entry>>)>, Revision)>,
+    state: Mutex<RawState>,
+}
+
+#[derive(Debug)]
+struct RawState {
+    map: HashMap<Key, Arc<Entry>>,
+    /// What each commit wrote, and what was there before.
+    log: Vec<(Arc<Entry>, Option<Arc<Entry>>)>,
+    head: Revision,
 }
 
 impl RawStore {
     /// An empty one.
     #[must_use]
     pub fn new(head: Revision) -> Self {
-        Self { state: Mutex::new((HashMap::new(), Vec::new(), head)) }
+        Self { state: Mutex::new(RawState { map: HashMap::new(), log: Vec::new(), head }) }
     }
 
     /// Writes `make(revision)` under `key` if the entry there is at `expect`.
-    pub fn commit(&self, key: &Key, expect: Option<Revision>, make: impl FnOnce(Revision) -> Entry) -> Option<Revision> {
+    pub fn commit(
+        &self,
+        key: &Key,
+        expect: Option<Revision>,
+        make: impl FnOnce(Revision) -> Entry,
+    ) -> Option<Revision> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let (map, log, head) = &mut *state;
+        let RawState { map, log, head } = &mut *state;
         if map.get(key).map(|entry| entry.revision) != expect {
             return None;
         }

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use futures_util::{StreamExt, stream};
 use roa_core::{
-    Batch, Capabilities, CommitError, Epoch, Error, Health, Key, ListRequest, Page, Read, Result, Revision, Store, StoreId,
-    StoreState, Tail, Txn,
+    Batch, Capabilities, CommitError, Epoch, Error, Health, Key, ListRequest, Page, Read, Result, Revision, Store,
+    StoreId, StoreState, Tail, Txn,
 };
 use tokio::sync::watch;
 
 /// How many batches its feed gives at a time.
-const CHUNK: usize = 256;
+const CHUNK: usize = 1;
 
 /// A store whose change feed gives prepared batches once it is released, and that can do nothing else.
 #[derive(Debug)]
@@ -96,4 +96,3 @@ impl Store for ReplayStore {
         Health::Healthy
     }
 }
-

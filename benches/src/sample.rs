@@ -52,7 +52,8 @@ pub fn batches(count: usize, after: Revision) -> Vec<Arc<Batch>> {
         let slot = number % keys.len();
         let entry = Entry::created(keys[slot].clone(), values[slot].clone(), revision, txn, "bench".into());
         let changes = Change::Put { entry: Arc::new(entry), previous: None }.into();
-        let committed_at = Timestamp::from_unix_seconds(0).unwrap_or_else(|| unreachable!("the begin of 1970 is a time"));
+        let committed_at =
+            Timestamp::from_unix_seconds(0).unwrap_or_else(|| unreachable!("the begin of 1970 is a time"));
         made.push(Arc::new(Batch { revision, txn, previous_txn, committed_at, changes }));
         previous_txn = txn;
     }

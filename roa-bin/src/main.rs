@@ -1,11 +1,10 @@
 //! `roa`: the control plane in one binary.
 
-#![expect(dead_code, unused_imports, reason = "`roa run` and `roa demo` use the rest")]
-
 mod admin;
 mod cli;
 mod commands;
 mod config;
+mod engine;
 mod logging;
 mod manifest;
 mod report;
@@ -27,8 +26,9 @@ fn main() -> ExitCode {
 fn dispatch(cli: Cli) -> Result<(), Failure> {
     match cli.command {
         Command::Config { command } => commands::config::run(&command, &cli.log),
-        Command::Demo(_) | Command::Run(_) | Command::LabShim(_) | Command::StaticSite(_) => {
-            Err(anyhow::anyhow!("this command is not part of this build").into())
-        }
+        Command::Demo(args) => commands::demo::run(&args, &cli.log),
+        Command::Run(args) => commands::run::run(&args, &cli.log),
+        Command::LabShim(args) => commands::outside::lab_shim(&args.dir),
+        Command::StaticSite(args) => commands::outside::static_site(&args.dir, args.port),
     }
 }

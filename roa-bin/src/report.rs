@@ -7,6 +7,7 @@ use anstyle::{AnsiColor, Style};
 
 use crate::admin::AdminError;
 use crate::config::Problems;
+use crate::engine::Rejected;
 use crate::manifest::Broken;
 
 /// Why a command failed.
@@ -16,6 +17,8 @@ pub(crate) enum Failure {
     Configuration(Problems),
     /// Files given to it are wrong.
     Manifests(Broken),
+    /// Manifests are wrong, or the store did not take them.
+    Rejected(Rejected),
     /// It began and failed.
     Run(anyhow::Error),
 }
@@ -35,6 +38,12 @@ impl From<Broken> for Failure {
     }
 }
 
+impl From<Rejected> for Failure {
+    fn from(rejected: Rejected) -> Self {
+        Self::Rejected(rejected)
+    }
+}
+
 impl From<anyhow::Error> for Failure {
     fn from(error: anyhow::Error) -> Self {
         Self::Run(error)
@@ -49,7 +58,8 @@ impl Failure {
         let _ = self.write(&mut anstream::stderr().lock());
         match self {
             Self::Configuration(_) | Self::Manifests(_) => ExitCode::from(EXIT_USAGE),
-            Self::Run(_) => ExitCode::FAILURE,
+            Self::Rejected(rejected) if rejected.applied == 0 => ExitCode::from(EXIT_USAGE),
+            Self::Rejected(_) | Self::Run(_) => ExitCode::FAILURE,
         }
     }
 
@@ -62,6 +72,14 @@ impl Failure {
             Self::Manifests(Broken(flaws)) => {
                 flaws.iter().try_for_each(|flaw| write_line(out, ERROR, "error", &flaw.to_string()))?;
                 write_line(out, HINT, "hint", "none of the manifests was applied")
+            }
+            Self::Rejected(Rejected { reasons, applied }) => {
+                reasons.iter().try_for_each(|reason| write_line(out, ERROR, "error", reason))?;
+                let done = match applied {
+                    0 => "none of the manifests was applied".to_owned(),
+                    count => format!("{count} manifests before it were applied"),
+                };
+                write_line(out, HINT, "hint", &done)
             }
             Self::Run(error) => write_chain(out, error),
         }

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use roa_core::{
-    Action, Context, Controller, KindDescriptor, KindRegistry, Object, ReconcileError, Resource, Scope, Spec, StateMachine,
-    Transition, Violations, When,
+    Action, Context, Controller, KindDescriptor, KindRegistry, Object, ReconcileError, Resource, Scope, Spec,
+    StateMachine, Transition, Violations, When,
 };
 use serde::{Deserialize, Serialize};
 

@@ -62,7 +62,8 @@ impl Conditions {
             status,
             reason: reason.to_owned(),
             message: message.to_owned(),
-            last_transition_time: unchanged.map_or(now.truncate_to_seconds(), |condition| condition.last_transition_time),
+            last_transition_time: unchanged
+                .map_or(now.truncate_to_seconds(), |condition| condition.last_transition_time),
             observed_generation: Some(observed_generation),
         };
         let room = self.0.len() < Self::MAX;

@@ -6,8 +6,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::{
-    Api, Cancellation, Clock, Event, EventSink, Key, Metadata, NoEvents, Object, Random, Resource, ResourceStore, Result,
-    Revision, Severity, Spec, Timestamp,
+    Api, Cancellation, Clock, Event, EventSink, Key, Metadata, NoEvents, Object, Random, Resource, ResourceStore,
+    Result, Revision, Severity, Spec, Timestamp,
 };
 
 /// A cache of one kind's objects, as of one revision.

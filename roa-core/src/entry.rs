@@ -98,7 +98,14 @@ impl Entry {
 
     /// An entry as a backend reads it back; `revisions` are that of its creation and its own.
     #[must_use]
-    pub fn stored(key: Key, value: Value, revisions: [Revision; 2], version: u64, txn: TxnId, writer: Arc<str>) -> Self {
+    pub fn stored(
+        key: Key,
+        value: Value,
+        revisions: [Revision; 2],
+        version: u64,
+        txn: TxnId,
+        writer: Arc<str>,
+    ) -> Self {
         let [create_revision, revision] = revisions;
         Self { key, value, create_revision, revision, version, txn, writer, object: OnceLock::new() }
     }

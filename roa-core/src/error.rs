@@ -1,4 +1,4 @@
-//! [`Error`]: what any operation on resources can answer. [`CommitError`]: what a store answers to a commit.
+//! [`enum@Error`]: what any operation on resources can answer. [`CommitError`]: what a store answers to a commit.
 
 use std::fmt;
 use std::sync::Arc;
@@ -101,7 +101,7 @@ pub enum Error {
     },
 }
 
-/// What a caller can do about an [`Error`].
+/// What a caller can do about an [`enum@Error`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Advice {
     /// Nothing: the request itself is wrong, or no longer allowed.
@@ -117,7 +117,9 @@ impl Error {
     #[must_use]
     pub const fn advice(&self) -> Advice {
         match self {
-            Self::Conflict { .. } | Self::AlreadyExists { .. } | Self::Ambiguous { .. } | Self::Expired { .. } => Advice::Reread,
+            Self::Conflict { .. } | Self::AlreadyExists { .. } | Self::Ambiguous { .. } | Self::Expired { .. } => {
+                Advice::Reread
+            }
             Self::Unavailable { .. } | Self::TooLarge { .. } => Advice::RetryLater,
             _ => Advice::GiveUp,
         }
@@ -305,7 +307,10 @@ mod tests {
         let key = Key::new("lab.example.com", "labs", "school", "one").unwrap();
         let revision = Revision::new(5).unwrap();
         let conflict = Error::Conflict { key, expected: Expected::Revision(revision), current: None };
-        assert_eq!(conflict.to_string(), "labs.lab.example.com/school/one has changed: expected revision 5, found nothing");
+        assert_eq!(
+            conflict.to_string(),
+            "labs.lab.example.com/school/one has changed: expected revision 5, found nothing"
+        );
         assert_eq!((conflict.advice(), conflict.reason()), (Advice::Reread, "Conflict"));
     }
 

@@ -216,7 +216,9 @@ impl KindDescriptor {
     /// [`Error::Invalid`] if the namespace makes no key.
     pub fn prefix(&self, namespace: Option<&str>) -> Result<KeyPrefix> {
         Ok(match namespace {
-            Some(namespace) if self.scope == Scope::Namespaced => KeyPrefix::namespace(&self.group, &self.plural, namespace)?,
+            Some(namespace) if self.scope == Scope::Namespaced => {
+                KeyPrefix::namespace(&self.group, &self.plural, namespace)?
+            }
             _ => KeyPrefix::resource(&self.group, &self.plural)?,
         })
     }
@@ -278,7 +280,8 @@ impl KindRegistry {
     /// # Errors
     /// [`Error::UnknownKind`] if it is not registered.
     pub fn of<S: Spec>(&self) -> Result<&Arc<KindDescriptor>> {
-        self.by_plural(S::GROUP, S::PLURAL).ok_or_else(|| self.unknown(&format!("{}/{} {}", S::GROUP, S::VERSION, S::KIND)))
+        self.by_plural(S::GROUP, S::PLURAL)
+            .ok_or_else(|| self.unknown(&format!("{}/{} {}", S::GROUP, S::VERSION, S::KIND)))
     }
 
     /// The kind that a manifest names.
@@ -312,7 +315,13 @@ mod tests {
     fn registry() -> KindRegistry {
         let mut lab = KindDescriptor::dynamic("lab.example.com", "v1", "Lab", "labs", Scope::Namespaced);
         lab.short_names = vec!["l".into()];
-        KindRegistry::new().with_kind(lab).with_kind(KindDescriptor::dynamic("", "v1", "Namespace", "namespaces", Scope::Cluster))
+        KindRegistry::new().with_kind(lab).with_kind(KindDescriptor::dynamic(
+            "",
+            "v1",
+            "Namespace",
+            "namespaces",
+            Scope::Cluster,
+        ))
     }
 
     #[test]
@@ -327,7 +336,10 @@ mod tests {
     #[test]
     fn an_unknown_kind_is_named_with_those_that_there_are() {
         let message = registry().by_manifest("lab.example.com/v2", "Lab").unwrap_err().to_string();
-        assert!(message.contains("lab.example.com/v2 Lab") && message.contains("expected one of v1 Namespace"), "{message}");
+        assert!(
+            message.contains("lab.example.com/v2 Lab") && message.contains("expected one of v1 Namespace"),
+            "{message}"
+        );
     }
 
     #[test]

@@ -50,7 +50,9 @@ pub use kind::{Column, ColumnFormat, KindDescriptor, KindRegistry, Scope, Spec, 
 pub use metadata::{Metadata, OwnerReference};
 pub use object::{DecodeError, DynamicObject, StoredObject};
 pub use random::{Random, RandomExt, SeededRandom, SystemRandom};
-pub use resources::{Api, ListOptions, MAX_CONFLICTS, ObjectList, Ownership, ResourceStore, StoreExt, Transaction, WriteMark};
+pub use resources::{
+    Api, ListOptions, MAX_CONFLICTS, ObjectList, Ownership, ResourceStore, StoreExt, Transaction, WriteMark,
+};
 pub use revision::{Epoch, Position, Revision, RevisionError, StoreId, TxnId};
 pub use selector::{FieldSelector, LabelSelector, SelectorError};
 pub use state_machine::{StateMachine, Transition, TransitionError, TransitionFacts, When};

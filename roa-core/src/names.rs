@@ -169,6 +169,8 @@ mod tests {
         for bad in [".", "..", "a/b", "a%2fb"] {
             assert!(path_segment(bad).is_err());
         }
-        assert!(path_segment("...").is_ok() && field_manager("kubectl").is_ok() && field_manager(&"m".repeat(129)).is_err());
+        assert!(
+            path_segment("...").is_ok() && field_manager("kubectl").is_ok() && field_manager(&"m".repeat(129)).is_err()
+        );
     }
 }

@@ -267,7 +267,6 @@ fn splice(stored: &Bytes, revision: Option<Revision>) -> Bytes {
     [OPENING, field.as_bytes(), rest].concat().into()
 }
 
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -261,7 +261,10 @@ mod tests {
     #[test]
     fn the_diagram_shows_every_transition() {
         let diagram = MACHINE.to_mermaid();
-        assert!(diagram.contains("[*] --> pending\n") && diagram.contains("failed --> pending: when the spec has changed\n"));
+        assert!(
+            diagram.contains("[*] --> pending\n")
+                && diagram.contains("failed --> pending: when the spec has changed\n")
+        );
         assert!(diagram.ends_with("deleted --> [*]\n"));
     }
 }

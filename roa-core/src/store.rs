@@ -300,8 +300,10 @@ mod tests {
     #[test]
     fn a_list_cannot_be_continued_from_a_foreign_prefix() {
         let prefix = KeyPrefix::namespace("g", "things", "mine").unwrap();
-        let (mine, theirs) = (Key::new("g", "things", "mine", "a").unwrap(), Key::new("g", "things", "theirs", "a").unwrap());
-        let resume = |after| ListRequest::new(prefix.clone()).resume(Continue { revision: Revision::new(1).unwrap(), after });
+        let (mine, theirs) =
+            (Key::new("g", "things", "mine", "a").unwrap(), Key::new("g", "things", "theirs", "a").unwrap());
+        let resume =
+            |after| ListRequest::new(prefix.clone()).resume(Continue { revision: Revision::new(1).unwrap(), after });
         assert!(resume(mine).validate().is_ok());
         assert!(matches!(resume(theirs).validate(), Err(Error::Invalid { .. })));
     }

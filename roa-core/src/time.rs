@@ -81,7 +81,8 @@ impl Timestamp {
     /// This much earlier, or the first time.
     #[must_use]
     pub fn saturating_sub(self, duration: Duration) -> Self {
-        let earlier = jiff::SignedDuration::try_from(duration).ok().and_then(|duration| self.0.checked_sub(duration).ok());
+        let earlier =
+            jiff::SignedDuration::try_from(duration).ok().and_then(|duration| self.0.checked_sub(duration).ok());
         Self(earlier.unwrap_or(jiff::Timestamp::MIN))
     }
 
@@ -222,7 +223,8 @@ mod tests {
 
     #[test]
     fn durations_read_as_people_and_go_write_them() {
-        let cases = [("60m", 3600.0), ("1h30m", 5400.0), ("1h0m0s", 3600.0), ("1.5h", 5400.0), ("90s", 90.0), ("250ms", 0.25)];
+        let cases =
+            [("60m", 3600.0), ("1h30m", 5400.0), ("1h0m0s", 3600.0), ("1.5h", 5400.0), ("90s", 90.0), ("250ms", 0.25)];
         for (text, seconds) in cases {
             assert_eq!(text.parse::<HumanDuration>().unwrap().0, Duration::from_secs_f64(seconds), "{text}");
         }
@@ -230,7 +232,15 @@ mod tests {
 
     #[test]
     fn what_is_no_duration_is_refused_with_the_reason() {
-        let cases = [("", "empty"), ("-5m", "negative"), ("60", "without a unit"), ("5 parsecs", "unknown unit"), ("1.h.5", "not a duration"), ("1e400s", ""), ("99999999999999999999h", "too large")];
+        let cases = [
+            ("", "empty"),
+            ("-5m", "negative"),
+            ("60", "without a unit"),
+            ("5 parsecs", "unknown unit"),
+            ("1.h.5", "not a duration"),
+            ("1e400s", ""),
+            ("99999999999999999999h", "too large"),
+        ];
         for (text, reason) in cases {
             let message = text.parse::<HumanDuration>().unwrap_err().to_string();
             assert!(message.contains(reason) && message.contains("expected"), "{text:?}: {message}");

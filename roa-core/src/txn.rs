@@ -240,7 +240,8 @@ mod tests {
         assert_eq!(txn().validate(), Err(TxnError::Empty));
         let many = (0..129).fold(txn(), |t, i| t.create(key(&i.to_string()), Value::opaque("")));
         assert_eq!(many.validate(), Err(TxnError::TooManyOps(129)));
-        let guarded = (0..129).fold(txn().create(key("a"), Value::opaque("")), |t, _| t.guard(key("b"), Expect::Absent));
+        let guarded =
+            (0..129).fold(txn().create(key("a"), Value::opaque("")), |t, _| t.guard(key("b"), Expect::Absent));
         assert_eq!(guarded.validate(), Err(TxnError::TooManyGuards(129)));
         let large = txn().create(key("a"), Value::opaque(vec![0; Value::MAX_BYTES + 1]));
         assert!(matches!(large.validate(), Err(TxnError::ValueTooLarge { .. })));

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use roa_core::{
-    Capabilities, Clock, ClockExt, CommitError, Epoch, Error, Health, Key, ListRequest, Page, Read, Result, Revision, Store,
-    StoreId, StoreState, Tail, Txn,
+    Capabilities, Clock, ClockExt, CommitError, Epoch, Error, Health, Key, ListRequest, Page, Read, Result, Revision,
+    Store, StoreId, StoreState, Tail, Txn,
 };
 
 /// A store around a store: what does not answer in time is `Unavailable`, and a commit that does not is `Ambiguous`,

@@ -1,9 +1,12 @@
 //! The engine of ROA: it follows a store's change feed, keeps caches true, and drives controllers and reconcilers.
 //!
 //! # Layout
+//! - The whole: [`Manager`]
 //! - Changes: [`WatchHub`], [`StreamWatcher`], [`PollWatcher`], [`Bookmarks`], [`HandlerRunner`]
 //! - Reading: [`Cache`]
-//! - Tasks and time: [`Tasks`], [`Clocks`], [`SystemClock`], [`ScaledClock`]
+//! - Working: [`WorkQueue`], [`ControllerDriver`], [`ReconcilerDriver`]
+//! - Leading: [`LeaseDriver`], [`Lease`]
+//! - Around: [`Tasks`], [`Clocks`], [`SystemClock`], [`ScaledClock`], [`DeadlineStore`], [`RuntimeMetrics`], [`LogSink`]
 
 mod bookmark;
 mod cache;
@@ -13,7 +16,9 @@ mod controller;
 mod deadline;
 mod handlers;
 mod hub;
+mod lease;
 mod locks;
+mod manager;
 mod metrics;
 mod queue;
 mod reconciler;
@@ -29,12 +34,14 @@ pub use controller::{ControllerConfig, ControllerDriver};
 pub use deadline::DeadlineStore;
 pub use handlers::{EventHandler, HandlerRunner};
 pub use hub::{EventSlice, HubConfig, HubEvent, HubItem, HubWatch, Selection, WatchHub};
+pub use lease::{Lease, LeaseConfig, LeaseConfigError, LeaseDriver, LeaseState};
+pub use manager::{Manager, ManagerConfig, ManagerError, Mode, WatchKind};
 pub use metrics::{ControllerMetrics, Reading, Readings, RuntimeMetrics};
 pub use queue::{
-    AddError, BackoffPolicy, Depths, KeyPhase, KeyState, NextRun, Outcome, Priority, QueueConfig, QueueStats, RateLimit, Run,
-    Streak, WorkQueue, next_run,
+    AddError, BackoffPolicy, Depths, KeyPhase, KeyState, NextRun, Outcome, Priority, QueueConfig, QueueStats,
+    RateLimit, Run, Streak, WorkQueue, next_run,
 };
 pub use reconciler::{ReconcilerConfig, ReconcilerDriver, Sweep};
 pub use sinks::{ChannelSink, FanOutSink, LogSink};
-pub use tasks::Tasks;
+pub use tasks::{SpawnError, Tasks};
 pub use watcher::{PollWatcher, StreamWatcher};

@@ -1,3 +1,6 @@
 //! What the commands do, a file each.
 
 pub(crate) mod config;
+pub(crate) mod demo;
+pub(crate) mod outside;
+pub(crate) mod run;

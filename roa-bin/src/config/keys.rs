@@ -87,7 +87,7 @@ pub(super) const KEYS: &[Key] = &[
     key("lab.components.controller", Shape::Switch),
     key("lab.components.reconciler", Shape::Switch),
     key("lab.components.provisioner", Shape::Switch),
-    key("time.scale", Shape::Ratio { min: 1.0, max: 1000.0 }),
+    key("time.scale", count(1, 1000, "seconds")),
 ];
 
 const fn key(path: &'static str, shape: Shape) -> Key {

@@ -196,7 +196,7 @@ mod tests {
             "roa.toml:6: lab.worker: expected a table of keys, found 3",
             "environment variable ROA_LAB__MAX_RETRIES: lab.max_retries: expected a whole number of retries from 0 to 100, found \"many\"",
             "environment variable ROA_NOPE: nope: unknown key",
-            "environment variable ROA_TIME__SCALE: time.scale: expected a number from 1 to 1000, found 0.0",
+            "environment variable ROA_TIME__SCALE: time.scale: expected a whole number of seconds from 1 to 1000, found 0",
             "roa.toml:8: lease.duration: expected more than lease.renew_deadline (10s), found 1s",
         ];
         assert_eq!(problems(file, &variables), expected);
@@ -205,7 +205,7 @@ mod tests {
     #[test]
     fn a_wrong_value_is_refused_even_where_a_stronger_source_replaces_it() {
         let found = problems("time.scale = 'fast'\n", &[("ROA_TIME__SCALE", "2")]);
-        assert_eq!(found, ["roa.toml:1: time.scale: expected a number from 1 to 1000, found \"fast\""]);
+        assert_eq!(found, ["roa.toml:1: time.scale: expected a whole number of seconds from 1 to 1000, found \"fast\""]);
     }
 
     #[test]

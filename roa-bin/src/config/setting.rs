@@ -17,17 +17,6 @@ pub(crate) enum Raw {
     Binary,
 }
 
-impl Raw {
-    /// The number, if it is one.
-    pub(super) fn as_float(&self) -> Option<f64> {
-        match self {
-            Self::Integer(number) => i32::try_from(*number).ok().map(f64::from),
-            Self::Float(number) => Some(*number),
-            _ => None,
-        }
-    }
-}
-
 impl fmt::Display for Raw {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -1,5 +1,6 @@
 //! [`Config`]: everything that can be configured, as plain data. `roa.toml` beside the crate explains each key to users.
 
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -203,7 +204,14 @@ pub(crate) struct ComponentsConfig {
 #[serde(deny_unknown_fields)]
 pub(crate) struct TimeConfig {
     /// Seconds of the domain that pass in one real second.
-    pub(crate) scale: f64,
+    pub(crate) scale: u32,
+}
+
+impl TimeConfig {
+    /// The scale as a whole number; the configuration takes no less than 1.
+    pub(crate) fn scale(&self) -> NonZeroU32 {
+        NonZeroU32::new(self.scale.max(1)).unwrap_or(NonZeroU32::MIN)
+    }
 }
 
 impl Config {
@@ -222,7 +230,7 @@ impl Config {
             watch: WatchConfig::default(),
             lease: LeaseConfig::default(),
             lab: LabConfig::defaults(profile),
-            time: TimeConfig { scale: 1.0 },
+            time: TimeConfig { scale: 1 },
         }
     }
 }

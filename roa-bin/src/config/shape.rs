@@ -24,8 +24,6 @@ pub(super) enum Shape {
     Duration { min: Duration, max: Duration },
     /// A whole number from `min` to `max`, in `unit`.
     Count { min: u64, max: u64, unit: &'static str },
-    /// A number from `min` to `max`.
-    Ratio { min: f64, max: f64 },
     /// `true` or `false`.
     Switch,
     /// An amount of a resource as Kubernetes writes it.
@@ -54,7 +52,6 @@ impl Shape {
     pub(super) fn parse(self, text: &str) -> Raw {
         let number = match self {
             Self::Count { .. } => text.parse().map(Raw::Integer).ok(),
-            Self::Ratio { .. } => text.parse().map(Raw::Float).ok(),
             Self::Switch => text.parse().map(Raw::Switch).ok(),
             _ => None,
         };
@@ -66,9 +63,6 @@ impl Shape {
             (Self::Switch, Raw::Switch(on)) => Some(Value::from(*on)),
             (Self::Count { min, max, .. }, Raw::Integer(number)) => {
                 u64::try_from(*number).ok().filter(|count| (min..=max).contains(count)).map(Value::from)
-            }
-            (Self::Ratio { min, max }, Raw::Integer(_) | Raw::Float(_)) => {
-                raw.as_float().filter(|ratio| (min..=max).contains(ratio)).map(Value::from)
             }
             (_, Raw::Text(text)) => self.admits(text).then(|| Value::from(text.as_str())),
             _ => None,
@@ -85,7 +79,7 @@ impl Shape {
                 text.parse().is_ok_and(|duration: HumanDuration| (min..=max).contains(&duration.0))
             }
             Self::Quantity { .. } => is_quantity(text),
-            Self::Count { .. } | Self::Ratio { .. } | Self::Switch => false,
+            Self::Count { .. } | Self::Switch => false,
         }
     }
 }
@@ -109,7 +103,6 @@ impl fmt::Display for Shape {
                 write!(f, "expected a duration from {min} to {max} such as \"90s\" or \"1h30m\"")
             }
             Self::Count { min, max, unit } => write!(f, "expected a whole number of {unit} from {min} to {max}"),
-            Self::Ratio { min, max } => write!(f, "expected a number from {min} to {max}"),
             Self::Switch => f.write_str("expected true or false"),
             Self::Quantity { example } => write!(f, "expected a quantity such as {example}"),
         }
@@ -151,11 +144,7 @@ mod tests {
         for (number, good) in [(0, false), (1, true), (10, true), (11, false), (-1, false), (i64::MIN, false)] {
             assert_eq!(COUNT.check(&Raw::Integer(number)).is_ok(), good, "{number}");
         }
-        let scale = Shape::Ratio { min: 1.0, max: 1000.0 };
-        for (number, good) in [(1.0, true), (1000.0, true), (0.99, false), (1000.1, false), (f64::NAN, false)] {
-            assert_eq!(scale.check(&Raw::Float(number)).is_ok(), good, "{number}");
-        }
-        assert!(scale.check(&Raw::Integer(10)).is_ok());
+        assert!(COUNT.check(&Raw::Float(2.5)).is_err());
     }
 
     #[test]

@@ -46,7 +46,12 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { operations, batches, acknowledged, refused, reads, delivered, .. } = self;
         write!(f, "{operations} operations: {acknowledged} commits acknowledged, {refused} refused, ")?;
-        write!(f, "{} unclear ({} happened), ", self.ambiguous_applied + self.ambiguous_dropped, self.ambiguous_applied)?;
+        write!(
+            f,
+            "{} unclear ({} happened), ",
+            self.ambiguous_applied + self.ambiguous_dropped,
+            self.ambiguous_applied
+        )?;
         write!(f, "{reads} reads; {batches} batches, delivered {delivered} times")?;
         if self.lost_at_jumps + self.unrecorded > 0 {
             write!(f, "; {} lost at jumps, {} not recorded", self.lost_at_jumps, self.unrecorded)?;

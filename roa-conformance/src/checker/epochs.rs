@@ -14,7 +14,9 @@ use super::{CommitAnomaly, History, ReadAnomaly, Site, Step};
 pub(super) fn check_epochs(history: &History, attribution: &Attribution, gaps: &Gaps<'_>, anomalies: &mut Anomalies) {
     let epochs = observe(history, gaps, anomalies);
     for (operation, done) in history.operations.iter().enumerate() {
-        let (Step::Commit { txn, .. }, Some(revision)) = (&done.step, attribution.revisions[operation]) else { continue };
+        let (Step::Commit { txn, .. }, Some(revision)) = (&done.step, attribution.revisions[operation]) else {
+            continue;
+        };
         let found = epochs.get(&gaps.stretch(revision)).copied();
         if let (Some(expected), Some(found)) = (txn.epoch, found)
             && expected != found

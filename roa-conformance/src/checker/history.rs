@@ -3,7 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 
-use roa_core::{CommitError, Epoch, Error, Key, Linearizable, ListRequest, Page, Read, Result, Revision, StoreState, Txn};
+use roa_core::{
+    CommitError, Epoch, Error, Key, Linearizable, ListRequest, Page, Read, Result, Revision, StoreState, Txn,
+};
 
 /// Who asked. One client asks one thing after the other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -11,7 +11,7 @@
 //! - What is written down: [`History`], [`Operation`], [`Recorder`]; [`WatchHistory`], [`WatchRecorder`]
 //! - What it is compared with: a [`State`] and the batches after it
 //! - What is found: [`Report`], [`Anomaly`] and the four enums in it
-//! - How it is made: [`workload`], [`Recording`]
+//! - How it is made: [`workload`], [`Recording`]; how it outlives its process: [`Journal`]
 
 mod anomaly;
 mod answers;
@@ -20,6 +20,7 @@ mod check;
 mod epochs;
 mod gaps;
 mod history;
+mod journal;
 mod log;
 mod order;
 mod recorder;
@@ -38,6 +39,7 @@ mod tests;
 pub use anomaly::{Anomaly, CommitAnomaly, LogAnomaly, MAX_ANOMALIES, ReadAnomaly, Site, WatchAnomaly, WatchSite};
 pub use check::{Report, check, check_watches};
 pub use history::{ClientId, History, Operation, Step, Tick};
+pub use journal::{Journal, JournalError};
 pub use recorder::Recorder;
 pub use recording::{Failure, Recording};
 pub use state::State;

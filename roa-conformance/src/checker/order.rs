@@ -136,7 +136,9 @@ impl Sweep<'_> {
                 None
             }
             Err(CommitError::Conflict { key, current }) => self.refused(site, txn, key, *current, end, Reason::Write),
-            Err(CommitError::GuardFailed { key, current }) => self.refused(site, txn, key, *current, end, Reason::Guard),
+            Err(CommitError::GuardFailed { key, current }) => {
+                self.refused(site, txn, key, *current, end, Reason::Guard)
+            }
             Err(CommitError::Fenced { current }) => {
                 if txn.epoch.is_none_or(|expected| expected == *current) {
                     let (expected, current) = (txn.epoch, *current);

@@ -10,7 +10,7 @@ use roa_core::{
     StoreState, Tail, Txn,
 };
 
-use super::{ClientId, History, Operation, Step, Tick};
+use super::{ClientId, History, Journal, Operation, Step, Tick};
 
 /// A store that passes everything on to another one, and writes down each call and its answer.
 ///
@@ -31,7 +31,13 @@ struct Recording {
     ticks: AtomicU64,
     limit: usize,
     refused: AtomicU64,
-    operations: Mutex<Vec<Operation>>,
+    written: Mutex<Written>,
+}
+
+#[derive(Debug, Default)]
+struct Written {
+    operations: Vec<Operation>,
+    journal: Option<Journal>,
 }
 
 /// The place of a call in the recording.
@@ -42,8 +48,20 @@ impl Recorder {
     /// Records up to `limit` operations on a store, as client 0.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, limit: usize) -> Self {
-        let (ticks, refused, operations) = (AtomicU64::new(1), AtomicU64::new(0), Mutex::default());
-        Self { store, client: ClientId(0), recording: Arc::new(Recording { ticks, limit, refused, operations }) }
+        Self::with(store, limit, None)
+    }
+
+    /// Records up to `limit` operations on a store, as client 0, and writes commits down in a journal as well. A commit
+    /// whose line can't be written is refused as unavailable, unsent.
+    #[must_use]
+    pub fn with_journal(store: Arc<dyn Store>, limit: usize, journal: Journal) -> Self {
+        Self::with(store, limit, Some(journal))
+    }
+
+    fn with(store: Arc<dyn Store>, limit: usize, journal: Option<Journal>) -> Self {
+        let (ticks, refused) = (AtomicU64::new(1), AtomicU64::new(0));
+        let written = Mutex::new(Written { operations: Vec::new(), journal });
+        Self { store, client: ClientId(0), recording: Arc::new(Recording { ticks, limit, refused, written }) }
     }
 
     /// The same recording, for the calls of another client.
@@ -63,24 +81,35 @@ impl Recorder {
     pub fn history(&self) -> History {
         let linearizable = self.store.capabilities().linearizable;
         let refused = self.recording.refused.load(Ordering::SeqCst);
-        History { operations: self.recording.lock().clone(), refused, linearizable }
+        History { operations: self.recording.lock().operations.clone(), refused, linearizable }
     }
 
     fn begin(&self, step: Step) -> Result<Call> {
-        let mut operations = self.recording.lock();
-        if operations.len() >= self.recording.limit {
-            self.recording.refused.fetch_add(1, Ordering::SeqCst);
-            return Err(Error::unavailable("the recording is full"));
+        let written = &mut *self.recording.lock();
+        let place = written.operations.len();
+        if place >= self.recording.limit {
+            return Err(self.refuse("the recording is full"));
         }
-        operations.push(Operation { client: self.client, called: self.recording.tick(), returned: None, step });
-        Ok(Call(operations.len() - 1))
+        let operation = Operation { client: self.client, called: self.recording.tick(), returned: None, step };
+        if let Some(Err(error)) = written.journal.as_mut().map(|journal| journal.called(place, &operation)) {
+            return Err(self.refuse(&format!("the journal can't be written: {error}")));
+        }
+        written.operations.push(operation);
+        Ok(Call(place))
+    }
+
+    fn refuse(&self, reason: &str) -> Error {
+        self.recording.refused.fetch_add(1, Ordering::SeqCst);
+        Error::unavailable(reason)
     }
 
     fn end(&self, call: Call, step: Step) {
-        let mut operations = self.recording.lock();
-        if let Some(operation) = operations.get_mut(call.0) {
-            operation.returned = Some(self.recording.tick());
-            operation.step = step;
+        let written = &mut *self.recording.lock();
+        let Some(operation) = written.operations.get_mut(call.0) else { return };
+        operation.returned = Some(self.recording.tick());
+        operation.step = step;
+        if let Some(Err(error)) = written.journal.as_mut().map(|journal| journal.answered(call.0, operation)) {
+            tracing::warn!(%error, "failed to write an answer to the journal: there it stays a commit without one");
         }
     }
 }
@@ -91,8 +120,8 @@ impl Recording {
     }
 
     /// A panic elsewhere can't have left an operation half-written.
-    fn lock(&self) -> MutexGuard<'_, Vec<Operation>> {
-        self.operations.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Written> {
+        self.written.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

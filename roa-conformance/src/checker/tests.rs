@@ -2,15 +2,18 @@
 //! agrees with a search over all orders.
 
 mod brute_force;
+mod journaled;
 mod jumps;
 mod model;
 mod mutate_commits;
 mod mutate_log;
 mod mutate_reads;
 mod mutate_watches;
+mod real_time;
 mod recorded;
 mod reference;
 mod scale;
+mod selections;
 mod simulation;
 mod wrong_stores;
 

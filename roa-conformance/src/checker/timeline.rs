@@ -7,7 +7,7 @@ use roa_core::{Batch, Key, Revision};
 
 use super::attribution::Attribution;
 use super::gaps::Gaps;
-use super::{History, State, Tick};
+use super::{History, State, Step, Tick};
 
 /// From a revision on, until the key's next moment, the key is at `current`.
 #[derive(Debug, Clone, Copy)]
@@ -40,11 +40,11 @@ impl<'a> Timeline<'a> {
         let mut found = Self { initial, possible: Vec::with_capacity(log.len()), keys: HashMap::new() };
         let mut latest = Tick(0);
         let mut resyncs = gaps.iter().filter_map(|gap| gap.resync).peekable();
-        for (batch, operation) in log.iter().zip(&attribution.operations) {
+        for (batch, called) in log.iter().zip(calls(history, attribution)) {
             while let Some(resync) = resyncs.next_if(|resync| resync.revision < batch.revision) {
                 found.resync(resync);
             }
-            latest = operation.map_or(latest, |operation| latest.max(history.operations[operation].called));
+            latest = latest.max(called);
             found.possible.push((batch.revision, latest));
             for change in batch.changes.iter() {
                 found.turn(change.key(), batch.revision, change.current().map(|_| batch.revision));
@@ -104,6 +104,22 @@ impl<'a> Timeline<'a> {
         let mut later = moments[begun..].iter().take_while(|moment| moment.from <= to);
         later.find(|moment| moment.current == wanted).map(|moment| moment.from.max(from))
     }
+}
+
+/// When each batch was asked for. One that was called after a later one had been acknowledged is an anomaly of its own,
+/// and says nothing here: else all that follows it would seem to come from the future.
+fn calls(history: &History, attribution: &Attribution) -> Vec<Tick> {
+    let mut acknowledged = Tick(u64::MAX);
+    let mut calls: Vec<Tick> = Vec::with_capacity(attribution.operations.len());
+    for operation in attribution.operations.iter().rev() {
+        let done = operation.map(|operation| &history.operations[operation]);
+        calls.push(done.map(|done| done.called).filter(|called| *called <= acknowledged).unwrap_or(Tick(0)));
+        if let Some(Step::Commit { result: Ok(_), .. }) = done.map(|done| &done.step) {
+            acknowledged = done.and_then(|done| done.returned).map_or(acknowledged, |tick| acknowledged.min(tick));
+        }
+    }
+    calls.reverse();
+    calls
 }
 
 fn current_in(state: &State, key: &Key) -> Option<Revision> {

@@ -61,10 +61,8 @@ impl<'a> SessionChecker<'a> {
     /// A session goes on where the one before ended; only after `Expired` it may go on later.
     fn check_resumption(&mut self, previous: &WatchSession) {
         let (resumed, position) = (self.after, previous.position());
-        let expired = matches!(
-            previous.end,
-            WatchEnd::Ended(TailEnd::Expired { .. }) | WatchEnd::Refused(Error::Expired { .. })
-        );
+        let expired =
+            matches!(previous.end, WatchEnd::Ended(TailEnd::Expired { .. }) | WatchEnd::Refused(Error::Expired { .. }));
         if resumed < position || resumed > position && !expired {
             self.anomalies.add(WatchAnomaly::ResumedElsewhere { site: self.site, resumed, position });
         }
@@ -148,7 +146,8 @@ impl<'a> SessionChecker<'a> {
         let ahead = &self.log[self.cursor..];
         let passed = &ahead[..ahead.partition_point(|batch| batch.revision < to)];
         self.cursor += passed.len();
-        let concerns = |batch: &&Arc<Batch>| batch.changes.iter().any(|change| self.selection.project(change).is_some());
+        let concerns =
+            |batch: &&Arc<Batch>| batch.changes.iter().any(|change| self.selection.project(change).is_some());
         let mut missed = passed.iter().filter(concerns);
         missed.next().map(|first| (first.revision, 1 + missed.count()))
     }

@@ -91,7 +91,9 @@ impl WatchRecorder {
     #[must_use]
     pub fn expired(&self) -> Option<Revision> {
         match &self.history.sessions.last()?.end {
-            WatchEnd::Ended(TailEnd::Expired { floor, .. }) | WatchEnd::Refused(Error::Expired { floor, .. }) => Some(*floor),
+            WatchEnd::Ended(TailEnd::Expired { floor, .. }) | WatchEnd::Refused(Error::Expired { floor, .. }) => {
+                Some(*floor)
+            }
             _ => None,
         }
     }

@@ -53,7 +53,8 @@ fn check_owners(owners: &[OwnerReference], found: &mut Violations) {
     let mut uids = HashSet::new();
     for (position, owner) in owners.iter().enumerate() {
         let path = format!("ownerReferences[{position}]");
-        let fields = [("apiVersion", &owner.api_version), ("kind", &owner.kind), ("name", &owner.name), ("uid", &owner.uid)];
+        let fields =
+            [("apiVersion", &owner.api_version), ("kind", &owner.kind), ("name", &owner.name), ("uid", &owner.uid)];
         for (field, _) in fields.iter().filter(|(_, value)| value.is_empty()) {
             found.push(format!("{path}.{field}"), "is empty");
         }

@@ -5,7 +5,8 @@ use uuid::Uuid;
 
 use super::*;
 use crate::{
-    Error, Expected, Key, KindDescriptor, Result, Revision, Scope, StateMachine, Timestamp, Transition, Violations, When,
+    Error, Expected, Key, KindDescriptor, Result, Revision, Scope, StateMachine, Timestamp, Transition, Violations,
+    When,
 };
 
 static MACHINE: StateMachine = StateMachine {
@@ -223,7 +224,10 @@ fn d2_a_deletion_only_moves_earlier() {
     assert_eq!(delete(&key(), &marked, &with_grace(90), now()).unwrap(), Step::Unchanged);
     let sooner = written(delete(&key(), &marked, &with_grace(10), now()));
     assert!(sooner.metadata.deletion_timestamp < Some(due));
-    assert_eq!(sooner.metadata.generation, marked.metadata.generation, "the generation rises with the first delete only");
+    assert_eq!(
+        sooner.metadata.generation, marked.metadata.generation,
+        "the generation rises with the first delete only"
+    );
 }
 
 #[test]
@@ -243,10 +247,16 @@ fn d3_no_finalizer_is_added_to_what_is_going() {
 #[test]
 fn d4_preconditions_are_compared() {
     let other = DeleteOptions::uid("other");
-    assert!(matches!(delete(&key(), &stored(), &other, now()), Err(Error::Conflict { expected: Expected::OtherUid, .. })));
+    assert!(matches!(
+        delete(&key(), &stored(), &other, now()),
+        Err(Error::Conflict { expected: Expected::OtherUid, .. })
+    ));
     let mine = DeleteOptions::uid(stored().metadata.uid);
     assert_eq!(delete(&key(), &stored(), &mine, now()).unwrap(), Step::Remove);
     let stale = Preconditions { uid: None, resource_version: Some(Revision::new(1).unwrap()) };
     let stale = DeleteOptions { preconditions: stale, ..DeleteOptions::default() };
-    assert!(matches!(delete(&key(), &stored(), &stale, now()), Err(Error::Conflict { expected: Expected::Revision(_), .. })));
+    assert!(matches!(
+        delete(&key(), &stored(), &stale, now()),
+        Err(Error::Conflict { expected: Expected::Revision(_), .. })
+    ));
 }

@@ -4,7 +4,9 @@ use serde_json::Value as Json;
 
 use super::create::check;
 use super::{FieldValidation, Step, metadata};
-use crate::{DynamicObject, Error, Expected, Key, KindDescriptor, Metadata, Result, Timestamp, TransitionFacts, Violations};
+use crate::{
+    DynamicObject, Error, Expected, Key, KindDescriptor, Metadata, Result, Timestamp, TransitionFacts, Violations,
+};
 
 /// The main path: everything but `status` and what the store gives. Generation rises with each change outside
 /// `metadata`; an object that is going goes with its last finalizer.

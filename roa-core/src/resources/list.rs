@@ -113,7 +113,9 @@ impl ResourceStore {
             entries.extend(found.into_iter().filter(|entry| options.matches(entry)));
             match (next, options.limit) {
                 (_, Some(limit)) if entries.len() > limit.get() => return Ok(cut(entries, limit, revision)),
-                (next, Some(limit)) if entries.len() == limit.get() => return Ok(ObjectList { entries, revision, next }),
+                (next, Some(limit)) if entries.len() == limit.get() => {
+                    return Ok(ObjectList { entries, revision, next });
+                }
                 (None, _) => return Ok(ObjectList { entries, revision, next: None }),
                 (Some(next), _) => request = request.resume(next),
             }

@@ -16,8 +16,8 @@ pub use transaction::Transaction;
 
 use crate::lifecycle::{DeleteOptions, FieldValidation};
 use crate::{
-    Clock, DynamicObject, Entry, Epoch, Error, Key, KindDescriptor, KindRegistry, Object, Random, Result, Revision, Spec,
-    Store,
+    Clock, DynamicObject, Entry, Epoch, Error, Key, KindDescriptor, KindRegistry, Object, Random, Result, Revision,
+    Spec, Store,
 };
 
 /// How often a read-change-write is tried when others write in between.

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use super::ResourceStore;
 use crate::lifecycle::{self, DeleteOptions, FieldValidation, Step};
 use crate::{
-    CommitError, DynamicObject, Error, Expect, Expected, Fence, Key, KindDescriptor, RandomExt, Result, Revision, StoredObject, Txn,
-    TxnId, Violations,
+    CommitError, DynamicObject, Error, Expect, Expected, Fence, Key, KindDescriptor, RandomExt, Result, Revision,
+    StoredObject, Txn, TxnId, Violations,
 };
 
 /// Writes to several objects, staged one by one and committed together. At most one object of each kind: two in one

@@ -40,7 +40,11 @@ fn validate_variable(name: &str, value: &str) -> Violations {
         "",
         format!("name {name:?}: expected letters, digits and '_', not beginning with a digit"),
     );
-    found.merge(Violations::unless(!reserved, name, "is reserved: PATH and names beginning with LD_, DYLD_ or ROA_ are"));
+    found.merge(Violations::unless(
+        !reserved,
+        name,
+        "is reserved: PATH and names beginning with LD_, DYLD_ or ROA_ are",
+    ));
     found.merge(Violations::unless(!value.contains('\0'), name, "must not contain a NUL character"));
     found
 }
@@ -117,7 +121,8 @@ mod tests {
 
     #[test]
     fn t14_scrubbing_leaves_no_part_of_a_secret() {
-        let environment = variables(&[("A_TOKEN", "abc"), ("B_SECRET", "abcdef"), ("PEM_KEY", "line-1\nline-2"), ("C", "keep")]);
+        let environment =
+            variables(&[("A_TOKEN", "abc"), ("B_SECRET", "abcdef"), ("PEM_KEY", "line-1\nline-2"), ("C", "keep")]);
         let scrubbed = scrub("abcdef abc keep line-2", &environment);
         assert_eq!(scrubbed, "<redacted> <redacted> keep <redacted>");
         assert_eq!(scrub("unchanged", &variables(&[("EMPTY_KEY", "")])), "unchanged");

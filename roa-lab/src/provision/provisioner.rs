@@ -157,7 +157,8 @@ mod tests {
 
     #[test]
     fn t14_debug_of_a_request_hides_secrets_and_shows_the_rest() {
-        let shown = format!("{:?}", request(&[("DB_PASSWORD", "canary-1"), ("api_key", "canary-2"), ("LEVEL", "three")]));
+        let shown =
+            format!("{:?}", request(&[("DB_PASSWORD", "canary-1"), ("api_key", "canary-2"), ("LEVEL", "three")]));
         assert!(!shown.contains("canary"), "{shown}");
         assert!(shown.contains("DB_PASSWORD") && shown.contains("three"), "{shown}");
     }

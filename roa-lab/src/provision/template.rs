@@ -116,13 +116,16 @@ pub struct SimulatedTemplate {
     pub failure_rate: f64,
     /// How many of all attempts never end, from 0 to 1.
     pub stuck_rate: f64,
+    /// How many attempts of each lab fail before that counts, the first ones.
+    pub fail_first: u32,
     /// Which of them: the same seed, the same labs.
     pub seed: u64,
 }
 
 impl Default for SimulatedTemplate {
     fn default() -> Self {
-        Self { provision_time: HumanDuration(Duration::from_secs(2)), failure_rate: 0.0, stuck_rate: 0.0, seed: 0 }
+        let provision_time = HumanDuration(Duration::from_secs(2));
+        Self { provision_time, failure_rate: 0.0, stuck_rate: 0.0, fail_first: 0, seed: 0 }
     }
 }
 
@@ -157,10 +160,15 @@ impl Readiness {
         let mut found = Violations::none();
         if let Some(path) = &self.http_get {
             let holds = path.starts_with('/') && PathAndQuery::from_str(path).is_ok();
-            found.merge(Violations::unless(holds, "httpGet", format!("{path:?} is no path, expected one such as /healthz")));
+            found.merge(Violations::unless(
+                holds,
+                "httpGet",
+                format!("{path:?} is no path, expected one such as /healthz"),
+            ));
         }
         let holds = !self.timeout.0.is_zero() && self.timeout.0 <= MAX_PROBE_TIMEOUT;
-        let expected = format!("is {}, expected more than 0s and at most {}", self.timeout, HumanDuration(MAX_PROBE_TIMEOUT));
+        let expected =
+            format!("is {}, expected more than 0s and at most {}", self.timeout, HumanDuration(MAX_PROBE_TIMEOUT));
         found.merge(Violations::unless(holds, "timeout", expected));
         found.merge(Violations::unless(!self.period.0.is_zero(), "period", "is 0s, expected more"));
         found
@@ -190,7 +198,10 @@ fn validate_command(command: &[String]) -> Violations {
     found.merge(Violations::unless(
         command.len() <= MAX_ARGUMENTS && bytes <= MAX_ARGUMENT_BYTES,
         "",
-        format!("has {} arguments of {bytes} bytes, expected at most {MAX_ARGUMENTS} of {MAX_ARGUMENT_BYTES}", command.len()),
+        format!(
+            "has {} arguments of {bytes} bytes, expected at most {MAX_ARGUMENTS} of {MAX_ARGUMENT_BYTES}",
+            command.len()
+        ),
     ));
     for (position, _) in command.iter().enumerate().filter(|(_, argument)| argument.contains('\0')) {
         found.push(format!("[{position}]"), "must not contain a NUL character");
@@ -213,7 +224,8 @@ fn validate_files(files: &BTreeMap<String, String>) -> Violations {
 
 /// Whether it stays inside of the directory that it is joined to.
 pub(super) fn is_plain_path(name: &str) -> bool {
-    let plain = |part: &str| !matches!(part, "" | "." | "..") && part.len() <= MAX_FILE_NAME && !part.contains(['\0', '\\']);
+    let plain =
+        |part: &str| !matches!(part, "" | "." | "..") && part.len() <= MAX_FILE_NAME && !part.contains(['\0', '\\']);
     let by_hand = name.split('/').all(plain) && name.split('/').count() <= MAX_FILE_DEPTH;
     by_hand && Path::new(name).components().all(|part| matches!(part, Component::Normal(_)))
 }
@@ -244,7 +256,8 @@ mod tests {
         let template: ProcessTemplate = serde_json::from_str(r#"{"command": ["x"], "stopGrace": "1m"}"#).unwrap();
         assert_eq!(template.stop_grace.0, Duration::from_secs(60));
         assert_eq!(template.readiness, Readiness::default());
-        let simulated: SimulatedTemplate = serde_json::from_str(r#"{"provisionTime": "5s", "stuckRate": 0.5}"#).unwrap();
+        let simulated: SimulatedTemplate =
+            serde_json::from_str(r#"{"provisionTime": "5s", "stuckRate": 0.5}"#).unwrap();
         assert_eq!((simulated.provision_time.0.as_secs(), simulated.seed), (5, 0));
         assert_eq!(serde_json::to_value(&simulated).unwrap()["stuckRate"], 0.5);
     }

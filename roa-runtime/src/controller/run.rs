@@ -133,7 +133,9 @@ fn log(ended: &Ended, run: &Run<Key>) {
         Ended::Returned(Err(ReconcileError::Resource(Error::Conflict { .. }))) => {
             tracing::debug!(key = %run.key(), "written by somebody else meanwhile, looking again");
         }
-        Ended::Returned(Err(error)) => tracing::warn!(key = %run.key(), failures = run.failures() + 1, %error, "reconcile failed"),
+        Ended::Returned(Err(error)) => {
+            tracing::warn!(key = %run.key(), failures = run.failures() + 1, %error, "reconcile failed")
+        }
         Ended::TimedOut(limit) => tracing::warn!(key = %run.key(), ?limit, "reconcile took too long"),
         Ended::Panicked(message) => tracing::error!(key = %run.key(), message, "reconcile panicked; other keys go on"),
     }

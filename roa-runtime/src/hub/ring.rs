@@ -23,6 +23,19 @@ impl Segment {
         Some(Self { first, batches, bytes })
     }
 
+    /// Moves the batches where no watcher holds the segment, and shares them where one does.
+    fn joined(left: Arc<Self>, right: Arc<Self>) -> Self {
+        let bytes = left.bytes + right.bytes;
+        let first = left.first;
+        let into = |segment: Arc<Self>| match Arc::try_unwrap(segment) {
+            Ok(owned) => owned.batches,
+            Err(shared) => shared.batches.clone(),
+        };
+        let mut batches = into(left);
+        batches.append(&mut into(right));
+        Self { first, batches, bytes }
+    }
+
     fn last(&self) -> Option<Revision> {
         self.batches.last().map(|batch| batch.revision)
     }
@@ -77,15 +90,16 @@ impl Ring {
     }
 
     fn merge(&mut self) {
-        while let [.., left, right] = self.segments.make_contiguous() {
-            let together = left.batches.len() + right.batches.len();
-            if left.batches.len() > right.batches.len() || together > MAX_SEGMENT {
+        while let Some(right) = self.segments.pop_back() {
+            let fits = |left: &mut Arc<Segment>| {
+                let (left, right) = (left.batches.len(), right.batches.len());
+                left <= right && left + right <= MAX_SEGMENT
+            };
+            let Some(left) = self.segments.pop_back_if(fits) else {
+                self.segments.push_back(right);
                 return;
-            }
-            let batches = left.batches.iter().chain(&right.batches).cloned().collect();
-            let merged = Segment { first: left.first, batches, bytes: left.bytes + right.bytes };
-            self.segments.truncate(self.segments.len() - 2);
-            self.segments.push_back(Arc::new(merged));
+            };
+            self.segments.push_back(Arc::new(Segment::joined(left, right)));
         }
     }
 

@@ -45,16 +45,16 @@ impl EventSlice {
     ) -> Option<Self> {
         let batches = segment.batches.get(range.clone())?;
         let skipped = batches.iter().position(|batch| has_event(batch, selection))?;
-        let source = Source::Log {
-            segment,
-            from: range.start + skipped,
-            to: range.end,
-            selection: Arc::clone(selection),
-        };
+        let source =
+            Source::Log { segment, from: range.start + skipped, to: range.end, selection: Arc::clone(selection) };
         Some(Self { source, position })
     }
 
-    pub(crate) fn of_batches(mut batches: Vec<Arc<Batch>>, selection: &Arc<Selection>, position: Position) -> Option<Self> {
+    pub(crate) fn of_batches(
+        mut batches: Vec<Arc<Batch>>,
+        selection: &Arc<Selection>,
+        position: Position,
+    ) -> Option<Self> {
         batches.retain(|batch| has_event(batch, selection));
         if batches.is_empty() {
             return None;

@@ -103,8 +103,11 @@ mod tests {
     use proptest::prelude::*;
 
     fn any_policy() -> impl Strategy<Value = BackoffPolicy> {
-        (any::<Duration>(), any::<Duration>(), any::<u8>())
-            .prop_map(|(base, max, jitter_percent)| BackoffPolicy { base, max, jitter_percent })
+        (any::<Duration>(), any::<Duration>(), any::<u8>()).prop_map(|(base, max, jitter_percent)| BackoffPolicy {
+            base,
+            max,
+            jitter_percent,
+        })
     }
 
     fn any_streak() -> impl Strategy<Value = Streak> {

@@ -60,7 +60,10 @@ mod tests {
     fn after_a_burst_one_token_comes_each_interval() {
         let mut bucket = bucket(10, 2);
         assert_eq!([bucket.take(at(0)), bucket.take(at(0)), bucket.take(at(0))], [Ok(()), Ok(()), Err(at(100))]);
-        assert_eq!([bucket.take(at(99)), bucket.take(at(100)), bucket.take(at(100))], [Err(at(100)), Ok(()), Err(at(200))]);
+        assert_eq!(
+            [bucket.take(at(99)), bucket.take(at(100)), bucket.take(at(100))],
+            [Err(at(100)), Ok(()), Err(at(200))]
+        );
         assert_eq!([bucket.take(at(9_000)), bucket.take(at(9_000))], [Ok(()), Ok(())], "a rest fills it");
         assert!(bucket.take(at(9_000)).is_err(), "but not over the burst");
     }

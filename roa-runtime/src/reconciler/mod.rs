@@ -9,8 +9,7 @@ use std::time::Duration;
 
 use futures_util::{FutureExt, StreamExt, stream};
 use roa_core::{
-    CacheReader, Cancellation, ClockExt, Context, Ownership, RandomExt, ReconcileError, Reconciler,
-    Resource, WriteMark,
+    CacheReader, Cancellation, ClockExt, Context, Ownership, RandomExt, ReconcileError, Reconciler, Resource, WriteMark,
 };
 
 use crate::{Cache, Clocks, ControllerMetrics};
@@ -30,12 +29,7 @@ pub struct ReconcilerConfig {
 
 impl Default for ReconcilerConfig {
     fn default() -> Self {
-        Self {
-            interval: Duration::from_secs(10),
-            jitter: 0.1,
-            concurrency: 16,
-            timeout: Duration::from_secs(30),
-        }
+        Self { interval: Duration::from_secs(10), jitter: 0.1, concurrency: 16, timeout: Duration::from_secs(30) }
     }
 }
 
@@ -132,7 +126,12 @@ impl<R: Reconciler> ReconcilerDriver<R> {
         sweep
     }
 
-    fn context_for(&self, ownership: Option<&Ownership>, cancellation: &Cancellation, mark: &Arc<WriteMark>) -> Context {
+    fn context_for(
+        &self,
+        ownership: Option<&Ownership>,
+        cancellation: &Cancellation,
+        mark: &Arc<WriteMark>,
+    ) -> Context {
         let mut resources = self.context.resources().clone().marking(Arc::clone(mark));
         if let Some(ownership) = ownership {
             resources = resources.fenced_by(ownership.clone());

@@ -123,7 +123,8 @@ async fn c2_after_a_break_of_the_history_the_difference_is_told_and_nothing_else
     running.reaches_head(&world).await;
     let mut told = running.take();
     told.sort();
-    let expected = [("changed".into(), Some(1), Some(2)), ("gone".into(), Some(1), None), ("new".into(), None, Some(3))];
+    let expected =
+        [("changed".into(), Some(1), Some(2)), ("gone".into(), Some(1), None), ("new".into(), None, Some(3))];
     assert_eq!(told, expected, "an object that did not change is not told of");
     assert_eq!(running.cache.relists(), 2);
 }

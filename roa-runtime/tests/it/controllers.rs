@@ -7,8 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use roa_core::{
-    Action, CancellationSource, Context, Controller, Error, Key, Object, Ownership, ReconcileError,
-    Severity, Value,
+    Action, CancellationSource, Context, Controller, Error, Key, Object, Ownership, ReconcileError, Severity, Value,
 };
 use roa_runtime::{
     BackoffPolicy, Cache, ChannelSink, Clocks, ControllerConfig, ControllerDriver, QueueConfig, RuntimeMetrics,
@@ -125,9 +124,16 @@ struct Running {
 }
 
 fn config() -> ControllerConfig {
-    let backoff = BackoffPolicy { base: Duration::from_secs(1), max: Duration::from_secs(60), ..BackoffPolicy::default() };
+    let backoff =
+        BackoffPolicy { base: Duration::from_secs(1), max: Duration::from_secs(60), ..BackoffPolicy::default() };
     let queue = QueueConfig { backoff, ..QueueConfig::default() };
-    ControllerConfig { workers: 4, max_retries: 2, timeout: Duration::from_millis(200), queue, ..ControllerConfig::default() }
+    ControllerConfig {
+        workers: 4,
+        max_retries: 2,
+        timeout: Duration::from_millis(200),
+        queue,
+        ..ControllerConfig::default()
+    }
 }
 
 async fn run(world: &World, doer: Doer) -> Running {
@@ -145,7 +151,9 @@ async fn run_with(world: &World, doer: Doer, config: ControllerConfig, ownership
     tasks.spawn("cache", async move { cache.run(&watcher, &SystemClock::new()).await }).unwrap();
     for worker in 0..driver.workers() {
         let (driver, token, ownership) = (driver.clone(), stop.token(), ownership.clone());
-        tasks.spawn_draining(format!("worker {worker}"), move |_| async move { driver.work(ownership, token).await }).unwrap();
+        tasks
+            .spawn_draining(format!("worker {worker}"), move |_| async move { driver.work(ownership, token).await })
+            .unwrap();
     }
     Running { doer, driver, metrics, events, tasks, stop }
 }
@@ -167,10 +175,12 @@ async fn done(world: &World, name: &str) {
     soon("the thing is done", async {
         loop {
             let thing = world.api().get("test", name).await.unwrap();
-            if thing.status.state.as_deref() == Some("done") && thing.status.observed_generation == thing.metadata.generation {
+            if thing.status.state.as_deref() == Some("done")
+                && thing.status.observed_generation == thing.metadata.generation
+            {
                 return;
             }
-            tokio::task::yield_now().await;
+            crate::support::pause().await;
         }
     })
     .await;
@@ -262,12 +272,15 @@ async fn c7_after_the_last_retry_the_object_says_so_and_recovers_when_it_changes
         world.clock.advance(Duration::from_secs(120));
     }
     let event = soon("an event", running.events.recv()).await.unwrap();
-    assert_eq!((event.severity, event.reason.as_str(), event.message.as_str()), (Severity::Warning, "Down", "Down: no answer"));
+    assert_eq!(
+        (event.severity, event.reason.as_str(), event.message.as_str()),
+        (Severity::Warning, "Down", "Down: no answer")
+    );
     let key = world.api().key("test", "a").unwrap();
     let conditions = async || world.resources.get(&key).await.unwrap().body["status"]["conditions"].clone();
     soon("the condition", async {
         while conditions().await[0]["status"] != "False" {
-            tokio::task::yield_now().await;
+            crate::support::pause().await;
         }
     })
     .await;
@@ -275,7 +288,7 @@ async fn c7_after_the_last_retry_the_object_says_so_and_recovers_when_it_changes
     world.resize("a", 1).await;
     soon("the condition is lifted", async {
         while conditions().await[0]["status"] != "True" {
-            tokio::task::yield_now().await;
+            crate::support::pause().await;
         }
     })
     .await;
@@ -306,7 +319,7 @@ async fn lessons_33_and_34_finalizers_are_put_on_before_the_first_call_and_taken
     world.delete("a").await;
     soon("the object goes", async {
         while !matches!(world.api().get("test", "a").await, Err(Error::NotFound { .. })) {
-            tokio::task::yield_now().await;
+            crate::support::pause().await;
         }
     })
     .await;
@@ -329,7 +342,11 @@ async fn lesson_30_c8_shutdown_lets_a_running_call_end_and_begins_no_new_one() {
     let release = async { doer.go_on.notify_one() };
     let (left, ()) = tokio::join!(drained, release);
     assert!(left.is_empty());
-    assert_eq!(world.api().get("test", "a").await.unwrap().status.state.as_deref(), Some("done"), "it was not cut in half");
+    assert_eq!(
+        world.api().get("test", "a").await.unwrap().status.state.as_deref(),
+        Some("done"),
+        "it was not cut in half"
+    );
     assert_eq!(doer.calls("b"), 0);
 }
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use roa_core::{
-    Capabilities, CommitError, Epoch, Error, Health, Key, KeyPrefix, ListRequest, ManualClock, Page, Read, Result, Revision,
-    Store, StoreId, StoreState, SystemRandom, Tail, Timestamp, Txn, TxnId, Value,
+    Capabilities, CommitError, Epoch, Error, Health, Key, KeyPrefix, ListRequest, ManualClock, Page, Read, Result,
+    Revision, Store, StoreId, StoreState, SystemRandom, Tail, Timestamp, Txn, TxnId, Value,
 };
 use roa_runtime::DeadlineStore;
 
@@ -82,5 +82,8 @@ async fn s5_a_commit_without_an_answer_is_ambiguous_and_a_read_is_unavailable() 
         unavailable(store.fence(Epoch { counter: 1, nonce: 1 }, at).await.unwrap_err());
         assert!(matches!(store.health().await, Health::Failing(_)));
     };
-    soon("every answer", async { tokio::select! { () = asking => {}, () = late => {} } }).await;
+    soon("every answer", async {
+        tokio::select! { () = asking => {}, () = late => {} }
+    })
+    .await;
 }

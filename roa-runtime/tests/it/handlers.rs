@@ -73,7 +73,7 @@ async fn lesson_24_after_a_restart_a_handler_goes_on_where_it_stopped() {
     let b = world.api().get("test", "b").await.unwrap().metadata.resource_version.unwrap();
     crate::support::soon("the bookmark is kept", async {
         while bookmarks.load("sink").await.unwrap().is_none_or(|position| position.revision < b) {
-            tokio::task::yield_now().await;
+            crate::support::pause().await;
         }
     })
     .await;
@@ -82,7 +82,11 @@ async fn lesson_24_after_a_restart_a_handler_goes_on_where_it_stopped() {
     let second = run(&world, &handler).await;
     until("what happened meanwhile is handled", || handler.seen().len() == 3).await;
     use ChangeKind::{Added, Deleted};
-    assert_eq!(handler.seen(), [named(Added, "a"), named(Added, "b"), named(Deleted, "a")], "nothing is repeated or lost");
+    assert_eq!(
+        handler.seen(),
+        [named(Added, "a"), named(Added, "b"), named(Deleted, "a")],
+        "nothing is repeated or lost"
+    );
     stop(second).await;
 }
 
@@ -105,7 +109,8 @@ async fn lesson_25_an_event_that_was_not_handled_comes_again_also_after_a_restar
 #[tokio::test]
 async fn lesson_29_a_handler_that_fails_delays_no_other() {
     let world = World::new().await;
-    let (stuck, lively) = (Handler { name: "stuck", ..Handler::default() }, Handler { name: "lively", ..Handler::default() });
+    let (stuck, lively) =
+        (Handler { name: "stuck", ..Handler::default() }, Handler { name: "lively", ..Handler::default() });
     stuck.failing.store(true, Ordering::SeqCst);
     let (one, two) = (run(&world, &stuck).await, run(&world, &lively).await);
     for name in ["a", "b", "c"] {
@@ -128,7 +133,7 @@ async fn keeping_a_bookmark_is_no_change_that_is_bookmarked() {
     let a = world.api().get("test", "a").await.unwrap().metadata.resource_version.unwrap();
     crate::support::soon("kept", async {
         while bookmarks.load("sink").await.unwrap().is_none_or(|position| position.revision < a) {
-            tokio::task::yield_now().await;
+            crate::support::pause().await;
         }
     })
     .await;

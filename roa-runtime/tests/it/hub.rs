@@ -73,7 +73,8 @@ async fn w6_a_watch_resumed_at_any_revision_repeats_and_loses_nothing() {
         if after == head.get() {
             continue;
         }
-        let revisions: Vec<u64> = until_head(&mut watch, head).await.into_iter().map(|(_, _, revision)| revision).collect();
+        let revisions: Vec<u64> =
+            until_head(&mut watch, head).await.into_iter().map(|(_, _, revision)| revision).collect();
         assert_eq!(revisions, (after + 1..=head.get()).collect::<Vec<_>>());
     }
 }
@@ -93,8 +94,10 @@ async fn w7_w8_a_start_outside_of_the_log_is_refused() {
 #[tokio::test]
 async fn w12_w13_what_leaves_the_selection_is_deleted_as_it_last_was_in_it() {
     let world = World::new().await;
-    let label = |value: &'static str| move |thing: &mut roa_core::Object<crate::support::Thing>| {
-        thing.metadata.labels.insert("tier".into(), value.into());
+    let label = |value: &'static str| {
+        move |thing: &mut roa_core::Object<crate::support::Thing>| {
+            thing.metadata.labels.insert("tier".into(), value.into());
+        }
     };
     world.create("a", 1).await;
     let web = world.selection().labels("tier=web".parse().unwrap());

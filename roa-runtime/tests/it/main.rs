@@ -7,6 +7,7 @@ mod controllers;
 mod deadline;
 mod handlers;
 mod hub;
+mod managers;
 mod resources;
 mod support;
 mod watchers;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use roa_core::lifecycle::{DeleteOptions, FieldValidation};
 use roa_core::{
-    DynamicObject, Error, Expect, FieldSelector, Fence, Key, ListOptions, Ownership, TxnId, Txn, Value, WriteMark,
+    DynamicObject, Error, Expect, Fence, FieldSelector, Key, ListOptions, Ownership, Txn, TxnId, Value, WriteMark,
 };
 use serde_json::json;
 
@@ -108,7 +108,10 @@ async fn a_typed_write_keeps_fields_that_the_type_does_not_know() {
         "spec": {"size": 1, "future": [1, 2]}, "extra": true
     });
     let manifest = DynamicObject::from_json(json).unwrap();
-    assert!(matches!(world.resources.create(manifest.clone(), FieldValidation::Strict).await, Err(Error::Invalid { .. })));
+    assert!(matches!(
+        world.resources.create(manifest.clone(), FieldValidation::Strict).await,
+        Err(Error::Invalid { .. })
+    ));
     world.resources.create(manifest, FieldValidation::Ignore).await.unwrap();
     world.resize("a", 7).await;
     let key = world.api().key("test", "a").unwrap();
@@ -229,5 +232,7 @@ async fn a_generated_name_is_new_each_time() {
     tree.metadata.generate_name = "lab-".into();
     let one = world.resources.create(tree.clone(), FieldValidation::Ignore).await.unwrap();
     let two = world.resources.create(tree, FieldValidation::Ignore).await.unwrap();
-    assert!(one.metadata.name.starts_with("lab-") && one.metadata.name.len() == 9 && one.metadata.name != two.metadata.name);
+    assert!(
+        one.metadata.name.starts_with("lab-") && one.metadata.name.len() == 9 && one.metadata.name != two.metadata.name
+    );
 }

@@ -121,8 +121,13 @@ pub async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
 pub async fn until(what: &str, holds: impl Fn() -> bool) {
     soon(what, async {
         while !holds() {
-            tokio::task::yield_now().await;
+            pause().await;
         }
     })
     .await;
+}
+
+/// Lets others run before a condition is looked at again.
+pub async fn pause() {
+    let _ = tokio::time::timeout(Duration::from_millis(1), std::future::pending::<()>()).await;
 }

@@ -120,7 +120,11 @@ async fn lessons_23_and_24_a_position_is_resumed_in_its_own_history_and_no_other
     for number in 0..12 {
         world.create(&format!("t{number}"), 1).await;
     }
-    world.hub.wait_for(world.head().await, roa_runtime::SystemClock::new().monotonic() + Duration::from_secs(5)).await.unwrap();
+    world
+        .hub
+        .wait_for(world.head().await, roa_runtime::SystemClock::new().monotonic() + Duration::from_secs(5))
+        .await
+        .unwrap();
     let position = world.hub.position();
     world.delete("t3").await;
     let mut watch = watcher.watch(Start::Resume(position)).await.unwrap();
@@ -141,7 +145,11 @@ async fn lesson_27_an_object_that_cannot_be_read_is_an_error_of_that_object_alon
     let mut watch = watcher.watch(Start::Now).await.unwrap();
     let broken = world.api().key("test", "broken").unwrap();
     let txn = roa_core::Txn::new(roa_core::TxnId::random(&roa_core::SystemRandom), "poisoner");
-    world.store.commit(txn.create(broken, roa_core::Value::json("{\"metadata\":{\"name\":\"broken\"}}"))).await.unwrap();
+    world
+        .store
+        .commit(txn.create(broken, roa_core::Value::json("{\"metadata\":{\"name\":\"broken\"}}")))
+        .await
+        .unwrap();
     world.create("good", 1).await;
     let mut outcomes = Vec::new();
     while outcomes.len() < 2 {

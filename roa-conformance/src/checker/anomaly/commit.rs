@@ -130,7 +130,10 @@ pub enum CommitAnomaly {
         seen: Revision,
     },
     /// A commit with an unclear answer stands in the log before it was called (S5).
-    #[error("{site} had an unclear answer and is revision {revision}, but was called after {} had seen {seen}", Earlier(earlier))]
+    #[error(
+        "{site} had an unclear answer and is revision {revision}, but was called after {} had seen {seen}",
+        Earlier(earlier)
+    )]
     BeforeCall {
         /// Whose.
         site: Site,

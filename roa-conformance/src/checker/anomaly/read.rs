@@ -12,7 +12,10 @@ use super::{Brief, Earlier, Site};
 #[non_exhaustive]
 pub enum ReadAnomaly {
     /// A read is older than what had been seen before it was called (S7).
-    #[error("{site} answered as of revision {revision}, but {} had returned {seen} before it was called", Earlier(earlier))]
+    #[error(
+        "{site} answered as of revision {revision}, but {} had returned {seen} before it was called",
+        Earlier(earlier)
+    )]
     Stale {
         /// Whose.
         site: Site,
@@ -104,7 +107,10 @@ pub enum ReadAnomaly {
         head: Revision,
     },
     /// A revision was served that was known to be forgotten (S8, W7).
-    #[error("{site} was served revision {requested}, but {} had seen the floor {floor} before it was called", Earlier(earlier))]
+    #[error(
+        "{site} was served revision {requested}, but {} had seen the floor {floor} before it was called",
+        Earlier(earlier)
+    )]
     BelowFloor {
         /// Whose.
         site: Site,

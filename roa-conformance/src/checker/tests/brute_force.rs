@@ -82,8 +82,7 @@ fn disturb(random: &SeededRandom, operations: &mut Vec<Operation>, log: &mut Vec
 
 fn shift(operation: &mut Operation, ticks: u64, later: bool) {
     let moved = |tick: Tick| Tick(if later { tick.0 + ticks } else { tick.0.saturating_sub(ticks) });
-    operation.called = moved(operation.called);
-    operation.returned = operation.returned.map(moved);
+    (operation.called, operation.returned) = (moved(operation.called), operation.returned.map(moved));
 }
 
 fn disturb_answer(step: &mut Step, foreign: &Step, by: i64) {

@@ -1,6 +1,7 @@
 //! A store as plain data: what each commit must do, written without regard to the checker.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use roa_core::{
@@ -106,9 +107,12 @@ impl Model {
         let states = self.states.partition_point(|(revision, _)| *revision <= at);
         let entries = &self.states[states - 1].1;
         let after = |key: &Key| request.after.as_ref().is_none_or(|after| key > after);
-        let mut found: Vec<Arc<Entry>> =
-            entries.values().filter(|entry| request.prefix.contains(&entry.key) && after(&entry.key)).cloned().collect();
-        let limit = request.limit.map_or(usize::MAX, |limit| limit.get());
+        let mut found: Vec<Arc<Entry>> = entries
+            .values()
+            .filter(|entry| request.prefix.contains(&entry.key) && after(&entry.key))
+            .cloned()
+            .collect();
+        let limit = request.limit.map_or(usize::MAX, NonZeroUsize::get);
         let more = found.len() > limit;
         found.truncate(limit);
         let last = found.last().map(|entry| entry.key.clone()).filter(|_| more);

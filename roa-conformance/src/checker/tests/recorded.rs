@@ -4,13 +4,20 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use roa_core::{At, CommitError, Error, Expect, Key, Revision, SeededRandom, Store, Txn, TxnId, Value};
+use roa_core::{At, CommitError, Error, Key, ManualClock, SeededRandom, Store, Timestamp, Txn, TxnId, Value};
 use roa_store_memory::{MemoryConfig, MemoryStore};
 
 use super::reference::{Flaky, Reference};
-use super::{on_threads, recording, revision};
+use super::wrong_stores::Outage;
+use super::{on_threads, recording};
 use crate::checker::workload::{Workload, run_workload};
 use crate::checker::{ClientId, Failure, Recorder, State, Step, WatchEnd, WatchRecorder};
+
+fn memory(seed: u64) -> MemoryStore {
+    let clock = ManualClock::new(Timestamp::from_unix_seconds(1_800_000_000).unwrap());
+    let config = MemoryConfig::default().min_retain(0);
+    MemoryStore::new(config, Arc::new(clock), Arc::new(SeededRandom::new(seed)))
+}
 
 fn create(name: &str, number: u64) -> Txn {
     let key = Key::new("g", "things", "n", name).unwrap();
@@ -25,14 +32,14 @@ fn correct_stores_pass() {
             _ => Arc::new(Reference::new()),
         };
         let report = on_threads(run_workload(store, seed, 4, 150)).unwrap().check().unwrap();
-        assert!(report.acknowledged > 50 && report.delivered > 4 * report.batches, "{report}");
+        assert!(report.acknowledged > 50 && report.delivered > report.batches, "{report}");
     }
 }
 
 #[test]
 fn the_memory_store_passes() {
     for seed in 10..14 {
-        let store = Arc::new(MemoryStore::new(MemoryConfig::default()));
+        let store = Arc::new(memory(seed));
         let recording = on_threads(run_workload(store, seed, 4, 300)).unwrap();
         let report = recording.check().unwrap();
         assert!(report.acknowledged > 100 && report.refused > 50 && report.reads > 100, "{report}");
@@ -42,7 +49,7 @@ fn the_memory_store_passes() {
 #[test]
 fn the_memory_store_passes_when_replies_get_lost() {
     for seed in 20..24 {
-        let store = Arc::new(Flaky::new(MemoryStore::new(MemoryConfig::default()), seed));
+        let store = Arc::new(Flaky::new(memory(seed), seed));
         let report = on_threads(run_workload(store, seed, 6, 200)).unwrap().check().unwrap();
         assert!(report.ambiguous_applied > 5 && report.ambiguous_dropped > 5, "{report}");
     }
@@ -69,8 +76,21 @@ fn the_workload_finds_what_is_to_be_found() {
     };
     let kinds: HashSet<&str> = recording.history.operations.iter().map(|done| kind(&done.step)).collect();
     for expected in [
-        "commit", "commit of several", "guarded commit", "commit in epoch", "Conflict", "GuardFailed", "Fenced",
-        "Ambiguous", "get", "list", "page", "exact list", "TooLarge", "state", "compact",
+        "commit",
+        "commit of several",
+        "guarded commit",
+        "commit in epoch",
+        "Conflict",
+        "GuardFailed",
+        "Fenced",
+        "Ambiguous",
+        "get",
+        "list",
+        "page",
+        "exact list",
+        "TooLarge",
+        "state",
+        "compact",
     ] {
         assert!(kinds.contains(expected), "no {expected} in {kinds:?}");
     }
@@ -207,7 +227,7 @@ async fn a_state_is_read_in_pages_and_below_prefixes() {
 /// An outage in the middle of a run is waited out, and nothing of it is taken for lost.
 #[test]
 fn an_outage_is_waited_out() {
-    let store = Arc::new(super::wrong_stores::Outage::new(Reference::new(), Duration::from_millis(50)));
+    let store = Arc::new(Outage::new(Reference::new(), Duration::from_millis(50)));
     let recording = on_threads(run_workload(store, 5, 3, 120)).unwrap();
     let unavailable = |step: &Step| match step {
         Step::Commit { result: Err(CommitError::Unavailable { .. }), .. } => true,
@@ -216,10 +236,4 @@ fn an_outage_is_waited_out() {
     assert!(recording.history.operations.iter().any(|done| unavailable(&done.step)), "there was an outage");
     let report = recording.check().unwrap();
     assert!(report.acknowledged > 30, "{report}");
-}
-
-#[test]
-fn guards_and_expectations_compare_what_a_key_is_at() {
-    assert!(Expect::At(revision(3)).holds(Some(revision(3))));
-    assert_eq!(Revision::new(3), Ok(revision(3)));
 }

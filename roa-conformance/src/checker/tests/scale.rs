@@ -29,7 +29,10 @@ fn ten_watches_of_a_long_log_are_checked_in_a_second() {
     let log = &simulated.model.batches;
     let mut session = WatchSession::new(simulated.initial.revision);
     session.items = log.iter().map(|batch| WatchItem::Batch(batch.clone())).collect();
-    let watch = |number| WatchHistory { sessions: vec![session.clone()], ..WatchHistory::new(ClientId(number), Selection::Everything) };
+    let watch = |number| WatchHistory {
+        sessions: vec![session.clone()],
+        ..WatchHistory::new(ClientId(number), Selection::Everything)
+    };
     let watches: Vec<WatchHistory> = (0..10).map(watch).collect();
     let began = Instant::now();
     let report = check_watches(&watches, log, &simulated.initial).unwrap();

@@ -7,16 +7,17 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use roa_core::{
-    At, CommitError, Entry, Epoch, Error, Expect, Key, ListRequest, Op, Page, RandomExt, Result, Revision, SeededRandom,
-    Store, Txn, TxnId, Value,
+    At, CommitError, Entry, Epoch, Error, Expect, Key, ListRequest, Op, Page, RandomExt, Result, Revision,
+    SeededRandom, Store, Txn, TxnId, Value,
 };
 use tokio::sync::watch;
+use tokio::task::yield_now;
 use tokio::time::timeout;
 
+use super::Workload;
 use super::keys::{Keys, index};
 use super::pace::Pace;
-use super::{State, Workload};
-use crate::checker::Recorder;
+use crate::checker::{Recorder, State};
 
 /// What a client may do, and out of a hundred steps how many are of that kind.
 const STEPS: [(Kind, u64); 15] = [
@@ -115,6 +116,8 @@ impl Client {
             if self.step(kind).await.is_err() && !self.wait_for_store().await {
                 return;
             }
+            // A store that answers at once would let one client run to its end before the others begin.
+            yield_now().await;
         }
     }
 
@@ -323,7 +326,7 @@ impl Client {
             return self.state().await;
         }
         let collected = *self.collected.borrow();
-        let offset = self.random.below(100).min(collected.get() - self.first.get());
+        let offset = self.random.below(200).min(collected.get() - self.first.get());
         let to = Revision::new(collected.get() - offset).unwrap_or(collected);
         usable(timeout(self.call_timeout, self.recorder.compact(to)).await)?;
         Ok(())

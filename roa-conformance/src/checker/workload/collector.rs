@@ -1,15 +1,18 @@
 //! [`Collector`]: takes the log from the change feed, while it is still kept.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use roa_core::{At, Batch, Result, Revision, Store};
+use futures_util::StreamExt;
+use roa_core::{At, Batch, Error, Result, Revision, Store};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
+use super::Workload;
 use super::pace::Pace;
 use super::watcher::{Reading, read};
-use super::{ClientId, State, WatchHistory, Workload};
-use crate::checker::{WatchItem, WatchRecorder};
+use crate::checker::{ClientId, State, WatchHistory, WatchItem, WatchRecorder};
 
 /// What was collected.
 #[derive(Debug)]
@@ -125,4 +128,29 @@ fn batches(watch: &WatchHistory) -> Vec<Arc<Batch>> {
         _ => None,
     };
     items.filter_map(batch).collect()
+}
+
+/// Reads the log after a revision, up to what is the head now.
+///
+/// # Errors
+/// As [`Store::tail`]; [`Error::Unavailable`] if the feed ends before the head. `limit` bounds how long it may take.
+///
+/// # Cancel safety
+/// Safe: nothing changes.
+pub async fn read_log(store: &dyn Store, after: Revision, limit: Duration) -> Result<Vec<Arc<Batch>>> {
+    let head = store.state().await?.head;
+    let mut tail = store.tail(after).await?;
+    let mut log: Vec<Arc<Batch>> = Vec::new();
+    while log.last().map_or(after, |last| last.revision) < head {
+        match timeout(limit, tail.next()).await {
+            Ok(Some(Ok(mut batches))) => log.append(&mut batches),
+            Ok(Some(Err(end))) => return Err(Error::unavailable(end.to_string())),
+            Ok(None) | Err(_) => return Err(lost()),
+        }
+    }
+    Ok(log)
+}
+
+pub(super) fn lost() -> Error {
+    Error::unavailable("the log could not be collected")
 }

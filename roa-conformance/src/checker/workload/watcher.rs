@@ -7,10 +7,10 @@ use roa_core::{Revision, SeededRandom, Store};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
+use super::Workload;
 use super::keys::index;
 use super::pace::Pace;
-use super::{Workload, ClientId, WatchHistory};
-use crate::checker::WatchRecorder;
+use crate::checker::{ClientId, WatchHistory, WatchRecorder};
 
 /// How many deliveries a session lasts at most, so that resuming is tried often.
 const LONGEST_SESSION: usize = 40;

@@ -76,7 +76,12 @@ impl LabDirectory {
     /// Keeps all others from running, preparing or removing this lab for as long as the file lives; `None` if one of
     /// them is at it.
     pub(in crate::provision) fn try_lock(&self) -> io::Result<Option<File>> {
-        let file = OpenOptions::new().write(true).create(true).truncate(false).mode(PRIVATE_FILE).open(self.path.join(LOCK))?;
+        let file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(PRIVATE_FILE)
+            .open(self.path.join(LOCK))?;
         match file.try_lock() {
             Ok(()) => Ok(Some(file)),
             Err(TryLockError::WouldBlock) => Ok(None),
@@ -134,7 +139,13 @@ impl LabDirectory {
     }
 
     pub(super) fn mark_ready(&self) -> io::Result<()> {
-        OpenOptions::new().write(true).create(true).truncate(false).mode(PRIVATE_FILE).open(self.path.join(READY)).map(drop)
+        OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(PRIVATE_FILE)
+            .open(self.path.join(READY))
+            .map(drop)
     }
 
     /// All that is kept of its output, oldest first.
@@ -168,9 +179,9 @@ impl LabDirectory {
         };
         let mut text = Vec::new();
         file.take(MAX_JSON_BYTES).read_to_end(&mut text)?;
-        serde_json::from_slice(&text).map(Some).map_err(|error| {
-            io::Error::new(io::ErrorKind::InvalidData, format!("{name} is damaged: {error}"))
-        })
+        serde_json::from_slice(&text)
+            .map(Some)
+            .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, format!("{name} is damaged: {error}")))
     }
 }
 

@@ -7,25 +7,45 @@ use std::process::{Command, Stdio};
 use nix::sys::signal::Signal;
 
 use super::LabDirectory;
-use super::procfs::{LAB_UID, SHIM_UID, marked};
+use super::procfs::{SHIM_UID, residents};
 use super::provisioner::Labs;
 use super::record::LabRecord;
-use super::sight::intact;
+use super::sight::{Sight, intact};
 use crate::provision::{LabIdentity, ProvisionError, ProvisionRequest};
+
+/// What became of a launch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Launch {
+    /// A shim was started.
+    Begun,
+    /// A shim runs the lab already.
+    Runs,
+    /// A shim is just ending, or another start or a stop is at this very place: try again soon.
+    Busy,
+}
 
 impl Labs {
     /// Sees to it that a shim runs what is asked for.
-    pub(super) fn launch(&self, request: &ProvisionRequest) -> Result<(), ProvisionError> {
+    pub(super) fn launch(&self, request: &ProvisionRequest) -> Result<Launch, ProvisionError> {
         self.shims.reap();
         let record = LabRecord::of(request, &self.config)?;
         let directory = self.directory(&request.lab.uid)?;
         self.admit(&directory, &request.lab)?;
-        if self.prepare(&directory, &record)? {
-            let mut command = self.shim_command(&directory, &request.lab)?;
-            self.shims.spawn(&request.lab, &mut command)?;
-            tracing::info!(lab = %request.lab, uid = request.lab.uid, attempt = request.attempt, "lab started");
+        if !self.prepare(&directory, &record)? {
+            return self.who_is_there(&directory, &request.lab.uid);
         }
-        Ok(())
+        let mut command = self.shim_command(&directory, &request.lab)?;
+        self.shims.spawn(&request.lab, &mut command)?;
+        tracing::info!(lab = %request.lab, uid = request.lab.uid, attempt = request.attempt, "lab started");
+        Ok(Launch::Begun)
+    }
+
+    /// Who holds the lock.
+    fn who_is_there(&self, directory: &LabDirectory, uid: &str) -> Result<Launch, ProvisionError> {
+        match self.look(directory, uid)? {
+            Sight::Starting | Sight::Running(_) => Ok(Launch::Runs),
+            Sight::Absent | Sight::Ended(_) => Ok(Launch::Busy),
+        }
     }
 
     /// Makes the lab's directory, if there is a place for one more.
@@ -42,8 +62,7 @@ impl Labs {
         directory.create().map_err(ProvisionError::io("create", directory.path()))
     }
 
-    /// Makes everything ready for a shim, and says whether one is needed: none is if one runs, or if another start is
-    /// at this very place.
+    /// Makes everything ready for a shim; `false` if somebody else holds the lock.
     fn prepare(&self, directory: &LabDirectory, record: &LabRecord) -> Result<bool, ProvisionError> {
         let Some(lock) = directory.try_lock().map_err(ProvisionError::io("lock", directory.path()))? else {
             return Ok(false);
@@ -56,7 +75,8 @@ impl Labs {
     }
 
     fn shim_command(&self, directory: &LabDirectory, lab: &LabIdentity) -> Result<Command, ProvisionError> {
-        let complaints = directory.shim_log().map_err(ProvisionError::io("open the shim's log in", directory.path()))?;
+        let complaints =
+            directory.shim_log().map_err(ProvisionError::io("open the shim's log in", directory.path()))?;
         let mut command = Command::new(&self.config.roa_binary);
         command.arg("lab-shim").arg("--dir").arg(directory.path()).current_dir("/");
         command.env_clear().envs(self.inherited_environment()).env(SHIM_UID, &lab.uid);
@@ -73,11 +93,8 @@ impl Labs {
 /// Kills the processes of a lab that has no shim to do it, and says how many processes that were.
 pub(super) fn kill_processes(directory: &LabDirectory, uid: &str) -> Result<usize, ProvisionError> {
     let kill = || {
-        let child = intact(directory, directory.state())?.and_then(|state| state.child);
-        if let Some(leader) = child.and_then(|child| child.process.alive_and_marked(LAB_UID, uid)) {
-            leader.signal_group(Signal::SIGKILL)?;
-        }
-        let processes = marked(LAB_UID, uid)?;
+        let shim = intact(directory, directory.state())?.map(|state| state.shim);
+        let processes = residents(uid, shim)?;
         processes.iter().try_for_each(|process| process.signal(Signal::SIGKILL))?;
         Ok(processes.len())
     };

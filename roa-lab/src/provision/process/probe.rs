@@ -100,7 +100,10 @@ mod tests {
             let (address, asked) = server(answer);
             assert_eq!(probe(&http(), address).await, Ok(()), "{status}");
             let asked = asked.join().unwrap().to_ascii_lowercase();
-            assert!(asked.starts_with("get /ok?a=b http/1.1") && asked.contains(&format!("host: {address}")), "{asked}");
+            assert!(
+                asked.starts_with("get /ok?a=b http/1.1") && asked.contains(&format!("host: {address}")),
+                "{asked}"
+            );
         }
     }
 

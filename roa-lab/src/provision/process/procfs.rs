@@ -1,12 +1,13 @@
 //! Which processes run, from `/proc`, and how one is signalled without ever hitting another.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
-use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::thread;
 
 use nix::errno::Errno;
-use nix::sys::signal::{Signal, kill, killpg};
+use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +17,9 @@ pub(in crate::provision) const LAB_UID: &str = "ROA_LAB_UID";
 pub(in crate::provision) const SHIM_UID: &str = "ROA_LAB_SHIM";
 
 const PROC: &str = "/proc";
+/// The flag of the kernel's own threads.
+const KERNEL_THREAD: u64 = 0x0020_0000;
+const LOOKS_AT_EMPTY_ENVIRONMENT: usize = 10;
 
 /// A process, told apart from a later one with the same pid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,6 +35,8 @@ pub(in crate::provision) struct ProcessId {
 pub(in crate::provision) struct Process {
     pub(in crate::provision) id: ProcessId,
     pub(in crate::provision) session: i32,
+    /// The kernel's own have no environment.
+    is_kernel: bool,
 }
 
 impl Process {
@@ -42,19 +48,24 @@ impl Process {
 
     /// Whether its environment said so when it began. That of another user's process is not to be read: `false`.
     pub(in crate::provision) fn is_marked(&self, variable: &str, uid: &str) -> bool {
-        let Ok(environment) = fs::read(format!("{PROC}/{}/environ", self.id.pid)) else { return false };
         let expected = format!("{variable}={uid}");
-        environment.split(|byte| *byte == 0).any(|entry| entry == expected.as_bytes())
+        self.environment().split(|byte| *byte == 0).any(|entry| entry == expected.as_bytes())
+    }
+
+    /// It is empty for a moment while a program takes the place of another, so that is looked at more than once.
+    fn environment(&self) -> Vec<u8> {
+        for _ in 0..LOOKS_AT_EMPTY_ENVIRONMENT {
+            match fs::read(format!("{PROC}/{}/environ", self.id.pid)) {
+                Ok(environment) if environment.is_empty() && !self.is_kernel => thread::yield_now(),
+                environment => return environment.unwrap_or_default(),
+            }
+        }
+        Vec::new()
     }
 
     /// Sends it a signal. That it has gone meanwhile is fine.
     pub(in crate::provision) fn signal(&self, signal: Signal) -> io::Result<()> {
         gone_is_fine(kill(Pid::from_raw(self.id.pid), signal))
-    }
-
-    /// Sends a signal to its process group, if it leads one.
-    pub(in crate::provision) fn signal_group(&self, signal: Signal) -> io::Result<()> {
-        gone_is_fine(killpg(Pid::from_raw(self.id.pid), signal))
     }
 }
 
@@ -76,9 +87,25 @@ pub(in crate::provision) fn every_process() -> io::Result<impl Iterator<Item = P
     Ok(pids.filter_map(Process::find))
 }
 
-/// All living processes of a lab, or its shims: by the mark in their environment.
-pub(in crate::provision) fn marked(variable: &str, uid: &str) -> io::Result<Vec<Process>> {
-    Ok(every_process()?.filter(|process| process.is_marked(variable, uid)).collect())
+/// All living shims of a lab.
+pub(in crate::provision) fn shims(uid: &str) -> io::Result<Vec<Process>> {
+    Ok(every_process()?.filter(|process| process.is_marked(SHIM_UID, uid)).collect())
+}
+
+/// All living processes of a lab, without its shim: those with its mark, and those in a session that is certainly the
+/// lab's, because one with the mark is in it and the shim or such a process began it.
+pub(in crate::provision) fn residents(uid: &str, shim: Option<ProcessId>) -> io::Result<Vec<Process>> {
+    let every: Vec<Process> = every_process()?.collect();
+    let is_marked = |process: &&Process| process.is_marked(LAB_UID, uid);
+    let marked: Vec<&Process> = every.iter().filter(is_marked).collect();
+    let began_here = |session: i32| {
+        shim.is_some_and(|shim| shim.pid == session) || marked.iter().any(|process| process.id.pid == session)
+    };
+    let sessions: BTreeSet<i32> = marked.iter().map(|process| process.session).filter(|id| began_here(*id)).collect();
+    let is_resident = |process: &&Process| {
+        shim != Some(process.id) && (sessions.contains(&process.session) || marked.contains(process))
+    };
+    Ok(every.iter().filter(is_resident).copied().collect())
 }
 
 /// Whether this system says which processes run.
@@ -100,14 +127,17 @@ fn gone_is_fine(result: Result<(), Errno>) -> io::Result<()> {
 }
 
 /// Reads `/proc/PID/stat`; `None` for a zombie. The program's name may hold spaces and parentheses, so what follows
-/// counts from the last one: state, parent, group, session, ..., the start time as field 22 of the whole.
+/// counts from the last one: state, parent, group, session, ..., flags and the start time as fields 9 and 22 of the
+/// whole.
 fn parse_stat(pid: i32, stat: &str) -> Option<Process> {
     let (_, rest) = stat.rsplit_once(')')?;
     let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
     let state = *fields.first()?;
     let session = fields.get(3)?.parse().ok()?;
+    let flags: u64 = fields.get(6)?.parse().ok()?;
     let start_time = fields.get(19)?.parse().ok()?;
-    (!matches!(state, "Z" | "X" | "x")).then_some(Process { id: ProcessId { pid, start_time }, session })
+    let process = Process { id: ProcessId { pid, start_time }, session, is_kernel: flags & KERNEL_THREAD != 0 };
+    (!matches!(state, "Z" | "X" | "x")).then_some(process)
 }
 
 #[cfg(test)]
@@ -120,7 +150,7 @@ mod tests {
 
     #[test]
     fn a_name_with_parentheses_moves_no_field() {
-        let expected = Process { id: ProcessId { pid: 7, start_time: 12345 }, session: 5 };
+        let expected = Process { id: ProcessId { pid: 7, start_time: 12345 }, session: 5, is_kernel: false };
         assert_eq!(parse_stat(7, STAT), Some(expected));
     }
 

@@ -7,8 +7,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use tokio::time::{interval, timeout};
 
 use super::blocking::blocking;
+use super::launch::Launch;
 use super::probe::probe;
 use super::procfs::check_supported;
 use super::shims::Shims;
@@ -21,6 +23,9 @@ use crate::provision::{LabIdentity, Observation, ProvisionError, ProvisionReques
 const LOOK_LIMIT: Duration = Duration::from_secs(10);
 /// How long one step of a stop may keep its caller waiting.
 const STOP_STEP_LIMIT: Duration = Duration::from_secs(2);
+/// How often to see whether another is through with a lab: no lock tells.
+const BUSY_INTERVAL: Duration = Duration::from_millis(10);
+const START: &str = "start a lab";
 /// How long a uid may be.
 const MAX_UID: usize = 63;
 
@@ -97,12 +102,7 @@ impl ProcessProvisioner {
 
     async fn look(&self, uid: &str) -> Result<Sight, ProvisionError> {
         let uid = uid.to_owned();
-        self.run("look at a lab", LOOK_LIMIT, move |labs| {
-            labs.shims.reap();
-            let directory = labs.directory(&uid)?;
-            look(&directory, &uid).map_err(ProvisionError::io("look at", directory.path()))
-        })
-        .await
+        self.run("look at a lab", LOOK_LIMIT, move |labs| labs.look(&labs.directory(&uid)?, &uid)).await
     }
 
     /// A lab that answered is ready if it is still the same that runs: else another program has taken its port.
@@ -128,8 +128,19 @@ impl Provisioner for ProcessProvisioner {
     }
 
     async fn start(&self, request: &ProvisionRequest) -> Result<(), ProvisionError> {
-        let request = request.clone();
-        self.run("start a lab", self.labs.config.start_timeout, move |labs| labs.launch(&request)).await
+        let limit = self.labs.config.start_timeout;
+        let started = async {
+            let mut ticks = interval(BUSY_INTERVAL);
+            loop {
+                ticks.tick().await;
+                let request = request.clone();
+                match self.run(START, limit, move |labs| labs.launch(&request)).await? {
+                    Launch::Begun | Launch::Runs => return Ok(()),
+                    Launch::Busy => {}
+                }
+            }
+        };
+        timeout(limit, started).await.unwrap_or(Err(ProvisionError::Deadline { action: START, limit }))
     }
 
     async fn observe(&self, request: &ProvisionRequest) -> Result<Observation, ProvisionError> {
@@ -176,6 +187,12 @@ impl Labs {
         } else {
             Err(ProvisionError::Uid { uid: uid.chars().take(MAX_UID).collect() })
         }
+    }
+
+    /// What is there of a lab.
+    pub(super) fn look(&self, directory: &LabDirectory, uid: &str) -> Result<Sight, ProvisionError> {
+        self.shims.reap();
+        look(directory, uid, self.shims.find(uid)).map_err(ProvisionError::io("look at", directory.path()))
     }
 
     pub(super) fn one_admission_at_a_time(&self) -> MutexGuard<'_, ()> {

@@ -44,7 +44,7 @@ impl fmt::Debug for LabRecord {
 
 impl LabRecord {
     /// What a request asks for, or all that is wrong with it.
-    pub(super) fn of(request: &ProvisionRequest, config: &ProcessConfig) -> Result<Self, ProvisionError> {
+    pub(in crate::provision) fn of(request: &ProvisionRequest, config: &ProcessConfig) -> Result<Self, ProvisionError> {
         let invalid = |violations| ProvisionError::Invalid { lab: request.lab.clone(), violations };
         let Some(process) = request.process.clone() else {
             return Err(invalid(Violations::one("process", "is missing, expected a command")));
@@ -100,7 +100,10 @@ impl Exit {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "a shim is a program of its own: its times are real, nothing injects them")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a shim is a program of its own: its times are real, nothing injects them"
+)]
 #[expect(clippy::expect_used, reason = "the calendar goes on for thousands of years")]
 pub(in crate::provision) fn wall_clock() -> Timestamp {
     let since_1970 = std::time::SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();

@@ -3,6 +3,7 @@
 use std::process::{Child, Command, ExitStatus};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use super::procfs::Process;
 use crate::provision::{LabIdentity, ProvisionError};
 
 /// A bounded set of children. Shims of an earlier `roa` are not among them: the system reaps those.
@@ -27,6 +28,13 @@ impl Shims {
         let child = command.spawn().map_err(ProvisionError::io("run", command.get_program().as_ref()))?;
         running.push((lab.clone(), child));
         Ok(())
+    }
+
+    /// The lab's shim, if this program started it and it still runs. Nobody else can have its pid before it is reaped.
+    pub(super) fn find(&self, uid: &str) -> Option<Process> {
+        let running = self.running();
+        let mut of_the_lab = running.iter().filter(|(lab, _)| lab.uid == uid);
+        of_the_lab.find_map(|(_, child)| Process::find(i32::try_from(child.id()).ok()?))
     }
 
     /// Lets go of those that ended.
@@ -67,7 +75,6 @@ mod tests {
     use std::time::{Duration, Instant};
 
     use super::*;
-    use crate::provision::process::procfs::Process;
 
     fn lab() -> LabIdentity {
         LabIdentity { uid: "1".into(), namespace: "labs".into(), name: "a".into() }
@@ -80,10 +87,10 @@ mod tests {
         let refused = shims.spawn(&lab(), &mut Command::new("true")).unwrap_err();
         assert!(matches!(refused, ProvisionError::AtCapacity { limit: 1, .. }), "{refused}");
 
+        assert!(shims.find(&lab().uid).is_some() && shims.find("2").is_none());
         shims.running()[0].1.kill().unwrap();
-        let pid = i32::try_from(shims.running()[0].1.id()).unwrap();
         let deadline = Instant::now() + Duration::from_secs(10);
-        while Process::find(pid).is_some() {
+        while shims.find(&lab().uid).is_some() {
             assert!(Instant::now() < deadline, "the child never died");
             std::thread::yield_now();
         }

@@ -3,9 +3,9 @@
 use std::io;
 use std::net::SocketAddr;
 
-use super::procfs::{LAB_UID, Process, SHIM_UID, marked};
-use super::record::{Exit, LabRecord, RunningChild, ShimState};
 use super::LabDirectory;
+use super::procfs::{LAB_UID, Process, SHIM_UID, shims};
+use super::record::{Exit, LabRecord, RunningChild, ShimState};
 use crate::provision::Readiness;
 
 /// What was seen of a lab.
@@ -34,11 +34,11 @@ impl Running {
     }
 }
 
-/// Looks without touching anything.
-pub(super) fn look(directory: &LabDirectory, uid: &str) -> io::Result<Sight> {
+/// Looks without touching anything. `started` is the shim that this very program has started, if it has.
+pub(super) fn look(directory: &LabDirectory, uid: &str, started: Option<Process>) -> io::Result<Sight> {
     let Some(record) = intact(directory, directory.record())? else { return Ok(Sight::Absent) };
     let state = intact(directory, directory.state())?;
-    let shim = living_shim(state.as_ref(), uid)?;
+    let shim = living_shim(state.as_ref(), uid, started)?;
     // After looking for the shim, since writing this is the last that it does.
     if let Some(exit) = intact(directory, directory.exit())? {
         return Ok(Sight::Ended(exit));
@@ -52,10 +52,15 @@ pub(super) fn look(directory: &LabDirectory, uid: &str) -> io::Result<Sight> {
 }
 
 /// The lab's shim: the one that says it is, or else, before it could say so, any that was started for the lab.
-pub(super) fn living_shim(state: Option<&ShimState>, uid: &str) -> io::Result<Option<Process>> {
-    match state {
-        Some(state) => Ok(state.shim.alive_and_marked(SHIM_UID, uid)),
-        None => Ok(marked(SHIM_UID, uid)?.first().copied()),
+pub(super) fn living_shim(
+    state: Option<&ShimState>,
+    uid: &str,
+    started: Option<Process>,
+) -> io::Result<Option<Process>> {
+    match (state, started) {
+        (Some(state), _) => Ok(state.shim.alive_and_marked(SHIM_UID, uid)),
+        (None, Some(started)) => Ok(Some(started)),
+        (None, None) => Ok(shims(uid)?.first().copied()),
     }
 }
 
@@ -112,7 +117,7 @@ mod tests {
     }
 
     fn message(directory: &LabDirectory) -> String {
-        match look(directory, UID).unwrap() {
+        match look(directory, UID, None).unwrap() {
             Sight::Ended(exit) => exit.message,
             other => panic!("expected an end, found {other:?}"),
         }
@@ -122,9 +127,9 @@ mod tests {
     fn nothing_recorded_is_absent_also_when_the_record_is_damaged() {
         let (_parent, directory) = recorded();
         fs::write(directory.path().join("lab.json"), "{}").unwrap();
-        assert!(matches!(look(&directory, UID), Ok(Sight::Absent)));
+        assert!(matches!(look(&directory, UID, None), Ok(Sight::Absent)));
         let nowhere = LabDirectory::new(directory.path().join("nowhere"));
-        assert!(matches!(look(&nowhere, UID), Ok(Sight::Absent)));
+        assert!(matches!(look(&nowhere, UID, None), Ok(Sight::Absent)));
     }
 
     #[test]

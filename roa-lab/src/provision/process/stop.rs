@@ -31,7 +31,7 @@ impl Labs {
 
     /// Whether no shim is left. One that is left is asked to end once, and killed when the lab's grace is over.
     fn end_shim(&self, directory: &LabDirectory, uid: &str) -> Result<bool, ProvisionError> {
-        let read = || living_shim(intact(directory, directory.state())?.as_ref(), uid);
+        let read = || living_shim(intact(directory, directory.state())?.as_ref(), uid, self.shims.find(uid));
         let shim = read().map_err(ProvisionError::io("look for the shim of", directory.path()))?;
         let Some(shim) = shim else { return Ok(true) };
         match self.stops.urgency(uid, self.patience(directory)?) {

@@ -51,9 +51,7 @@ pub struct ShimError {
 /// # Errors
 /// When the directory is not one that a provisioner has prepared, or can't be used.
 pub fn run_shim(directory: &Path) -> Result<ShimOutcome, ShimError> {
-    let failed = |action| {
-        move |error| ShimError { action, directory: directory.display().to_string(), error }
-    };
+    let failed = |action| move |error| ShimError { action, directory: directory.display().to_string(), error };
     lead_a_session().map_err(failed("lead a session"))?;
     let lab = LabDirectory::new(directory);
     let Some(_lock) = lab.try_lock().map_err(failed("take the lock"))? else { return Ok(ShimOutcome::Adopted) };

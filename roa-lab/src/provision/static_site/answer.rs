@@ -44,7 +44,10 @@ fn words(answer: Builder, status: StatusCode, text: &'static str) -> Response<Fi
 }
 
 fn finish(answer: Builder, body: FileBody) -> Response<FileBody> {
-    // Only a location that no header can carry fails: nobody can have asked for it in a request line.
-    let unusable = |_| Response::new(FileBody::empty());
-    answer.header(X_CONTENT_TYPE_OPTIONS, "nosniff").body(body).unwrap_or_else(unusable)
+    answer.header(X_CONTENT_TYPE_OPTIONS, "nosniff").body(body).unwrap_or_else(|_| {
+        // A location that no header can carry; no request line could either.
+        let mut unusable = Response::new(FileBody::empty());
+        *unusable.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+        unusable
+    })
 }

@@ -111,7 +111,9 @@ mod tests {
 
     #[test]
     fn t11_no_path_climbs_or_finds_what_is_hidden() {
-        for path in ["/../x", "/a/../x", "/.git/config", "//etc/passwd", "/a//b", "/a\\..\\b", "/\0", "x", "", "/..", "/."] {
+        for path in
+            ["/../x", "/a/../x", "/.git/config", "//etc/passwd", "/a//b", "/a\\..\\b", "/\0", "x", "", "/..", "/."]
+        {
             assert_eq!(plain_relative(path), None, "{path:?}");
         }
         assert_eq!(plain_relative("/a/b.html"), Some("a/b.html".into()));

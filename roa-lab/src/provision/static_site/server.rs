@@ -75,7 +75,7 @@ impl StaticSite {
     pub async fn bind(directory: &Path, port: u16) -> Result<Self, StaticSiteError> {
         let unusable = |error| StaticSiteError::Directory { directory: directory.to_owned(), error };
         let root = tokio::fs::canonicalize(directory).await.map_err(unusable)?;
-        tokio::fs::read_dir(&root).await.map_err(unusable)?;
+        drop(tokio::fs::read_dir(&root).await.map_err(unusable)?);
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let deaf = |error| StaticSiteError::Listen { address, error };
         let listener = TcpListener::bind(address).await.map_err(deaf)?;
@@ -110,7 +110,10 @@ impl StaticSite {
 
 /// Whether a connection failed before it was accepted, which says nothing about the next.
 fn is_of_the_client(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::Interrupted)
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::Interrupted
+    )
 }
 
 async fn serve_connection(stream: TcpStream, root: Arc<Path>) {

@@ -161,7 +161,10 @@ fn priority_survives_a_retry_and_never_rises_by_it() {
     take(&queue).unwrap().finish(Outcome::Failed);
     clock.advance(secs(1));
     let runs = [take(&queue).unwrap(), take(&queue).unwrap()];
-    assert_eq!(runs.map(|run| (*run.key(), run.priority())), [("changed", Priority::Retry), ("swept", Priority::Resync)]);
+    assert_eq!(
+        runs.map(|run| (*run.key(), run.priority())),
+        [("changed", Priority::Retry), ("swept", Priority::Resync)]
+    );
 }
 
 #[test]
@@ -313,13 +316,19 @@ fn why_says_where_a_key_stands() {
     add(&queue, "a");
     clock.advance(secs(2));
     let state = queue.why(&"a").unwrap();
-    assert_eq!((state.phase, state.causes, state.failures), (KeyPhase::Waiting { waited: secs(2) }, vec![Cause::Changed], 0));
+    assert_eq!(
+        (state.phase, state.causes, state.failures),
+        (KeyPhase::Waiting { waited: secs(2) }, vec![Cause::Changed], 0)
+    );
     let run = take(&queue).unwrap();
     assert_eq!(run.queued_for(), secs(2));
     clock.advance(secs(1));
     assert_eq!(queue.why(&"a").unwrap().phase, KeyPhase::Processing { ran: secs(1), again: false });
     run.finish(Outcome::Failed);
     let state = queue.why(&"a").unwrap();
-    assert_eq!((state.phase, state.failures, state.priority), (KeyPhase::Delayed { left: secs(1) }, 1, Priority::Retry));
+    assert_eq!(
+        (state.phase, state.failures, state.priority),
+        (KeyPhase::Delayed { left: secs(1) }, 1, Priority::Retry)
+    );
     assert_eq!(queue.why(&"unknown"), None);
 }

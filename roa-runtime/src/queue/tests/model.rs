@@ -63,7 +63,12 @@ impl Wish {
         let mut causes = self.causes;
         causes.extend(other.causes);
         let mut seen = Vec::new();
-        causes.retain(|cause| !seen.contains(cause) && { seen.push(*cause); true });
+        causes.retain(|cause| {
+            !seen.contains(cause) && {
+                seen.push(*cause);
+                true
+            }
+        });
         Self { due: self.due.min(other.due), priority: self.priority.max(other.priority), causes }
     }
 }
@@ -197,8 +202,8 @@ impl Pair {
         Self { queue, clock, model: Model::default(), runs: Vec::new() }
     }
 
-    fn step(&mut self, step: Step) {
-        match step {
+    fn step(&mut self, step: &Step) {
+        match *step {
             Step::Add(name, after, priority, cause) => {
                 let wish = Wish { due: self.model.now + after, priority, causes: vec![cause] };
                 let added = self.queue.try_add_after(&name, after, priority, cause).is_ok();
@@ -232,9 +237,9 @@ impl Pair {
     fn take(&mut self) {
         let now = self.model.now;
         let found = take(&self.queue);
-        let seen = found.as_ref().map(|run| {
-            (*run.key(), run.priority(), run.causes().to_vec(), run.failures(), run.queued_for())
-        });
+        let seen = found
+            .as_ref()
+            .map(|run| (*run.key(), run.priority(), run.causes().to_vec(), run.failures(), run.queued_for()));
         let expected = self.model.take().map(|known| {
             let Wish { due, priority, causes } = known.wish.clone();
             (known.name, priority, causes, known.streak.failures, now - due)
@@ -281,7 +286,7 @@ proptest! {
     #[test]
     fn c4_c5_c6_c7_the_queue_does_what_the_model_does(steps in prop::collection::vec(step(), 1..120)) {
         let mut pair = Pair::new();
-        for step in steps {
+        for step in &steps {
             pair.step(step);
             pair.check();
         }

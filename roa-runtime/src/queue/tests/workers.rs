@@ -33,7 +33,8 @@ struct Field {
 
 impl Field {
     fn new() -> Arc<Self> {
-        let backoff = BackoffPolicy { base: Duration::from_micros(100), max: Duration::from_millis(1), jitter_percent: 50 };
+        let backoff =
+            BackoffPolicy { base: Duration::from_micros(100), max: Duration::from_millis(1), jitter_percent: 50 };
         // Fewer places than keys: adders wait, too.
         let config = QueueConfig { max_keys: 12, backoff, ..config() };
         let queue = WorkQueue::new(config, Arc::new(SystemClock::new()), Arc::new(SystemRandom));
@@ -92,10 +93,20 @@ async fn c4_c5_c6_hold_among_many_workers_and_adders() {
     const ADDS: usize = 3_000;
     let (field, adders, workers) = (Field::new(), Tasks::new("adders", 4), Tasks::new("workers", 8));
     for seed in 0..8 {
-        workers.spawn_draining(format!("worker {seed}"), { let field = Arc::clone(&field); move |_| field.work(seed) }).unwrap();
+        workers
+            .spawn_draining(format!("worker {seed}"), {
+                let field = Arc::clone(&field);
+                move |_| field.work(seed)
+            })
+            .unwrap();
     }
     for seed in 100..104 {
-        adders.spawn_draining(format!("adder {seed}"), { let field = Arc::clone(&field); move |_| field.add_many(ADDS, seed) }).unwrap();
+        adders
+            .spawn_draining(format!("adder {seed}"), {
+                let field = Arc::clone(&field);
+                move |_| field.add_many(ADDS, seed)
+            })
+            .unwrap();
     }
     let clock = SystemClock::new();
     assert_eq!(adders.shutdown(&clock, secs(60)).await, Vec::<Arc<str>>::new());
@@ -105,7 +116,11 @@ async fn c4_c5_c6_hold_among_many_workers_and_adders() {
     assert_eq!(workers.shutdown(&clock, secs(60)).await, Vec::<Arc<str>>::new());
     assert_eq!((adders.panics(), workers.panics()), (0, 0));
     for slot in &field.slots {
-        assert_eq!(slot.served.load(Ordering::SeqCst), slot.asked.load(Ordering::SeqCst), "C5: the last add was served");
+        assert_eq!(
+            slot.served.load(Ordering::SeqCst),
+            slot.asked.load(Ordering::SeqCst),
+            "C5: the last add was served"
+        );
     }
     let (runs, repeats) = (field.runs.load(Ordering::SeqCst), field.repeats.load(Ordering::SeqCst));
     assert!(runs <= 4 * ADDS as u64 + repeats, "C6: {runs} runs, {repeats} of them to be repeated");
@@ -161,25 +176,20 @@ async fn keys_that_are_due_at_once_wake_as_many_workers() {
     assert_eq!(queue.in_flight(), 3);
 }
 
-#[tokio::test]
-async fn one_worker_watches_the_clock_for_all_and_hears_of_earlier_times() {
+#[test]
+fn one_worker_watches_the_clock_for_all_and_hears_of_earlier_times() {
     let (queue, clock) = queue();
-    let workers = Tasks::new("workers", 3);
-    let mut runs = hold_runs(&queue, &workers, 3);
-    queue.try_add_after(&"late", secs(50), Priority::User, Cause::Changed).unwrap();
-    bounded(clock.timers_pending(1)).await;
-    queue.try_add_after(&"early", secs(5), Priority::User, Cause::Changed).unwrap();
-    let early = async {
-        loop {
-            assert!(clock.pending_timers() <= 1, "of all that wait one has a timer");
-            clock.timers_pending(1).await;
-            if clock.advance_to_next_timer() == Some(secs(5)) {
-                return runs.recv().await;
-            }
-            yield_now().await;
-        }
-    };
-    assert_eq!(*bounded(early).await.unwrap().key(), "early");
+    let (mut first, mut second) = (Box::pin(queue.next()), Box::pin(queue.next()));
+    let (count, waker) = counting_waker();
+    let mut cx = Context::from_waker(&waker);
+    for (key, due, wake_ups) in [("late", 50, 1), ("early", 5, 2), ("later", 99, 2)] {
+        assert!(first.as_mut().poll(&mut cx).is_pending() && (&mut second).now_or_never().is_none());
+        assert!(clock.pending_timers() <= 1, "of all that wait one has a timer");
+        queue.try_add_after(&key, secs(due), Priority::User, Cause::Changed).unwrap();
+        assert_eq!(count.0.load(Ordering::SeqCst), wake_ups, "{key}");
+    }
+    assert_eq!(clock.advance_to_next_timer(), Some(secs(5)));
+    assert_eq!(*first.now_or_never().unwrap().unwrap().key(), "early");
 }
 
 #[test]

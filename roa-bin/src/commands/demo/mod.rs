@@ -1,0 +1,126 @@
+//! `roa demo`: five labs' whole lives in under a minute, on the same engine as `roa run`.
+//!
+//! It writes a configuration and manifests into a directory of its own, starts the engine with them, and prints what a
+//! watch delivers. It knows how each lab should end, and succeeds only if each did. Its one act of its own is to kill
+//! the process of one lab, as an accident would.
+
+mod accident;
+mod directory;
+mod narrator;
+mod story;
+mod verdict;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use roa_core::{CancellationSource, ClockExt};
+use roa_runtime::ChannelSink;
+
+use super::config::load_from;
+use super::run::{Signals, runtime};
+use crate::cli::{ConfigArgs, DemoArgs, LogArgs};
+use crate::config::settings::Config;
+use crate::engine::Engine;
+use crate::report::Failure;
+use crate::{logging, manifest};
+
+use directory::Directory;
+use narrator::Narrator;
+use story::Story;
+
+/// How fast the labs' time passes, unless told otherwise.
+const SPEED: u16 = 20;
+/// How long the story may take in real time at that speed; it takes less than half of it.
+const LIMIT: Duration = Duration::from_secs(55);
+/// How many events may wait to be printed.
+const EVENTS: usize = 1_024;
+
+/// Tells the story, and says whether every lab ended as it should.
+///
+/// # Errors
+/// A lab ended otherwise, or not in time; or the engine can't be started.
+pub(crate) fn run(args: &DemoArgs, log: &LogArgs) -> Result<(), Failure> {
+    let place = Place::new(args.keep)?;
+    let speed = args.speed.unwrap_or(SPEED);
+    let directory = Directory::write(place.path(), speed)?;
+    let config = configuration(&directory, log)?;
+    logging::start(&config.log)?;
+    let manifests = manifest::load(&[directory.manifests()], &mut std::io::empty())?;
+    let limit = LIMIT.mul_f64(f64::from(SPEED) / f64::from(speed)).clamp(Duration::from_secs(10), LIMIT);
+    let outcome = runtime()?.block_on(async {
+        let signals = Signals::new()?;
+        let stop = CancellationSource::new();
+        tokio::select! {
+            outcome = tell(config, manifests, limit, &stop) => outcome,
+            never = signals.cancel_on_first(&stop) => match never {},
+        }
+    });
+    place.say_where();
+    outcome
+}
+
+async fn tell(
+    config: Config,
+    manifests: Vec<manifest::Manifest>,
+    limit: Duration,
+    stop: &CancellationSource,
+) -> Result<(), Failure> {
+    let (sink, events) = ChannelSink::new(EVENTS);
+    let data_dir = config.data_dir.clone();
+    let engine = Engine::open(config, vec![Arc::new(sink)]).await?;
+    let (clock, token) = (Arc::clone(&engine.clocks().io), stop.token());
+    let mut story = Story::begin(&engine, events, Narrator::new(clock.clone()), data_dir).await?;
+    engine.apply(manifests).await?;
+    let running = engine.run(stop.token());
+    tokio::pin!(running);
+    let told = tokio::select! {
+        outcome = &mut running => Err(ended_early(outcome)),
+        told = story.tell() => told,
+        () = clock.sleep(limit) => Ok(()),
+        () = token.cancelled() => Ok(()),
+    };
+    stop.cancel();
+    running.await.or_else(|error| if told.is_err() { Ok(()) } else { Err(error) })?;
+    told?;
+    Ok(story.judge()?)
+}
+
+fn ended_early(outcome: anyhow::Result<()>) -> anyhow::Error {
+    match outcome {
+        Ok(()) => anyhow::anyhow!("the engine ended before the story"),
+        Err(error) => error,
+    }
+}
+
+fn configuration(directory: &Directory, log: &LogArgs) -> Result<Config, Failure> {
+    let args = ConfigArgs { config: Some(directory.config()), data_dir: None, store_backend: None };
+    Ok(load_from(&args, log)?.config)
+}
+
+/// The demo's directory: gone at the end unless it is to be kept.
+enum Place {
+    Temporary(tempfile::TempDir),
+    Kept(PathBuf),
+}
+
+impl Place {
+    fn new(keep: bool) -> anyhow::Result<Self> {
+        let made = tempfile::Builder::new().prefix("roa-demo-").tempdir().context("failed to make a directory")?;
+        Ok(if keep { Self::Kept(made.keep()) } else { Self::Temporary(made) })
+    }
+
+    fn path(&self) -> &Path {
+        match self {
+            Self::Temporary(made) => made.path(),
+            Self::Kept(path) => path,
+        }
+    }
+
+    fn say_where(&self) {
+        if let Self::Kept(path) = self {
+            narrator::print(&format!("kept in {}", path.display()));
+        }
+    }
+}

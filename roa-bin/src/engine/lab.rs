@@ -1,0 +1,109 @@
+//! The lab domain, as configured.
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use prometheus_client::registry::Registry;
+use roa_core::Clock;
+use roa_lab::provision::{ProcessConfig, ProcessProvisioner, SimulatedProvisioner};
+use roa_lab::{
+    Capacity, LabController, LabInstance, LabMetrics, LabPolicy, LabReconciler, LabSettings, LabTemplate, Provisioners,
+};
+use roa_runtime::{BackoffPolicy, Clocks, ControllerConfig, Manager, QueueConfig, ReconcilerConfig};
+
+use super::node;
+use crate::config::settings::{Config, LabConfig, WorkerConfig};
+
+/// Adds the controller and the reconciler of labs, as far as they are to run.
+pub(super) async fn add(
+    manager: &mut Manager,
+    config: &Config,
+    clocks: &Clocks,
+    registry: &mut Registry,
+) -> anyhow::Result<()> {
+    let (owned, domain) = (config.clone(), Arc::clone(&clocks.domain));
+    let outside = tokio::task::spawn_blocking(move || outside(&owned, domain));
+    let (node, provisioners) = outside.await.context("failed to prepare the data directory")??;
+    let settings = LabSettings {
+        policy: policy(&config.lab),
+        capacity: capacity(&config.lab.worker)?,
+        node,
+        provisioners,
+        metrics: LabMetrics::register(registry.sub_registry_with_prefix("lab")),
+    };
+    let components = &config.lab.components;
+    if !components.watcher {
+        // Without a watcher nothing is seen, so that nothing is done.
+        return Ok(());
+    }
+    manager.cache::<LabTemplate>()?;
+    manager.cache::<LabInstance>()?;
+    if components.controller {
+        manager.add_controller::<LabInstance, _>(LabController::new(settings.clone()), controller(config))?;
+    }
+    if components.reconciler {
+        let sweeps = ReconcilerConfig { interval: config.lab.sweep_interval.0, ..ReconcilerConfig::default() };
+        manager.add_reconciler::<LabInstance, _>(LabReconciler::new(settings), sweeps)?;
+    }
+    Ok(())
+}
+
+/// What is outside of the store: the data directory, the node's id, the provisioners.
+fn outside(config: &Config, clock: Arc<dyn Clock>) -> anyhow::Result<(String, Provisioners)> {
+    let data_dir = &config.data_dir;
+    make_private(data_dir).with_context(|| format!("failed to make {}", data_dir.display()))?;
+    let data_dir = data_dir.canonicalize().with_context(|| format!("failed to find {}", data_dir.display()))?;
+    let node = node::id(&data_dir)?;
+    if !config.lab.components.provisioner {
+        return Ok((node, Provisioners::default()));
+    }
+    let roa = std::env::current_exe().context("failed to find the program that labs are run by: this one")?;
+    let process = ProcessProvisioner::new(ProcessConfig::new(data_dir, roa))?;
+    let simulated = SimulatedProvisioner::new(clock, MAX_SIMULATED);
+    Ok((node, Provisioners::default().with(Arc::new(process)).with(Arc::new(simulated))))
+}
+
+/// How many simulated labs there may be.
+const MAX_SIMULATED: usize = 1_000_000;
+
+fn make_private(directory: &std::path::Path) -> std::io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)
+}
+
+fn policy(lab: &LabConfig) -> LabPolicy {
+    LabPolicy {
+        poll: lab.poll_interval.0,
+        provisioning_timeout: lab.provisioning_timeout.0,
+        max_retries: lab.max_retries,
+        retry_backoff: lab.retry_backoff.0,
+        default_duration: lab.default_duration.0,
+        cleanup_grace: lab.cleanup_grace.0,
+        max_provisionings: lab.max_concurrent_provisionings,
+        ..LabPolicy::default()
+    }
+}
+
+fn capacity(worker: &WorkerConfig) -> anyhow::Result<Capacity> {
+    let mut capacity = Capacity::default();
+    if let Some(cpu) = &worker.cpu {
+        capacity.cpu = cpu.parse().context("failed to read lab.worker.cpu")?;
+    }
+    if let Some(memory) = &worker.memory {
+        capacity.memory = memory.parse().context("failed to read lab.worker.memory")?;
+    }
+    capacity.labs = worker.max_labs.unwrap_or(capacity.labs);
+    Ok(capacity)
+}
+
+fn controller(config: &Config) -> ControllerConfig {
+    let runtime = &config.runtime;
+    let backoff = BackoffPolicy { base: runtime.retry_base.0, max: runtime.retry_max.0, ..BackoffPolicy::default() };
+    ControllerConfig {
+        workers: runtime.workers,
+        timeout: runtime.reconcile_timeout.0,
+        max_retries: runtime.max_retries,
+        queue: QueueConfig { backoff, ..QueueConfig::default() },
+        ..ControllerConfig::default()
+    }
+}

@@ -1,0 +1,128 @@
+//! [`Engine`]: configuration in, a running control plane out. `roa run` and `roa demo` start the same.
+
+mod admin;
+mod apply;
+mod lab;
+mod node;
+mod store;
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use prometheus_client::registry::Registry;
+use roa_core::{Cancellation, Clock, EventSink, KindRegistry, ResourceStore, Store, SystemRandom};
+use roa_runtime::{
+    Clocks, FanOutSink, HubConfig, LogSink, Manager, ManagerConfig, Mode, RuntimeMetrics, ScaledClock, SystemClock,
+    WatchHub, WatchKind,
+};
+
+pub(crate) use apply::Rejected;
+
+use crate::config::settings::{self, Config};
+use crate::manifest::Manifest;
+
+/// A control plane, ready to run.
+pub(crate) struct Engine {
+    config: Config,
+    store: Arc<dyn Store>,
+    resources: ResourceStore,
+    clocks: Clocks,
+    manager: Manager,
+    registry: Registry,
+}
+
+impl Engine {
+    /// Opens the store and puts everything together; nothing runs yet.
+    ///
+    /// # Errors
+    /// The store, the data directory or the manager can't be used.
+    pub(crate) async fn open(config: Config, events: Vec<Arc<dyn EventSink>>) -> anyhow::Result<Self> {
+        let clocks = clocks(&config);
+        let random = Arc::new(SystemRandom);
+        let store = store::open(&config, &clocks, random.clone());
+        announce(&*store);
+        let kinds = Arc::new(roa_lab::kinds(KindRegistry::new()));
+        let resources = ResourceStore::new(Arc::clone(&store), kinds, Arc::clone(&clocks.domain), random, "roa");
+        let mut registry = Registry::with_prefix("roa");
+        let manager = Manager::new(Arc::clone(&store), resources.clone(), clocks.clone(), manager_config(&config)).await?;
+        let mut sinks: Vec<Arc<dyn EventSink>> = vec![Arc::new(LogSink)];
+        sinks.extend(events);
+        let metrics = RuntimeMetrics::register(registry.sub_registry_with_prefix("runtime"));
+        let mut manager = manager.with_events(Arc::new(FanOutSink::new(sinks))).with_metrics(metrics);
+        lab::add(&mut manager, &config, &clocks, &mut registry).await?;
+        Ok(Self { config, store, resources, clocks, manager, registry })
+    }
+
+    /// The objects.
+    pub(crate) const fn resources(&self) -> &ResourceStore {
+        &self.resources
+    }
+
+    /// The hub, for watches of one's own.
+    pub(crate) const fn hub(&self) -> &WatchHub {
+        self.manager.hub()
+    }
+
+    /// The times.
+    pub(crate) const fn clocks(&self) -> &Clocks {
+        &self.clocks
+    }
+
+    /// Checks all manifests, then applies them in order.
+    ///
+    /// # Errors
+    /// [`Rejected`] with every reason if one of them is wrong: then none was applied. Else what the store answered.
+    pub(crate) async fn apply(&self, manifests: Vec<Manifest>) -> Result<usize, Rejected> {
+        apply::apply(&self.resources, manifests).await
+    }
+
+    /// Runs until `shutdown`, then drains.
+    ///
+    /// # Errors
+    /// The admin socket or a part of the engine can't be started.
+    pub(crate) async fn run(self, shutdown: Cancellation) -> anyhow::Result<()> {
+        let readiness = crate::admin::Readiness::default();
+        let synced = readiness.check("caches");
+        synced.fail("not synced yet");
+        let admin = admin::start(&self.config, self.registry, readiness, Arc::clone(&self.store), self.clocks.io.clone());
+        let admin = admin.await.context("failed to start the admin socket")?;
+        let ready = move || {
+            synced.pass();
+            tracing::info!("ready");
+        };
+        let outcome = self.manager.run(shutdown, ready).await.context("failed to run");
+        admin.stop().await;
+        outcome
+    }
+}
+
+fn clocks(config: &Config) -> Clocks {
+    let io: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let domain: Arc<dyn Clock> = match config.time.scale() {
+        scale if scale.get() == 1 => Arc::clone(&io),
+        scale => Arc::new(ScaledClock::new(Arc::clone(&io), scale)),
+    };
+    Clocks { domain, io }
+}
+
+/// Whoever starts it sees what a commit survives.
+fn announce(store: &dyn Store) {
+    let capabilities = store.capabilities();
+    tracing::info!(%store, id = %store.id(), durability = %capabilities.durability, shared = capabilities.shared, "store opened");
+}
+
+fn manager_config(config: &Config) -> ManagerConfig {
+    let mut manager = ManagerConfig::new(Mode::Single);
+    manager.shutdown_grace = config.runtime.shutdown_grace.0;
+    manager.watch = match config.watch.kind {
+        settings::WatchKind::Stream => WatchKind::Stream,
+        settings::WatchKind::Poll => WatchKind::Poll(config.watch.poll_interval.0),
+    };
+    manager.hub = HubConfig {
+        max_batches: config.watch.ring_max_batches,
+        max_bytes: config.watch.ring_max_bytes,
+        max_watchers: config.watch.max_watchers,
+        ..HubConfig::default()
+    };
+    manager
+}

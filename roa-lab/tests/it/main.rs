@@ -1,0 +1,9 @@
+//! Behaviour of the labs, through their public interfaces, with real processes and real sockets.
+
+// Clippy allows unwrapping in what is marked as a test, and goes by the attribute.
+#[cfg(test)]
+mod process;
+#[cfg(test)]
+mod static_site;
+#[cfg(test)]
+mod support;
