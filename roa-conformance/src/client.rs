@@ -4,11 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use roa_core::{
-    At, CommitError, Entry, Error, Key, KeyPrefix, ListRequest, Page, Read, Revision, Store, StoreState, SystemRandom,
+    CommitError, Entry, Error, Key, KeyPrefix, ListRequest, Page, Read, Revision, Store, StoreState, SystemRandom,
     Txn, TxnId, Value,
 };
 
-use crate::checker::State;
 use crate::failure::{CaseFailure, Outcome, ensure};
 use crate::feed::Feed;
 use crate::harness::{failed, within};
@@ -131,11 +130,6 @@ impl Client {
             Ok(page) => Err(ensure::broken(&format!("{what} to be refused"), &page)),
             Err(error) => Ok(error),
         }
-    }
-
-    /// All entries at once, now.
-    pub(crate) async fn read_all(&self) -> Outcome<State> {
-        self.answered("list everything", State::read(&*self.store, At::Latest)).await
     }
 
     pub(crate) async fn state(&self) -> Outcome<StoreState> {

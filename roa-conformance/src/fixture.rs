@@ -67,7 +67,8 @@ pub(crate) async fn check(client: &Client) -> Outcome {
 
 async fn goes_on(client: &Client) -> Outcome {
     let before = client.state().await?;
-    let log = if before.floor < before.head { client.feed(before.floor).await?.until(before.head).await? } else { vec![] };
+    let log =
+        if before.floor < before.head { client.feed(before.floor).await?.until(before.head).await? } else { vec![] };
     ensure_dense("the fixture's log", &log, before.floor, before.head)?;
     let next = client.create("new", "new").await?;
     client.follows("the first commit after the fixture", before.head, next)

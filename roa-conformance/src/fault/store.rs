@@ -8,7 +8,7 @@ use futures_util::StreamExt;
 use futures_util::stream::unfold;
 use roa_core::{
     Batch, Cancellation, CancellationSource, Capabilities, Clock, ClockExt, CommitError, Epoch, Error, Health, Key,
-    ListRequest, Page, Random, RandomExt, Read, Result, Revision, Store, StoreId, StoreState, SystemRandom, Tail,
+    ListRequest, Page, RandomExt, Read, Result, Revision, Store, StoreId, StoreState, SystemRandom, Tail,
     TailEnd, Txn, TxnId,
 };
 

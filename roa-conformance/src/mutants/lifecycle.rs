@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use roa_core::{
-    Epoch, Error, Key, KeyPrefix, ListRequest, Page, Read, Result, Revision, Store, StoreId, StoreState, Tail,
+    Epoch, Error, Key, KeyPrefix, ListRequest, Page, Read, Result, Revision, StoreId, StoreState, Tail,
 };
 use roa_runtime::SystemClock;
 
@@ -107,10 +107,18 @@ pub(super) async fn tail(mutant: &Mutant, mutation: LifecycleMutation, after: Re
             Ok(rewrite(store.tail(after).await?, unchanged(), at_end, Arc::new(SystemClock::new())))
         }
         M::RestoringDoesNotFence => match store.tail(after).await {
-            Err(Error::Expired { head, .. }) => store.tail(head).await.map(|tail| Tail { after, ..tail }),
+            Err(Error::Expired { head, .. }) => {
+                let mut tail = store.tail(head).await?;
+                tail.after = after;
+                Ok(tail)
+            }
             tail => tail,
         },
-        M::AllStoresAreTheSame => Ok(Tail { store: id(mutant), epoch: ONE_EPOCH, ..store.tail(after).await? }),
+        M::AllStoresAreTheSame => {
+            let mut tail = store.tail(after).await?;
+            (tail.store, tail.epoch) = (id(mutant), ONE_EPOCH);
+            Ok(tail)
+        }
         _ => store.tail(after).await,
     }
 }

@@ -172,11 +172,9 @@ impl<K: QueueKey> WorkQueue<K> {
         }
         loop {
             let mut space = pin!(self.shared.space.notified());
-            // Before looking, so that no room made in between is missed.
+            // Before looking: each place that becomes free from here on is announced to another adder.
             space.as_mut().enable();
             if let Some(outcome) = try_add() {
-                // A key that was known by now took no room: somebody else may have it.
-                self.shared.space.notify_one();
                 return outcome;
             }
             space.await;
@@ -190,9 +188,9 @@ impl<K: QueueKey> WorkQueue<K> {
     pub async fn next(&self) -> Option<Run<K>> {
         let mut timekeeper = None;
         loop {
-            let mut work = pin!(self.shared.work.notified());
-            // Before looking, so that no key added in between is missed.
-            work.as_mut().enable();
+            // Made before looking, so that no end in between is missed. An add in between leaves a permit; should two
+            // adds leave one, who gets it wakes the next.
+            let work = self.shared.work.notified();
             let due = match self.shared.take() {
                 Take::Claim(claim) => return Some(Run::new(claim, Arc::clone(&self.shared))),
                 Take::ShutDown => return None,
@@ -237,8 +235,8 @@ impl<K: QueueKey> WorkQueue<K> {
 
     async fn until_empty(&self, holds: impl Fn(&State<K>) -> bool) {
         loop {
-            let mut settled = pin!(self.shared.settled.notified());
-            settled.as_mut().enable();
+            // Made before looking, so that no end in between is missed.
+            let settled = self.shared.settled.notified();
             let empty = |state: &State<K>| state.len() == 0 && holds(state);
             if empty(&self.shared.lock()) {
                 return;
@@ -286,7 +284,7 @@ impl<K: QueueKey> Shared<K> {
             (state.take(now), state.has_ready())
         };
         if more && matches!(take, Take::Claim(_)) {
-            // Several keys may have become due at once, and only one worker was woken by the clock.
+            // Several keys may have become due at once, or were added at once, and only one worker was woken.
             self.work.notify_one();
         }
         take

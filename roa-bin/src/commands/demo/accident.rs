@@ -25,10 +25,14 @@ async fn get(endpoint: &str) -> anyhow::Result<u16> {
     let stream = TcpStream::connect(authority.as_str()).await.context("failed to connect")?;
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     let request = Request::get(uri.path()).header("host", authority.as_str()).body(Empty::<hyper::body::Bytes>::new())?;
-    tokio::select! {
-        response = sender.send_request(request) => Ok(response?.status().as_u16()),
-        ended = connection => Err(anyhow::anyhow!("failed to get an answer: {ended:?}")),
-    }
+    let answer = sender.send_request(request);
+    tokio::pin!(answer);
+    let response = tokio::select! {
+        response = &mut answer => response,
+        // A server may close the connection with its answer.
+        _ = connection => answer.await,
+    };
+    Ok(response?.status().as_u16())
 }
 
 /// Kills the process that runs for the lab with this uid; it is found in the lab's own record.

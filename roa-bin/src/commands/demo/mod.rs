@@ -31,9 +31,11 @@ use narrator::Narrator;
 use story::Story;
 
 /// How fast the labs' time passes, unless told otherwise.
-const SPEED: u16 = 20;
+const SPEED: u16 = 12;
 /// How long the story may take in real time at that speed; it takes less than half of it.
 const LIMIT: Duration = Duration::from_secs(55);
+/// How long its own labs may take to go when the story is cut short.
+const CLEAN_UP: Duration = Duration::from_secs(8);
 /// How many events may wait to be printed.
 const EVENTS: usize = 1_024;
 
@@ -51,10 +53,10 @@ pub(crate) fn run(args: &DemoArgs, log: &LogArgs) -> Result<(), Failure> {
     let limit = LIMIT.mul_f64(f64::from(SPEED) / f64::from(speed)).clamp(Duration::from_secs(10), LIMIT);
     let outcome = runtime()?.block_on(async {
         let signals = Signals::new()?;
-        let stop = CancellationSource::new();
+        let interrupt = CancellationSource::new();
         tokio::select! {
-            outcome = tell(config, manifests, limit, &stop) => outcome,
-            never = signals.cancel_on_first(&stop) => match never {},
+            outcome = tell(config, manifests, limit, &interrupt) => outcome,
+            never = signals.cancel_on_first(&interrupt) => match never {},
         }
     });
     place.say_where();
@@ -65,12 +67,12 @@ async fn tell(
     config: Config,
     manifests: Vec<manifest::Manifest>,
     limit: Duration,
-    stop: &CancellationSource,
+    interrupt: &CancellationSource,
 ) -> Result<(), Failure> {
     let (sink, events) = ChannelSink::new(EVENTS);
     let data_dir = config.data_dir.clone();
     let engine = Engine::open(config, vec![Arc::new(sink)]).await?;
-    let (clock, token) = (Arc::clone(&engine.clocks().io), stop.token());
+    let (clock, interrupted, stop) = (Arc::clone(&engine.clocks().io), interrupt.token(), CancellationSource::new());
     let mut story = Story::begin(&engine, events, Narrator::new(clock.clone()), data_dir).await?;
     engine.apply(manifests).await?;
     let running = engine.run(stop.token());
@@ -79,8 +81,13 @@ async fn tell(
         outcome = &mut running => Err(ended_early(outcome)),
         told = story.tell() => told,
         () = clock.sleep(limit) => Ok(()),
-        () = token.cancelled() => Ok(()),
+        () = interrupted.cancelled() => Ok(()),
     };
+    tokio::select! {
+        _ = &mut running => {}
+        () = story.clean_up() => {}
+        () = clock.sleep(CLEAN_UP) => tracing::warn!("not all of the demo's labs went in time"),
+    }
     stop.cancel();
     running.await.or_else(|error| if told.is_err() { Ok(()) } else { Err(error) })?;
     told?;

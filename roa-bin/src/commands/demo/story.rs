@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use roa_core::lifecycle::DeleteOptions;
-use roa_core::{ChangeKind, Event, Key, ResourceStore, Severity, Start};
+use roa_core::{ChangeKind, Error, Event, Key, ResourceStore, Severity, Start};
 use roa_runtime::{EventSlice, HubEvent, HubItem, HubWatch, Selection};
 use tokio::sync::mpsc;
 
@@ -138,7 +138,7 @@ impl Story {
             ChangeKind::Modified => {}
         }
         let actor = actor(&event.entry.writer);
-        if let (Some(to), false) = (now.states.last(), now.states == before.states) {
+        if let (Some(to), false) = (now.states.last(), now.states == before.states || before.states.is_empty()) {
             let from = before.states.last().map_or(String::new(), |from| format!("{from} -> "));
             let why = if now.message.is_empty() { String::new() } else { format!(": {}", now.message) };
             self.narrator.say(actor, name, &format!("{from}{to}{why}"));
@@ -197,14 +197,31 @@ impl Story {
     async fn dismiss(&self) -> anyhow::Result<()> {
         for (name, _) in self.seen.iter().filter(|(_, seen)| !seen.gone) {
             let key = self.key(name)?;
-            self.resources.delete(&key, &DeleteOptions::default()).await?;
-            self.narrator.say(Actor::Demo, name, "deletes it");
+            match self.resources.delete(&key, &DeleteOptions::default()).await {
+                Ok(_) => self.narrator.say(Actor::Demo, name, "deletes it"),
+                Err(Error::NotFound { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
         }
         Ok(())
     }
 
     fn key(&self, name: &str) -> anyhow::Result<Key> {
         Ok(self.resources.kinds().by_name("labinstances")?.key("student-labs", name)?)
+    }
+
+    /// Ends what the story left behind, if it was cut short.
+    pub(super) async fn clean_up(&mut self) {
+        if self.seen.values().all(|seen| seen.gone) {
+            return;
+        }
+        self.dismissed = true;
+        if let Err(error) = self.dismiss().await {
+            tracing::warn!(%error, "the demo's labs can't be deleted");
+        }
+        if let Err(error) = self.tell().await {
+            tracing::warn!(%error, "the demo's labs can't be watched any more");
+        }
     }
 
     /// Prints how each lab ended, and fails unless each did as it should.

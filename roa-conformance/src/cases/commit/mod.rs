@@ -16,7 +16,8 @@ pub(super) const CASES: &[Case] = &[
     Case::new(1, "create_absent_ok", "S3", body!(cas::create_absent_ok)).rejects(&[Commit(Wrong::LosesCreates)]),
     Case::new(2, "create_existing_conflict", "S3", body!(cas::create_existing_conflict))
         .rejects(&[Commit(Wrong::CreatesOverTheExisting)]),
-    Case::new(3, "update_matching_rev", "S3", body!(cas::update_matching_rev)).rejects(&[Commit(Wrong::KeepsOldValues)]),
+    Case::new(3, "update_matching_rev", "S3", body!(cas::update_matching_rev))
+        .rejects(&[Commit(Wrong::KeepsOldValues)]),
     Case::new(4, "update_stale_conflict_carries_current", "S3", body!(cas::update_stale_conflict_carries_current))
         .rejects(&[Commit(Wrong::ConflictsNameNoRevision)]),
     Case::new(5, "update_absent_notfound", "S3", body!(cas::update_absent_notfound))

@@ -52,7 +52,11 @@ pub(super) async fn version_and_create_rev(harness: Harness) -> Outcome {
 
 async fn ensure_life(client: &Client, created: Revision, revision: Revision, version: u64) -> Outcome {
     let entry = client.entry("a").await?;
-    ensure::equal("create revision, revision and version of a", entry.as_deref().map(life), Some((created, revision, version)))
+    ensure::equal(
+        "create revision, revision and version of a",
+        entry.as_deref().map(life),
+        Some((created, revision, version)),
+    )
 }
 
 fn life(entry: &Entry) -> (Revision, Revision, u64) {

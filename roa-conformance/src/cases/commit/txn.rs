@@ -65,7 +65,8 @@ pub(super) async fn duplicate_key_in_txn_rejected(harness: Harness) -> Outcome {
     let revision = client.create("a", "1").await?;
     let twice = client.txn().update(key("a"), text("2"), revision).update(key("a"), text("3"), revision);
     ensure_invalid(&client, "two writes of one key", twice, &TxnError::DuplicateKey(key("a"))).await?;
-    let both = client.txn().create(key("b"), text("1")).update(key("a"), text("2"), revision).delete(key("a"), revision);
+    let both =
+        client.txn().create(key("b"), text("1")).update(key("a"), text("2"), revision).delete(key("a"), revision);
     ensure_invalid(&client, "a write and a deletion of one key", both, &TxnError::DuplicateKey(key("a"))).await?;
     ensure::equal("b, whose transaction was refused", client.entry("b").await?, None)?;
     ensure::entry("a", client.entry("a").await?.as_ref(), revision, "1")
@@ -91,7 +92,8 @@ pub(super) async fn limits_key_value_ops(harness: Harness) -> Outcome {
     for (what, txn) in [("no write", client.txn()), ("129 writes", creates(129)), ("129 guards", guarded(129))] {
         ensure_refused_as_validated(&client, what, txn).await?;
     }
-    let too_large = [("a value of 1.5 MiB and a byte", bytes(1, Value::MAX_BYTES + 1)), ("4.5 MiB", bytes(3, Value::MAX_BYTES))];
+    let too_large =
+        [("a value of 1.5 MiB and a byte", bytes(1, Value::MAX_BYTES + 1)), ("4.5 MiB", bytes(3, Value::MAX_BYTES))];
     for (what, txn) in too_large {
         ensure_refused_as_validated(&client, what, txn).await?;
     }

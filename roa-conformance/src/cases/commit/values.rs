@@ -8,8 +8,21 @@ use crate::harness::Harness;
 
 /// Names that are hard to store: control characters, quotes, wildcards, combining marks, the ends of the planes.
 const NAMES: &[&str] = &[
-    "\u{1}", "\u{7f}", " ", "'", "\"", "\\", "%_*?[]", "a\nb", "é", "e\u{301}", "\u{ffff}", "\u{10000}", "\u{10ffff}",
-    "../../etc", "{tag}",
+    "\u{1}",
+    "\u{7f}",
+    " ",
+    "'",
+    "\"",
+    "\\",
+    "%_*?[]",
+    "a\nb",
+    "é",
+    "e\u{301}",
+    "\u{ffff}",
+    "\u{10000}",
+    "\u{10ffff}",
+    "../../etc",
+    "{tag}",
 ];
 
 pub(super) async fn binary_keys_and_values_roundtrip(harness: Harness) -> Outcome {

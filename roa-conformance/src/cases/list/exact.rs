@@ -35,7 +35,9 @@ pub(super) async fn exact_below_floor_expired(harness: Harness) -> Outcome {
     for below in [1, 2, 20] {
         let request = ListRequest::new(things()).at(At::Exact(earlier(floor, below)?));
         match client.list_refused("a list of what is no longer kept", request).await? {
-            Error::Expired { floor: f, head: h } => ensure::equal("floor and head of the refusal", (f, h), (floor, head))?,
+            Error::Expired { floor: f, head: h } => {
+                ensure::equal("floor and head of the refusal", (f, h), (floor, head))?
+            }
             other => return Err(ensure::broken("Expired", &other)),
         }
     }

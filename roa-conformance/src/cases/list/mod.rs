@@ -38,9 +38,14 @@ pub(super) const CASES: &[Case] = &[
     Case::new(35, "continue_after_compaction_expired", "S8", body!(paging::continue_after_compaction_expired))
         .needs(&[Need::ExactLists])
         .rejects(&[Read(Wrong::ExpiredListsAreOfNow)]),
-    Case::new(36, "continue_token_foreign_prefix_rejected", "S8", body!(paging::continue_token_foreign_prefix_rejected))
-        .needs(&[Need::ExactLists])
-        .rejects(&[Read(Wrong::ForeignContinuesBeginAnew)]),
+    Case::new(
+        36,
+        "continue_token_foreign_prefix_rejected",
+        "S8",
+        body!(paging::continue_token_foreign_prefix_rejected),
+    )
+    .needs(&[Need::ExactLists])
+    .rejects(&[Read(Wrong::ForeignContinuesBeginAnew)]),
     Case::new(37, "rare_match_paging", "S8, W17", body!(paging::rare_match_paging))
         .needs(&[Need::Dense, Need::ExactLists])
         .rejects(&[Read(Wrong::PagingStopsEarly)]),

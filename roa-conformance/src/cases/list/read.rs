@@ -27,9 +27,8 @@ pub(super) async fn get_latest_after_ack(harness: Harness) -> Outcome {
 }
 
 /// In bytewise order. By length, by case, by a language or in UTF-16 it would be another one.
-const SORTED: &[&str] = &[
-    "A", "B", "Z", "a", "a-", "a.", "a0", "aa", "ab", "a~", "b", "z", "é", "\u{ffff}", "\u{10000}", "\u{10ffff}",
-];
+const SORTED: &[&str] =
+    &["A", "B", "Z", "a", "a-", "a.", "a0", "aa", "ab", "a~", "b", "z", "é", "\u{ffff}", "\u{10000}", "\u{10ffff}"];
 
 pub(super) async fn list_sorted_bytewise(harness: Harness) -> Outcome {
     let client = harness.store().await?;
@@ -37,7 +36,11 @@ pub(super) async fn list_sorted_bytewise(harness: Harness) -> Outcome {
     for number in 0..SORTED.len() {
         client.create(SORTED[number * 7 % SORTED.len()], number).await?;
     }
-    ensure::equal("the names in the list", names(&client, things()).await?, SORTED.iter().map(ToString::to_string).collect())?;
+    ensure::equal(
+        "the names in the list",
+        names(&client, things()).await?,
+        SORTED.iter().map(ToString::to_string).collect(),
+    )?;
     for (namespace, name) in [("m", "z"), ("nn", "a"), ("", "z")] {
         client.commit(client.txn().create(key_in(namespace, name), text("1"))).await?;
     }
@@ -60,7 +63,9 @@ pub(super) async fn prefix_boundaries_ff_and_separator(harness: Harness) -> Outc
     for (namespace, name) in namespaces.iter().flat_map(|namespace| own.iter().map(move |name| (namespace, name))) {
         keys.push(key_in(namespace, name));
     }
-    for (group, resource) in [(GROUP, "thing"), (GROUP, "things-"), (GROUP, "thingsx"), ("conformance.roa.de", "things")] {
+    for (group, resource) in
+        [(GROUP, "thing"), (GROUP, "things-"), (GROUP, "thingsx"), ("conformance.roa.de", "things")]
+    {
         let foreign = Key::new(group, resource, "a", "a").map_err(|error| ensure::broken("a key", &error))?;
         client.commit(client.txn().create(foreign, text("1"))).await?;
     }
@@ -68,7 +73,11 @@ pub(super) async fn prefix_boundaries_ff_and_separator(harness: Harness) -> Outc
         client.commit(client.txn().create(key.clone(), text("1"))).await?;
     }
     for namespace in namespaces {
-        ensure::equal(&format!("the names in {namespace:?}"), names(&client, things_in(namespace)).await?, own.map(str::to_owned).to_vec())?;
+        ensure::equal(
+            &format!("the names in {namespace:?}"),
+            names(&client, things_in(namespace)).await?,
+            own.map(str::to_owned).to_vec(),
+        )?;
     }
     ensure::equal("how many things there are", names(&client, things()).await?.len(), keys.len())?;
     ensure::equal("how many keys there are", names(&client, KeyPrefix::everything()).await?.len(), keys.len() + 4)?;
