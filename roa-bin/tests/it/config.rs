@@ -56,7 +56,7 @@ fn a_bad_duration_is_named_with_what_was_expected() {
 fn a_value_out_of_range_is_named_with_the_range() {
     assert_refused(
         &Place::with_config("[time]\nscale = 1001\n"),
-        "error: roa.toml:2: time.scale: expected a number from 1 to 1000, found 1001\n",
+        "error: roa.toml:2: time.scale: expected a whole number of seconds from 1 to 1000, found 1001\n",
     );
 }
 
@@ -131,7 +131,7 @@ fn flags_win_over_variables_over_the_file_over_the_profile_over_defaults() {
 
 #[test]
 fn what_show_prints_can_be_used_as_the_file() {
-    let place = Place::with_config("[lab]\nprofile = 'development'\nworker.cpu = '500m'\n[time]\nscale = 12.5\n");
+    let place = Place::with_config("[lab]\nprofile = 'development'\nworker.cpu = '500m'\n[time]\nscale = 12\n");
     let first = shown(&place, &[]);
     let second = shown(&Place::with_config(&first), &[]);
     let values = |text: &str| -> Vec<String> {

@@ -1,4 +1,8 @@
 //! The real `roa`, run as users run it.
 
+#![expect(clippy::unwrap_used, reason = "a test that fails says where")]
+
 mod config;
+mod demo;
 mod run;
+mod running;
