@@ -141,7 +141,7 @@ async fn hub(watchers: usize, made: Arc<Vec<Arc<Batch>>>, selection: Selection, 
                                 black_box((event.revision, event.entry.key.encoded().len()));
                             }),
                             Way::Shared => {
-                                slice.shared_batches().for_each(|batch| visit(&black_box(Arc::clone(batch))))
+                                slice.shared_batches().for_each(|batch| visit(&black_box(Arc::clone(batch))));
                             }
                         }
                         slice.position()

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use roa_core::{
-    CommitError, Entry, Error, Key, KeyPrefix, ListRequest, Page, Read, Revision, Store, StoreState, SystemRandom,
-    Txn, TxnId, Value,
+    CommitError, Entry, Error, Key, KeyPrefix, ListRequest, Page, Read, Revision, Store, StoreState, SystemRandom, Txn,
+    TxnId, Value,
 };
 
 use crate::failure::{CaseFailure, Outcome, ensure};

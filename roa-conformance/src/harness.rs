@@ -62,7 +62,7 @@ impl Harness {
         };
         let started = WatchHub::start(Arc::clone(&client.store), self.clock(), config);
         let hub = self.within("start a hub", started).await?.map_err(|error| failed("start a hub", error))?;
-        Ok(Hub::new(hub, self.settings.patience))
+        Ok(Hub::new(hub, self.clock(), self.settings.patience))
     }
 
     /// The size of a heavy case.

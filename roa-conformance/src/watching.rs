@@ -2,9 +2,9 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use roa_core::{ChangeKind, Entry, Error, Key, Position, Revision, Start, TailEnd};
+use roa_core::{ChangeKind, Clock, Entry, Error, Key, Position, Revision, Start, TailEnd};
 use roa_runtime::{EventSlice, HubEvent, HubItem, HubWatch, Selection, WatchHub};
 
 use crate::client::things;
@@ -15,12 +15,19 @@ use crate::harness::{failed, within};
 #[derive(Debug, Clone)]
 pub(crate) struct Hub {
     pub(crate) hub: WatchHub,
+    clock: Arc<dyn Clock>,
     patience: Duration,
 }
 
 impl Hub {
-    pub(crate) const fn new(hub: WatchHub, patience: Duration) -> Self {
-        Self { hub, patience }
+    pub(crate) const fn new(hub: WatchHub, clock: Arc<dyn Clock>, patience: Duration) -> Self {
+        Self { hub, clock, patience }
+    }
+
+    /// Waits until it has read up to a revision. What a hub has not read yet, a compaction may take from it.
+    pub(crate) async fn reach(&self, revision: Revision) -> Outcome {
+        let reached = self.hub.wait_for(revision, self.clock.monotonic() + self.patience).await;
+        reached.map_err(|error| failed("wait for the hub", error))
     }
 
     pub(crate) async fn watch(&self, selection: Selection, start: Start) -> Outcome<Watching> {
@@ -85,6 +92,17 @@ pub(crate) enum Told {
     Progress(Position),
 }
 
+impl Told {
+    /// Up to where everything was told with it.
+    const fn reached(&self) -> Option<Revision> {
+        match self {
+            Self::Reached(revision) => Some(*revision),
+            Self::Progress(position) | Self::Synced(position) => Some(position.revision),
+            Self::Page(_) | Self::Batch(..) => None,
+        }
+    }
+}
+
 /// A watch as cases read it.
 #[derive(Debug)]
 pub(crate) struct Watching {
@@ -140,19 +158,20 @@ impl Watching {
 
     /// All that it tells until it has told everything up to a revision.
     pub(crate) async fn until(&mut self, revision: Revision) -> Outcome<Vec<Told>> {
-        let mut told = Vec::new();
-        loop {
+        let (mut told, mut reached, mut moved) = (Vec::new(), None, Instant::now());
+        while reached < Some(revision) {
             let next = self.next().await?;
-            let reached = match &next {
-                Told::Reached(reached) => *reached >= revision,
-                Told::Progress(position) | Told::Synced(position) => position.revision >= revision,
-                Told::Page(_) | Told::Batch(..) => false,
-            };
-            told.push(next);
-            if reached {
-                return Ok(told);
+            if next.reached() != reached {
+                (reached, moved) = (next.reached().max(reached), Instant::now());
             }
+            // Progress that makes none must not look like some.
+            if moved.elapsed() > self.patience {
+                let what = format!("a watch at {reached:?} to reach {revision}");
+                return Err(CaseFailure::TimedOut { what, limit: self.patience });
+            }
+            told.push(next);
         }
+        Ok(told)
     }
 
     /// All events until it has told everything up to a revision.

@@ -116,7 +116,10 @@ mod tests {
         let one = Resources::default();
         assert_eq!(accounts.reserve("a", one, &capacity(1, 9), 9), Ok(()));
         assert_eq!(accounts.reserve("a", one, &capacity(1, 9), 9), Ok(()), "the same lab again holds it once");
-        assert_eq!(accounts.reserve("b", one, &capacity(1, 1), 9), Err("0/1 workers: 1 insufficient cpu, 1 too many labs".into()));
+        assert_eq!(
+            accounts.reserve("b", one, &capacity(1, 1), 9),
+            Err("0/1 workers: 1 insufficient cpu, 1 too many labs".into())
+        );
         assert!(accounts.reserve("b", one, &capacity(9, 9), 1).unwrap_err().contains("1 labs are being brought up"));
         accounts.release("a");
         assert_eq!(accounts.reserve("b", one, &capacity(1, 1), 1), Ok(()));

@@ -74,7 +74,8 @@ impl Resources {
     #[must_use]
     pub fn validate(&self) -> Violations {
         let cpu = !self.cpu.is_zero() && self.cpu <= MAX_CPU;
-        let mut found = Violations::unless(cpu, "cpu", format!("is {}, expected more than 0 and at most {MAX_CPU}", self.cpu));
+        let mut found =
+            Violations::unless(cpu, "cpu", format!("is {}, expected more than 0 and at most {MAX_CPU}", self.cpu));
         found.merge(Violations::unless(!self.memory.is_zero(), "memory", "is 0, expected more"));
         found
     }

@@ -38,7 +38,11 @@ impl LabMetrics {
     pub fn register(registry: &mut Registry) -> Self {
         let this = Self::unregistered();
         registry.register("labs", "Labs by state, as of the last sweep", this.labs.clone());
-        registry.register("seconds_to_ready", "From a lab's creation until it was ready", this.seconds_to_ready.clone());
+        registry.register(
+            "seconds_to_ready",
+            "From a lab's creation until it was ready",
+            this.seconds_to_ready.clone(),
+        );
         registry.register("provisioning_failures", "Attempts that failed, by reason", this.failures.clone());
         this
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use roa_core::{RandomExt, Random};
+use roa_core::{Random, RandomExt};
 
 use crate::Quantity;
 

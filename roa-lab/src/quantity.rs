@@ -80,7 +80,12 @@ impl FromStr for Quantity {
         let (number, suffix) = text.split_at(digits_end);
         let (_, unit) = SUFFIXES.iter().find(|(known, _)| *known == suffix).ok_or_else(failed)?;
         let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
-        if whole.is_empty() || whole.len() > MAX_DIGITS || fraction.len() > MAX_DIGITS || number.ends_with('.') || fraction.contains('.') {
+        if whole.is_empty()
+            || whole.len() > MAX_DIGITS
+            || fraction.len() > MAX_DIGITS
+            || number.ends_with('.')
+            || fraction.contains('.')
+        {
             return Err(failed());
         }
         let whole: u128 = whole.parse().map_err(|_| failed())?;
@@ -129,7 +134,9 @@ mod tests {
         for bad in ["", "nan", "-1", "1.", ".5", "1.2.3", "1 Gi", "1GiB", "inf", "1e3", "9999999999999999999"] {
             assert!(bad.parse::<Quantity>().is_err(), "{bad:?}");
         }
-        for (text, shown) in [("1.5Gi", "1536Mi"), ("500m", "500m"), ("0.5", "500m"), ("2", "2"), ("0Gi", "0"), ("1024", "1Ki")] {
+        for (text, shown) in
+            [("1.5Gi", "1536Mi"), ("500m", "500m"), ("0.5", "500m"), ("2", "2"), ("0Gi", "0"), ("1024", "1Ki")]
+        {
             assert_eq!(text.parse::<Quantity>().unwrap().to_string(), shown);
         }
         assert!("0Gi".parse::<Quantity>().unwrap().is_zero());

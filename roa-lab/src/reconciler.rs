@@ -7,7 +7,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use roa_core::lifecycle::DeleteOptions;
 use roa_core::{
-    Action, ConditionStatus, Context, Drift, DriftKind, HumanDuration, ListOptions, ReconcileError, Reconciler, Timestamp,
+    Action, ConditionStatus, Context, Drift, DriftKind, HumanDuration, ListOptions, ReconcileError, Reconciler,
+    Timestamp,
 };
 
 use crate::conditions::{DEGRADED, READY, set};
@@ -46,14 +47,16 @@ impl LabReconciler {
 
     fn overdue(lab: &Lab, now: Timestamp) -> Option<Drift> {
         let expires = lab.status.expires_at?;
-        (now > expires.saturating_add(LATE)).then(|| drift(DriftKind::TimedOut, "Overdue", format!("its time was over at {expires}")))
+        (now > expires.saturating_add(LATE))
+            .then(|| drift(DriftKind::TimedOut, "Overdue", format!("its time was over at {expires}")))
     }
 
     fn long_failed(&self, lab: &Lab, now: Timestamp) -> Option<Drift> {
         let since = lab.status.state_since?;
         let grace = self.settings.policy.cleanup_grace;
-        (now.duration_since(since) > grace)
-            .then(|| drift(DriftKind::TimedOut, "FailedForLong", format!("failed for longer than {}", HumanDuration(grace))))
+        (now.duration_since(since) > grace).then(|| {
+            drift(DriftKind::TimedOut, "FailedForLong", format!("failed for longer than {}", HumanDuration(grace)))
+        })
     }
 
     async fn fail(&self, lab: &Lab, found: &Drift, cx: &Context) -> Result<(), ReconcileError> {
@@ -146,9 +149,13 @@ impl Reconciler for LabReconciler {
                 Some(drift(DriftKind::Stuck, "HalfDeleted", "is being taken away, but nobody asked for it".to_owned()))
             }
             LabState::Ready => Self::overdue(lab, now).or_else(|| match observed.as_ref()? {
-                Observation::Absent => Some(drift(DriftKind::Drifted, "ProcessGone", "there is nothing outside".to_owned())),
+                Observation::Absent => {
+                    Some(drift(DriftKind::Drifted, "ProcessGone", "there is nothing outside".to_owned()))
+                }
                 Observation::Exited { message, .. } => Some(drift(DriftKind::Drifted, "ProcessGone", message.clone())),
-                Observation::Unhealthy { reason, .. } => Some(drift(DriftKind::Drifted, "EndpointDead", reason.clone())),
+                Observation::Unhealthy { reason, .. } => {
+                    Some(drift(DriftKind::Drifted, "EndpointDead", reason.clone()))
+                }
                 _ => None,
             }),
             LabState::Pending => None,

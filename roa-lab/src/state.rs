@@ -95,13 +95,19 @@ mod tests {
 
     #[test]
     fn lesson_44_what_the_controller_does_is_legal_and_the_rest_is_not() {
-        let check = |from: LabState, to: LabState, facts| MACHINE.check(Some(from.as_str()), to.as_str(), facts).is_ok();
+        let check =
+            |from: LabState, to: LabState, facts| MACHINE.check(Some(from.as_str()), to.as_str(), facts).is_ok();
         let (plain, deleting) = (TransitionFacts::default(), TransitionFacts { deleting: true, ..Default::default() });
         let changed = TransitionFacts { spec_changed: true, ..Default::default() };
         assert!(check(LabState::Pending, LabState::Provisioning, plain));
         assert!(!check(LabState::Pending, LabState::Ready, plain));
-        assert!(!check(LabState::Pending, LabState::Deleting, plain) && check(LabState::Pending, LabState::Deleting, deleting));
-        assert!(!check(LabState::Failed, LabState::Pending, plain) && check(LabState::Failed, LabState::Pending, changed));
+        assert!(
+            !check(LabState::Pending, LabState::Deleting, plain)
+                && check(LabState::Pending, LabState::Deleting, deleting)
+        );
+        assert!(
+            !check(LabState::Failed, LabState::Pending, plain) && check(LabState::Failed, LabState::Pending, changed)
+        );
         assert!(LabState::ALL.into_iter().all(|to| to == LabState::Deleted || !check(LabState::Deleted, to, deleting)));
     }
 }

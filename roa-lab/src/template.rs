@@ -95,7 +95,16 @@ pub fn builtin(name: &str) -> Option<LabTemplate> {
             ..template("process", "a small site, served by roa itself")
         }),
         "python-basics" => Some(LabTemplate {
-            process: Some(http(&["python3", "-m", "http.server", "{port}", "--bind", "127.0.0.1", "--directory", "{dir}"])),
+            process: Some(http(&[
+                "python3",
+                "-m",
+                "http.server",
+                "{port}",
+                "--bind",
+                "127.0.0.1",
+                "--directory",
+                "{dir}",
+            ])),
             ..template("process", "Python's own web server")
         }),
         _ => None,

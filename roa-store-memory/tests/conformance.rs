@@ -27,8 +27,9 @@ impl StoreFactory for MemoryFactory {
     }
 
     async fn fresh(&self, options: FreshOptions) -> Result<Arc<dyn Store>, FactoryError> {
-        let mut config = MemoryConfig::default().min_retain(options.min_retain);
-        config.opening = options.opening;
+        // Only compactions make the log forget: how long a case takes must not decide what it finds.
+        let mut config = MemoryConfig::default().log_max_batches(usize::MAX).log_max_bytes(usize::MAX);
+        (config.min_retain, config.opening) = (options.min_retain, options.opening);
         Ok(self.0.keep(MemoryStore::new(config, Arc::new(SystemClock::new()), Arc::new(SystemRandom))))
     }
 

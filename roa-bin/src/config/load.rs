@@ -205,7 +205,10 @@ mod tests {
     #[test]
     fn a_wrong_value_is_refused_even_where_a_stronger_source_replaces_it() {
         let found = problems("time.scale = 'fast'\n", &[("ROA_TIME__SCALE", "2")]);
-        assert_eq!(found, ["roa.toml:1: time.scale: expected a whole number of seconds from 1 to 1000, found \"fast\""]);
+        assert_eq!(
+            found,
+            ["roa.toml:1: time.scale: expected a whole number of seconds from 1 to 1000, found \"fast\""]
+        );
     }
 
     #[test]

@@ -44,7 +44,8 @@ impl Engine {
         let kinds = Arc::new(roa_lab::kinds(KindRegistry::new()));
         let resources = ResourceStore::new(Arc::clone(&store), kinds, Arc::clone(&clocks.domain), random, "roa");
         let mut registry = Registry::with_prefix("roa");
-        let manager = Manager::new(Arc::clone(&store), resources.clone(), clocks.clone(), manager_config(&config)).await?;
+        let manager =
+            Manager::new(Arc::clone(&store), resources.clone(), clocks.clone(), manager_config(&config)).await?;
         let mut sinks: Vec<Arc<dyn EventSink>> = vec![Arc::new(LogSink)];
         sinks.extend(events);
         let metrics = RuntimeMetrics::register(registry.sub_registry_with_prefix("runtime"));
@@ -84,7 +85,8 @@ impl Engine {
         let readiness = crate::admin::Readiness::default();
         let synced = readiness.check("caches");
         synced.fail("not synced yet");
-        let admin = admin::start(&self.config, self.registry, readiness, Arc::clone(&self.store), self.clocks.io.clone());
+        let admin =
+            admin::start(&self.config, self.registry, readiness, Arc::clone(&self.store), self.clocks.io.clone());
         let admin = admin.await.context("failed to start the admin socket")?;
         let ready = move || {
             synced.pass();

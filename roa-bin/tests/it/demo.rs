@@ -22,7 +22,9 @@ fn the_story_ends_as_it_should_and_says_who_did_what() {
     let output = demo(None);
     let told = told(&output);
     assert!(output.status.success(), "{told}");
-    for line in ["5 labs lived and went as they should", "answers 200", "ProcessGone", "Provisioning timeout", "retry 2 of 3"] {
+    for line in
+        ["5 labs lived and went as they should", "answers 200", "ProcessGone", "Provisioning timeout", "retry 2 of 3"]
+    {
         assert!(told.contains(line), "{line:?} is missing in\n{told}");
     }
     for actor in ["watcher", "controller", "reconciler"] {

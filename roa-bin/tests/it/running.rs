@@ -161,7 +161,9 @@ spec: { template: slow, studentEmail: a@example.com }
 "#;
     for _ in 0..3 {
         let mut roa = Roa::start(&[("lab.yaml", slow)]);
-        roa.until("provisioning begins", || std::fs::read_dir(roa.dir.path().join("data/labs")).ok()?.next().map(|_| ()));
+        roa.until("provisioning begins", || {
+            std::fs::read_dir(roa.dir.path().join("data/labs")).ok()?.next().map(|_| ())
+        });
         assert!(roa.terminate().success(), "{}", roa.log());
         for lab in std::fs::read_dir(roa.dir.path().join("data/labs")).unwrap().filter_map(Result::ok) {
             let record = lab.path().join("lab.json");
@@ -169,7 +171,11 @@ spec: { template: slow, studentEmail: a@example.com }
             serde_json::from_str::<serde_json::Value>(&text).unwrap();
         }
         for directory in directories_of_shims(roa.dir.path()) {
-            assert!(directory.join("lab.json").exists(), "a process runs for {}, which has no record", directory.display());
+            assert!(
+                directory.join("lab.json").exists(),
+                "a process runs for {}, which has no record",
+                directory.display()
+            );
         }
     }
 }
@@ -179,7 +185,8 @@ fn directories_of_shims(root: &Path) -> Vec<PathBuf> {
     let processes = std::fs::read_dir("/proc").unwrap().filter_map(Result::ok);
     let arguments = processes.filter_map(|process| std::fs::read(process.path().join("cmdline")).ok());
     let below_root = |line: Vec<u8>| {
-        let parts: Vec<String> = line.split(|byte| *byte == 0).map(|part| String::from_utf8_lossy(part).into_owned()).collect();
+        let parts: Vec<String> =
+            line.split(|byte| *byte == 0).map(|part| String::from_utf8_lossy(part).into_owned()).collect();
         let shim = parts.iter().any(|part| part == "lab-shim");
         parts.into_iter().map(PathBuf::from).find(|part| shim && part.starts_with(root))
     };
@@ -205,9 +212,15 @@ fn bad_manifests_are_refused_with_every_reason_and_nothing_is_written() {
         (lab(&|json| json["spec"]["colour"] = "red".into()), &["spec.colour: unknown field"]),
         (lab(&|json| json["kind"] = "LabInstanz".into()), &["LabInstanz", "expected one of", "LabInstance"]),
         (lab(&|json| json["spec"]["studentEmail"] = 7.into()), &["spec.studentEmail", "expected a string"]),
-        (lab(&|json| json["spec"]["duration"] = "soon".into()), &["spec.duration", "soon", "expected a number and a unit"]),
+        (
+            lab(&|json| json["spec"]["duration"] = "soon".into()),
+            &["spec.duration", "soon", "expected a number and a unit"],
+        ),
         (lab(&|json| json["spec"]["studentEmail"] = "nobody".into()), &["spec.studentEmail: \"nobody\" is no address"]),
-        (lab(&|json| json["metadata"]["name"] = long.clone().into()), &["metadata.name", "300 characters, expected at most 253"]),
+        (
+            lab(&|json| json["metadata"]["name"] = long.clone().into()),
+            &["metadata.name", "300 characters, expected at most 253"],
+        ),
         (
             lab(&|json| json["metadata"]["annotations"] = serde_json::json!({"a": large.clone()})),
             &["metadata.annotations", "expected at most 262144 bytes"],

@@ -34,13 +34,15 @@ pub(super) struct Gaps<'a> {
     first: Revision,
     last: Revision,
     gaps: Vec<Gap<'a>>,
+    /// Where those gaps end that are jumps, not stretches that were forgotten.
+    jumps: Vec<Revision>,
 }
 
 impl<'a> Gaps<'a> {
     /// The gaps between these batches. `heads` are revisions that the store called its head: one of them can be a
     /// jump after the last batch.
     pub(super) fn find(first: Revision, log: &[Arc<Batch>], resyncs: &'a [State], heads: &[Revision]) -> Self {
-        let mut found = Self { first, last: first, gaps: Vec::new() };
+        let mut found = Self { first, last: first, gaps: Vec::new(), jumps: Vec::new() };
         let mut resyncs = resyncs.iter().peekable();
         for batch in log {
             while let Some(resync) = resyncs.next_if(|resync| resync.revision < batch.revision) {
@@ -57,14 +59,19 @@ impl<'a> Gaps<'a> {
     }
 
     fn pass_jump(&mut self, to: Revision) {
-        if to.get().saturating_sub(self.last.get()) >= Revision::JUMP {
+        if self.is_jump(to) {
             self.pass(to, None);
         }
+    }
+
+    const fn is_jump(&self, to: Revision) -> bool {
+        to.get().saturating_sub(self.last.get()) >= Revision::JUMP
     }
 
     fn pass(&mut self, to: Revision, resync: Option<&'a State>) {
         if to > self.last {
             self.gaps.push(Gap { from: self.last, to, resync });
+            self.jumps.extend(self.is_jump(to).then_some(to));
             self.last = to;
         }
     }
@@ -109,9 +116,9 @@ impl<'a> Gaps<'a> {
         self.gaps.iter().any(|gap| gap.resync.is_some() && gap.from <= to && from < gap.to)
     }
 
-    /// Which stretch between gaps a revision lies in.
+    /// Which stretch between jumps a revision lies in.
     pub(super) fn stretch(&self, revision: Revision) -> usize {
-        self.gaps.partition_point(|gap| gap.to <= revision)
+        self.jumps.partition_point(|jump| *jump <= revision)
     }
 
     /// All of them.

@@ -15,6 +15,7 @@ mod reference;
 mod scale;
 mod selections;
 mod simulation;
+mod unrecorded;
 mod wrong_stores;
 
 use std::sync::{Arc, OnceLock};

@@ -8,8 +8,8 @@ use futures_util::StreamExt;
 use futures_util::stream::unfold;
 use roa_core::{
     Batch, Cancellation, CancellationSource, Capabilities, Clock, ClockExt, CommitError, Epoch, Error, Health, Key,
-    ListRequest, Page, RandomExt, Read, Result, Revision, Store, StoreId, StoreState, SystemRandom, Tail,
-    TailEnd, Txn, TxnId,
+    ListRequest, Page, RandomExt, Read, Result, Revision, Store, StoreId, StoreState, SystemRandom, Tail, TailEnd, Txn,
+    TxnId,
 };
 
 use super::plan::Script;

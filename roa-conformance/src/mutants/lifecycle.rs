@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use roa_core::{
-    Epoch, Error, Key, KeyPrefix, ListRequest, Page, Read, Result, Revision, StoreId, StoreState, Tail,
-};
+use roa_core::{Epoch, Error, Key, KeyPrefix, ListRequest, Page, Read, Result, Revision, StoreId, StoreState, Tail};
 use roa_runtime::SystemClock;
 
 use super::{Mutant, Mutation, commit};

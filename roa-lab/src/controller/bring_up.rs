@@ -3,10 +3,10 @@
 use roa_core::{Action, ConditionStatus, Context, HumanDuration, ReconcileError};
 
 use super::{LabController, ReconcileErrorOf, provisioner, request, until, write};
+use crate::LabState;
 use crate::conditions::{DEGRADED, PROVISIONED, READY, set};
 use crate::instance::Lab;
 use crate::provision::{Observation, ProvisionError};
-use crate::LabState;
 
 impl LabController {
     pub(super) async fn bring_up(&self, lab: &Lab, cx: &Context) -> Result<Action, ReconcileError> {
@@ -91,7 +91,8 @@ impl LabController {
         next.status.retries += 1;
         next.status.next_attempt_at = Some(now.saturating_add(wait));
         let again = HumanDuration(std::time::Duration::from_secs(wait.as_secs().max(1)));
-        next.status.message = format!("{message}; retry {} of {} in {again}", next.status.retries, self.policy().max_retries);
+        next.status.message =
+            format!("{message}; retry {} of {} in {again}", next.status.retries, self.policy().max_retries);
         set(&mut next, PROVISIONED, ConditionStatus::False, reason, message, now);
         write(lab, next, cx).await?;
         self.settings.metrics.failed(reason);

@@ -41,10 +41,10 @@ impl LabController {
                 set(next, DEGRADED, ConditionStatus::False, "AsItShould", "", now);
                 next.status.endpoint = Some(endpoint);
             }
-            Observation::Unhealthy { reason, .. } => set(next, READY, ConditionStatus::False, "DoesNotAnswer", &reason, now),
-            Observation::Exited { message, .. } => set(next, READY, ConditionStatus::False, "Exited", &message, now),
-            Observation::Absent => set(next, READY, ConditionStatus::False, "Absent", "there is nothing outside", now),
-            Observation::Starting => set(next, READY, ConditionStatus::False, "Starting", "it does not answer yet", now),
+            other => {
+                let (reason, message) = shortcoming(&other);
+                set(next, READY, ConditionStatus::False, reason, message, now);
+            }
         }
         Ok(())
     }
@@ -61,5 +61,15 @@ impl LabController {
         let only_this = DeleteOptions::uid(&metadata.uid);
         gone_is_fine(api.delete(&metadata.namespace, &metadata.name, &only_this).await)?;
         Ok(Action::Done)
+    }
+}
+
+/// Why what was seen is not a lab that answers: in a word, and in a sentence.
+fn shortcoming(seen: &Observation) -> (&'static str, &str) {
+    match seen {
+        Observation::Unhealthy { reason, .. } => ("DoesNotAnswer", reason),
+        Observation::Exited { message, .. } => ("Exited", message),
+        Observation::Absent => ("Absent", "there is nothing outside"),
+        _ => ("Starting", "it does not answer yet"),
     }
 }

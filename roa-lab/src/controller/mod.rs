@@ -105,7 +105,10 @@ pub(crate) fn request(lab: &Lab, template: &LabTemplate) -> ProvisionRequest {
 }
 
 /// The provisioner that a template names.
-pub(crate) fn provisioner<'a>(settings: &'a LabSettings, template: &LabTemplate) -> Result<&'a Arc<dyn Provisioner>, String> {
+pub(crate) fn provisioner<'a>(
+    settings: &'a LabSettings,
+    template: &LabTemplate,
+) -> Result<&'a Arc<dyn Provisioner>, String> {
     settings.provisioners.get(&template.provisioner).ok_or_else(|| {
         let names = settings.provisioners.names();
         format!("there is no provisioner {:?}, expected one of {names}", template.provisioner)
@@ -190,13 +193,24 @@ impl LabController {
     }
 
     /// Gives a lab up, for a reason that is told.
-    async fn fail(&self, lab: &Lab, reason: &'static str, message: &str, cx: &Context) -> Result<Action, ReconcileError> {
+    async fn fail(
+        &self,
+        lab: &Lab,
+        reason: &'static str,
+        message: &str,
+        cx: &Context,
+    ) -> Result<Action, ReconcileError> {
         let mut next = lab.clone();
         next.status.go_to(LabState::Failed, message, cx.now());
         conditions::set(&mut next, conditions::READY, ConditionStatus::False, reason, message, cx.now());
         write(lab, next, cx).await?;
         self.settings.metrics.failed(reason);
-        cx.warn(cx.api::<LabInstance>()?.key(&lab.metadata.namespace, &lab.metadata.name)?, &lab.metadata, reason, message);
+        cx.warn(
+            cx.api::<LabInstance>()?.key(&lab.metadata.namespace, &lab.metadata.name)?,
+            &lab.metadata,
+            reason,
+            message,
+        );
         Ok(Action::Done)
     }
 }

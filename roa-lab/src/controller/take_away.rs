@@ -24,7 +24,8 @@ impl LabController {
         }
         if lab.status.state() != LabState::Deleting {
             let mut next = lab.clone();
-            let why = if next.status.message.is_empty() { "asked to go".to_owned() } else { next.status.message.clone() };
+            let why =
+                if next.status.message.is_empty() { "asked to go".to_owned() } else { next.status.message.clone() };
             next.status.go_to(LabState::Deleting, why, cx.now());
             set(&mut next, READY, ConditionStatus::False, "Deleting", "", cx.now());
             write(lab, next, cx).await?;

@@ -23,7 +23,10 @@ impl LabController {
             }
         }
         let Some(template) = self.template(lab, cx).await? else {
-            let message = format!("there is no template {:?} in namespace {} and none built in", lab.spec.template, lab.metadata.namespace);
+            let message = format!(
+                "there is no template {:?} in namespace {} and none built in",
+                lab.spec.template, lab.metadata.namespace
+            );
             self.hold(lab, "TemplateMissing", &message, cx).await?;
             return Ok(Action::RequeueAfter(self.policy().poll));
         };

@@ -19,7 +19,7 @@ pub use environment::validate_environment;
 pub use error::ProvisionError;
 pub use process::{ProcessConfig, ProcessProvisioner};
 pub use provisioner::{LabIdentity, Observation, ProvisionRequest, Provisioner, StopProgress};
-pub use simulated::SimulatedProvisioner;
 pub use shim::{ShimError, ShimOutcome, run_shim};
+pub use simulated::SimulatedProvisioner;
 pub use static_site::{StaticSite, StaticSiteError, serve_static};
 pub use template::{ProcessTemplate, Readiness, SimulatedTemplate};

@@ -173,17 +173,24 @@ mod tests {
         let failing = SimulatedTemplate { fail_first: 1, ..template() };
         provisioner.start(&request("a", 0, failing.clone())).await.unwrap();
         clock.advance(Duration::from_secs(5));
-        assert!(matches!(provisioner.observe(&request("a", 0, failing.clone())).await.unwrap(), Observation::Exited { .. }));
+        assert!(matches!(
+            provisioner.observe(&request("a", 0, failing.clone())).await.unwrap(),
+            Observation::Exited { .. }
+        ));
         provisioner.start(&request("a", 1, failing)).await.unwrap();
         clock.advance(Duration::from_secs(5));
         assert!(matches!(provisioner.observe(&request("a", 1, template())).await.unwrap(), Observation::Ready { .. }));
         provisioner.start(&request("b", 0, template())).await.unwrap();
-        assert!(matches!(provisioner.start(&request("c", 0, template())).await, Err(ProvisionError::AtCapacity { .. })));
+        assert!(matches!(
+            provisioner.start(&request("c", 0, template())).await,
+            Err(ProvisionError::AtCapacity { .. })
+        ));
     }
 
     #[test]
     fn fates_follow_from_the_seed_and_come_as_often_as_the_rates_say() {
-        let template = SimulatedTemplate { failure_rate: 0.3, stuck_rate: 0.05, seed: 7, ..SimulatedTemplate::default() };
+        let template =
+            SimulatedTemplate { failure_rate: 0.3, stuck_rate: 0.05, seed: 7, ..SimulatedTemplate::default() };
         let fates: Vec<_> = (0..10_000).map(|lab| fate(&template, &lab.to_string(), 0)).collect();
         let count = |wanted| fates.iter().filter(|fate| **fate == wanted).count();
         assert!((2_700..3_300).contains(&count(Fate::Fails)) && (350..650).contains(&count(Fate::Hangs)));

@@ -3,18 +3,19 @@
 use std::fs;
 use std::net::TcpListener;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use roa_core::HumanDuration;
 use roa_lab::provision::{LabIdentity, Observation, ProcessProvisioner, ProvisionError, Provisioner, StopProgress};
 use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::task::JoinSet;
 
 use crate::support::{
-    Bystander, Place, eventually, exited, get, processes_in, processes_of, ready, request, roa, script, shims_of,
-    signal, site, stopped,
+    Mortal, Place, eventually, exited, get, processes_in, processes_of, ready, request, roa, script, shims_of, signal,
+    site, stopped,
 };
 
 const FOR_EVER: &str = "exec sleep 300";
@@ -79,14 +80,11 @@ async fn a_shim_runs_what_is_recorded_once_only() {
 #[tokio::test]
 async fn labs_survive_the_death_of_the_program_that_started_them() {
     let (place, lab) = place_and_lab();
-    let mut other = Command::new(roa());
-    other.args(["serve", "--data"]).arg(place.path()).args(["--uid", &lab.uid]).stdin(Stdio::null());
-    let mut other = other.spawn().unwrap();
+    let other = Mortal::new(Command::new(roa()).args(["serve", "--data"]).arg(place.path()).args(["--uid", &lab.uid]));
     let (provisioner, request) = (place.provisioner(), request(&lab, site("")));
     eventually("the lab is begun", async || place.json(&lab, "state.json").filter(|state| !state["child"].is_null()))
         .await;
-    other.kill().unwrap();
-    other.wait().unwrap();
+    drop(other);
 
     let answer = get(&ready(&provisioner, &request).await).await;
     assert!(answer.ends_with("hello\n"), "{answer}");
@@ -191,7 +189,10 @@ async fn a_lab_that_ignores_its_signal_is_killed_after_its_grace() {
     let (place, lab) = place_and_lab();
     let mut template = script("trap '' TERM; touch trapped; while :; do sleep 0.01; done");
     template.stop_grace = HumanDuration(Duration::from_millis(300));
-    let (provisioner, request) = (place.provisioner(), request(&lab, template));
+    // The shim is to do it: nobody comes to its help.
+    let mut config = place.config();
+    config.stop_margin = Duration::MAX;
+    let (provisioner, request) = (ProcessProvisioner::new(config).unwrap(), request(&lab, template));
     provisioner.start(&request).await.unwrap();
     eventually("it ignores", async || place.lab_dir(&lab).join("work/trapped").exists().then_some(())).await;
     let child = place.child(&lab).await;
@@ -357,7 +358,7 @@ async fn a_reused_pid_is_never_signalled() {
     eventually("the shim has ended", async || shims_of(&lab).is_empty().then_some(())).await;
 
     // As if the numbers of shim and lab had gone to another program; the second time with the same start time even.
-    let mut bystander = Bystander::new();
+    let mut bystander = Mortal::new(Command::new("sleep").arg("300"));
     for start_time in [bystander.start_time() + 1, bystander.start_time()] {
         let process = json!({ "pid": bystander.pid(), "startTime": start_time });
         let child = json!({ "process": process, "port": 1, "startedAt": "2027-01-01T00:00:00Z" });
@@ -426,6 +427,52 @@ async fn a_request_that_makes_no_sense_changes_nothing() {
     let error = place.provisioner().start(&request(&lab, template)).await.unwrap_err();
     assert!(!error.is_retryable() && error.to_string().contains("../outside"), "{error}");
     assert!(!place.lab_dir(&lab).exists());
+}
+
+#[tokio::test]
+async fn an_answer_counts_only_while_the_process_lives() {
+    let (place, lab) = place_and_lab();
+    let mut template = script("while [ ! -e given ]; do sleep 0.01; done; exit 0");
+    template.readiness.http_get = Some("/".to_owned());
+    template.readiness.timeout = HumanDuration(Duration::from_secs(20));
+    let (provisioner, request) = (place.provisioner(), request(&lab, template));
+    provisioner.start(&request).await.unwrap();
+    place.child(&lab).await;
+    let port = u16::try_from(place.json(&lab, "state.json").unwrap()["child"]["port"].as_u64().unwrap()).unwrap();
+
+    // Another program has the lab's port, and answers when the lab's process has just ended.
+    let imposter = tokio::net::TcpListener::bind(("127.0.0.1", port)).await.unwrap();
+    let answer = async {
+        let (mut stream, _) = imposter.accept().await.unwrap();
+        fs::write(place.lab_dir(&lab).join("work/given"), "").unwrap();
+        eventually("the lab has ended", async || place.json(&lab, "exit.json")).await;
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await.unwrap();
+        // Until the other side has read it.
+        stream.read_to_end(&mut Vec::new()).await.unwrap();
+    };
+    let (observed, ()) = tokio::join!(provisioner.observe(&request), answer);
+    assert!(matches!(observed, Ok(Observation::Exited { code: Some(0), .. })), "{observed:?}");
+}
+
+#[tokio::test]
+async fn a_start_waits_for_who_is_still_busy_with_the_lab_and_not_for_ever() {
+    let (place, lab) = place_and_lab();
+    let request = request(&lab, site(""));
+    fs::create_dir_all(place.lab_dir(&lab)).unwrap();
+    let busy = fs::File::create(place.lab_dir(&lab).join("lock")).unwrap();
+    busy.lock().unwrap();
+    let mut config = place.config();
+    config.start_timeout = Duration::from_millis(100);
+    let error = ProcessProvisioner::new(config).unwrap().start(&request).await.unwrap_err();
+    assert!(matches!(error, ProvisionError::Deadline { .. }) && error.is_retryable(), "{error}");
+
+    let provisioner = place.provisioner();
+    let (started, ()) = tokio::join!(provisioner.start(&request), async {
+        assert!(shims_of(&lab).is_empty());
+        busy.unlock().unwrap();
+    });
+    started.unwrap();
+    ready(&provisioner, &request).await;
 }
 
 fn place_and_lab() -> (Place, LabIdentity) {

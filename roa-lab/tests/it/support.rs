@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
@@ -75,7 +75,8 @@ impl Drop for Place {
         let unique = self.data_dir.path().file_name().unwrap().to_str().unwrap().to_owned();
         let deadline = Instant::now() + PATIENCE;
         loop {
-            let left = marked(&format!("={unique}"));
+            let mut left = marked(&format!("={unique}"));
+            left.extend(processes_in(self.data_dir.path()));
             if left.is_empty() || Instant::now() > deadline {
                 return;
             }
@@ -213,12 +214,12 @@ pub async fn get(endpoint: &str) -> String {
     http(address, "GET / HTTP/1.1\r\nhost: test\r\n\r\n").await
 }
 
-/// A process that has nothing to do with labs, and dies with the test.
-pub struct Bystander(std::process::Child);
+/// A process that dies with the test.
+pub struct Mortal(std::process::Child);
 
-impl Bystander {
-    pub fn new() -> Self {
-        Self(Command::new("sleep").arg("300").spawn().unwrap())
+impl Mortal {
+    pub fn new(command: &mut Command) -> Self {
+        Self(command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap())
     }
 
     pub fn pid(&self) -> i32 {
@@ -236,7 +237,7 @@ impl Bystander {
     }
 }
 
-impl Drop for Bystander {
+impl Drop for Mortal {
     fn drop(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();

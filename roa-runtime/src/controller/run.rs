@@ -134,7 +134,7 @@ fn log(ended: &Ended, run: &Run<Key>) {
             tracing::debug!(key = %run.key(), "written by somebody else meanwhile, looking again");
         }
         Ended::Returned(Err(error)) => {
-            tracing::warn!(key = %run.key(), failures = run.failures() + 1, %error, "reconcile failed")
+            tracing::warn!(key = %run.key(), failures = run.failures() + 1, %error, "reconcile failed");
         }
         Ended::TimedOut(limit) => tracing::warn!(key = %run.key(), ?limit, "reconcile took too long"),
         Ended::Panicked(message) => tracing::error!(key = %run.key(), message, "reconcile panicked; other keys go on"),

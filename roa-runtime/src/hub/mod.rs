@@ -111,7 +111,7 @@ impl WatchHub {
     /// # Cancel safety
     /// Safe.
     pub async fn watch(&self, selection: Selection, start: Start) -> Result<HubWatch> {
-        HubWatch::begin(Arc::clone(&self.shared), selection, start).await
+        HubWatch::begin(Arc::clone(&self.shared), self.tasks.clone(), selection, start).await
     }
 
     /// Up to where it has read.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use roa_core::{Batch, ClockExt, Error, StoreState, Tail, TailChecker, TailEnd, TxnId};
+use roa_core::{Batch, ClockExt, Error, Position, StoreState, Tail, TailChecker, TailEnd, TxnId};
 
 use super::Shared;
 use super::ring::Ring;
@@ -110,8 +110,7 @@ async fn begin_anew(shared: &Shared) -> Result<(), Error> {
     let StoreState { head, floor, epoch } = shared.store.state().await?;
     shared.end(TailEnd::Expired { floor, head }, |state| {
         state.ring = Ring::new(head, shared.config.max_batches, shared.config.max_bytes);
-        state.position.epoch = epoch;
-        state.position.revision = head;
+        state.position = Position { store: shared.store.id(), epoch, revision: head };
     });
     shared.head.send_replace(head);
     Ok(())

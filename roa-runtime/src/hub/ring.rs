@@ -91,15 +91,15 @@ impl Ring {
 
     fn merge(&mut self) {
         while let Some(right) = self.segments.pop_back() {
-            let fits = |left: &mut Arc<Segment>| {
+            let fits = self.segments.back().is_some_and(|left| {
                 let (left, right) = (left.batches.len(), right.batches.len());
                 left <= right && left + right <= MAX_SEGMENT
-            };
-            let Some(left) = self.segments.pop_back_if(fits) else {
-                self.segments.push_back(right);
-                return;
-            };
-            self.segments.push_back(Arc::new(Segment::joined(left, right)));
+            });
+            let left = if fits { self.segments.pop_back() } else { None };
+            match left {
+                Some(left) => self.segments.push_back(Arc::new(Segment::joined(left, right))),
+                None => return self.segments.push_back(right),
+            }
         }
     }
 

@@ -15,6 +15,7 @@ use roa_core::{
 
 use super::ring::Found;
 use super::{EventSlice, Selection, Shared, State};
+use crate::Tasks;
 
 /// What a hub's watch delivers.
 #[derive(Debug)]
@@ -31,6 +32,9 @@ pub enum HubItem {
 /// A watch: a stream of [`HubItem`]s that ends after its first error. Dropping it frees all that it holds.
 pub struct HubWatch {
     shared: Arc<Shared>,
+    /// Keeps the pump running, also when all handles of the hub are gone: a watch never ends silently (W9).
+    #[expect(dead_code, reason = "held, not used")]
+    pump: Tasks,
     selection: Arc<Selection>,
     slot: usize,
     incarnation: u64,
@@ -58,7 +62,7 @@ enum Phase {
 }
 
 impl HubWatch {
-    pub(super) async fn begin(shared: Arc<Shared>, selection: Selection, start: Start) -> Result<Self> {
+    pub(super) async fn begin(shared: Arc<Shared>, pump: Tasks, selection: Selection, start: Start) -> Result<Self> {
         let Some(slot) = shared.wakers.take() else {
             let max = shared.config.max_watchers;
             return Err(Error::unavailable(format!("the watch hub has {max} watchers, and may have no more")));
@@ -69,7 +73,7 @@ impl HubWatch {
         };
         let progress_due = shared.clock.monotonic() + shared.config.progress_interval;
         let (selection, told, phase) = (Arc::new(selection), cursor.revision, Phase::Live);
-        let mut watch = Self { shared, selection, slot, incarnation, cursor, told, progress_due, phase };
+        let mut watch = Self { shared, pump, selection, slot, incarnation, cursor, told, progress_due, phase };
         if closed {
             return Err(Error::unavailable("the watch hub is closed"));
         }

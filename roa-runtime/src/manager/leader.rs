@@ -20,7 +20,7 @@ pub(super) async fn run(
     let (handle, stop) = (driver.lease(), CancellationSource::new());
     let (tasks, token) = (Tasks::new("lease", 1), stop.token());
     tasks.spawn_draining("lease", move |_| driver.run(token))?;
-    let outcome = terms(manager, &handle, shutdown).await;
+    let outcome = terms(manager, &handle, config, shutdown).await;
     stop.cancel();
     tasks.shutdown(&*manager.clocks.io, config.duration).await;
     outcome
@@ -28,7 +28,12 @@ pub(super) async fn run(
 
 /// One term after the other. The workers of a term are gone before the lease can be somebody else's (C12): they are
 /// told when it is lost, and what they still write is refused.
-async fn terms(manager: &Manager, lease: &Lease, shutdown: &Cancellation) -> Result<(), ManagerError> {
+async fn terms(
+    manager: &Manager,
+    lease: &Lease,
+    config: &LeaseConfig,
+    shutdown: &Cancellation,
+) -> Result<(), ManagerError> {
     loop {
         let ownership = tokio::select! {
             biased;
@@ -47,20 +52,15 @@ async fn terms(manager: &Manager, lease: &Lease, shutdown: &Cancellation) -> Res
             () = lease.lost(&ownership) => {
                 tracing::warn!(lease = lease.name(), "leadership lost, standing by");
                 lost.cancel();
-                workers.shutdown(&*manager.clocks.io, manager.config.shutdown_grace).await;
+                // Nobody else can have the lease before this has passed.
+                workers.shutdown(&*manager.clocks.io, config.duration.saturating_sub(config.renew_deadline)).await;
             }
         }
     }
 }
 
 /// Lets running calls end, unless the lease is lost meanwhile.
-async fn drain(
-    manager: &Manager,
-    lease: &Lease,
-    ownership: &Ownership,
-    lost: &CancellationSource,
-    workers: &Tasks,
-) {
+async fn drain(manager: &Manager, lease: &Lease, ownership: &Ownership, lost: &CancellationSource, workers: &Tasks) {
     tokio::select! {
         () = manager.drain(workers) => {}
         () = lease.lost(ownership) => {

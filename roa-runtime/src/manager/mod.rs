@@ -13,8 +13,8 @@ pub use config::{ManagerConfig, ManagerError, Mode, WatchKind};
 
 use component::{Component, Feed};
 use roa_core::{
-    CacheReader, Caches, Cancellation, CancellationSource, Context, Controller, EventSink, Object, Reconciler, ResourceStore,
-    Result, Spec, Store, Watcher,
+    CacheReader, Caches, Cancellation, CancellationSource, Context, Controller, EventSink, Object, Reconciler,
+    ResourceStore, Result, Spec, Store, Watcher,
 };
 
 use crate::{
@@ -101,7 +101,8 @@ impl Manager {
         let cache = Cache::<Object<S>>::new();
         let watcher = self.watcher::<S>()?;
         self.caches.insert(id, Box::new(cache.clone()));
-        self.readers = self.readers.clone().with::<Object<S>>(Arc::new(cache.clone()) as Arc<dyn CacheReader<Object<S>>>);
+        self.readers =
+            self.readers.clone().with::<Object<S>>(Arc::new(cache.clone()) as Arc<dyn CacheReader<Object<S>>>);
         self.feeds.push(Box::new(component::CacheFeed { name: S::PLURAL, cache: cache.clone(), watcher }));
         Ok(cache)
     }
@@ -156,7 +157,9 @@ impl Manager {
     }
 
     fn context(&self, component: &str) -> Context {
-        Context::new(component, self.resources.clone()).with_events(Arc::clone(&self.events)).with_caches(self.readers.clone())
+        Context::new(component, self.resources.clone())
+            .with_events(Arc::clone(&self.events))
+            .with_caches(self.readers.clone())
     }
 
     /// Runs until `shutdown`, then drains. `ready` is called when the caches are synced and, where no leadership is
@@ -199,9 +202,7 @@ impl Manager {
                 self.drain(&workers).await;
                 Ok(())
             }
-            Mode::Leader { lease, holder, config } => {
-                leader::run(self, lease, holder, config, shutdown).await
-            }
+            Mode::Leader { lease, holder, config } => leader::run(self, lease, holder, config, shutdown).await,
         }
     }
 

@@ -212,3 +212,14 @@ async fn a_watch_of_one_object_sees_no_other() {
     let seen = until_head(&mut watch, world.head().await).await;
     assert_eq!(short(&seen), [(ChangeKind::Added, "a")]);
 }
+
+#[tokio::test]
+async fn w9_a_watch_goes_on_when_every_handle_of_its_hub_is_gone() {
+    let World { store, clock: _clock, resources, hub } = World::new().await;
+    let selection = Selection::prefix(roa_core::KeyPrefix::everything());
+    let mut watch = hub.watch(selection, Start::Now).await.unwrap();
+    drop(hub);
+    resources.api::<crate::support::Thing>().unwrap().create(&crate::support::thing("a", 1)).await.unwrap();
+    let head = store.state().await.unwrap().head;
+    assert_eq!(until_head(&mut watch, head).await.len(), 1);
+}

@@ -10,7 +10,8 @@ use roa_core::{
     Timestamp,
 };
 use roa_runtime::{
-    Clocks, ControllerConfig, LeaseConfig, Manager, ManagerConfig, ManagerError, Mode, ReconcilerConfig, SystemClock, WatchKind,
+    Clocks, ControllerConfig, LeaseConfig, Manager, ManagerConfig, ManagerError, Mode, ReconcilerConfig, SystemClock,
+    WatchKind,
 };
 
 use crate::support::{Thing, World, soon, until};
@@ -62,7 +63,11 @@ impl Reconciler for Mender {
     }
 
     fn drift(&self, thing: &Object<Thing>, _seen: &(), _now: Timestamp) -> Option<Drift> {
-        thing.status.note.is_empty().then(|| Drift { kind: DriftKind::Drifted, reason: "NoteGone", message: "no note".into() })
+        thing.status.note.is_empty().then(|| Drift {
+            kind: DriftKind::Drifted,
+            reason: "NoteGone",
+            message: "no note".into(),
+        })
     }
 
     async fn correct(&self, thing: Arc<Object<Thing>>, drift: Drift, cx: &Context) -> Result<Action, ReconcileError> {

@@ -24,7 +24,8 @@ async fn get(endpoint: &str) -> anyhow::Result<u16> {
     let authority = uri.authority().context("failed to find a host in the endpoint")?.clone();
     let stream = TcpStream::connect(authority.as_str()).await.context("failed to connect")?;
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-    let request = Request::get(uri.path()).header("host", authority.as_str()).body(Empty::<hyper::body::Bytes>::new())?;
+    let request =
+        Request::get(uri.path()).header("host", authority.as_str()).body(Empty::<hyper::body::Bytes>::new())?;
     let answer = sender.send_request(request);
     tokio::pin!(answer);
     let response = tokio::select! {

@@ -32,7 +32,9 @@ const ENDINGS: [Ending; 5] = [
         lab: "stuck",
         story: "got stuck, was failed by the sweep, then cleaned away",
         states: &["provisioning", "failed", "deleting", "deleted"],
-        holds: |seen| expect(seen.failure.contains("timeout"), &format!("failed with {:?}, expected a timeout", seen.failure)),
+        holds: |seen| {
+            expect(seen.failure.contains("timeout"), &format!("failed with {:?}, expected a timeout", seen.failure))
+        },
     },
     Ending {
         lab: "fragile",
@@ -242,8 +244,18 @@ impl Story {
         print("");
         print_table(&rows);
         print("");
-        anyhow::ensure!(wrong.is_empty(), "{} of {} labs did not end as they should: {}", wrong.len(), ENDINGS.len(), wrong.join("; "));
-        print(&format!("{} labs lived and went as they should, in {:.1} s", ENDINGS.len(), self.narrator.elapsed().as_secs_f64()));
+        anyhow::ensure!(
+            wrong.is_empty(),
+            "{} of {} labs did not end as they should: {}",
+            wrong.len(),
+            ENDINGS.len(),
+            wrong.join("; ")
+        );
+        print(&format!(
+            "{} labs lived and went as they should, in {:.1} s",
+            ENDINGS.len(),
+            self.narrator.elapsed().as_secs_f64()
+        ));
         Ok(())
     }
 }

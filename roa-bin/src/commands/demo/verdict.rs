@@ -113,7 +113,8 @@ impl Seen {
 fn is_ready(lab: &DynamicObject) -> bool {
     let conditions = lab.field("status.conditions");
     let ready = conditions.as_ref().and_then(|conditions| conditions.as_array()).into_iter().flatten();
-    let mut ready = ready.filter(|condition| condition["type"] == "Ready").map(|condition| condition["status"] == "True");
+    let mut ready =
+        ready.filter(|condition| condition["type"] == "Ready").map(|condition| condition["status"] == "True");
     lab.state() == Some("ready") && ready.next().unwrap_or(false)
 }
 
@@ -130,8 +131,12 @@ mod tests {
         DynamicObject::from_json(json).unwrap()
     }
 
-    const ENDING: Ending =
-        Ending { lab: "a", story: "", states: &["pending", "ready"], holds: |seen| (seen.retries == 2).then_some(()).ok_or_else(|| "retries".into()) };
+    const ENDING: Ending = Ending {
+        lab: "a",
+        story: "",
+        states: &["pending", "ready"],
+        holds: |seen| (seen.retries == 2).then_some(()).ok_or_else(|| "retries".into()),
+    };
 
     #[test]
     fn a_lab_ends_as_it_should_only_if_everything_holds() {

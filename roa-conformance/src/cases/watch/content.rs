@@ -15,6 +15,7 @@ pub(super) async fn delete_has_prev_after_compaction(harness: Harness) -> Outcom
     let created = client.create("a", "first").await?;
     let updated = client.update("a", "last", created).await?;
     let head = client.put("b", "1").await?;
+    hub.reach(head).await?;
     ensure::equal("the floor", client.compact(head).await?, head)?;
     let (mut feed, mut watch) = (client.feed(head).await?, hub.watch_things(Start::After(head)).await?);
     let deleted = client.delete("a").await?;

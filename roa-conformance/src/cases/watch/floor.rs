@@ -149,6 +149,7 @@ pub(super) async fn open_at_compacting_revision(harness: Harness) -> Outcome {
     for round in 0..harness.times(100, 10) {
         let created = client.create("a", round).await?;
         let deleted = client.delete("a").await?;
+        hub.reach(deleted).await?;
         ensure::equal("the floor", client.compact(created).await?, created)?;
         let first = client.feed(created).await?.next().await?;
         ensure_deletion(&first, deleted)?;

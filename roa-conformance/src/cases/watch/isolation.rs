@@ -10,7 +10,7 @@ use crate::client::Client;
 use crate::failure::{Outcome, ensure};
 use crate::feed::ensure_dense;
 use crate::harness::{Harness, all, later, within};
-use crate::watching::{Hub, Told, Watching};
+use crate::watching::{Told, Watching};
 
 /// Updates one key so many times; gives the last revision.
 async fn write(client: &Client, commits: usize) -> Outcome<Revision> {
@@ -55,10 +55,10 @@ pub(super) async fn stalled_watcher_gets_expired(harness: Harness) -> Outcome {
     let mut expired = hub.watch_things(Start::After(begin)).await?;
     let head = write(&client, harness.times(4_000, 2_000)).await?;
     let mut lagged = hub.watch_things(Start::After(head)).await?;
-    wait_for(&harness, &hub, head).await?;
+    hub.reach(head).await?;
     ensure::equal("the floor", client.compact(head).await?, head)?;
     let next = write(&client, harness.times(4_000, 2_000)).await?;
-    wait_for(&harness, &hub, next).await?;
+    hub.reach(next).await?;
     let (batches, end) = stalled.until_end().await?;
     let last = batches.last().map_or(begin, |batch| batch.revision);
     ensure_dense("a feed until it expires", &batches, begin, last)?;
@@ -70,12 +70,6 @@ pub(super) async fn stalled_watcher_gets_expired(harness: Harness) -> Outcome {
     ensure_ends(&mut expired, begin, |end| matches!(end, TailEnd::Expired { floor, .. } if *floor == head)).await?;
     // What comes next for this one is still kept: it may begin anew where it was.
     ensure_ends(&mut lagged, head, |end| matches!(end, TailEnd::Lagged)).await
-}
-
-async fn wait_for(harness: &Harness, hub: &Hub, revision: Revision) -> Outcome {
-    let deadline = harness.clock().monotonic() + harness.settings.patience;
-    let reached = hub.hub.wait_for(revision, deadline).await;
-    ensure::that(&format!("the hub to reach {revision}"), reached.is_ok(), &reached)
 }
 
 /// A watch gives what follows without a gap, and then ends as it must.

@@ -9,12 +9,14 @@ use crate::client::{Client, key, text};
 use crate::failure::{Outcome, ensure};
 use crate::feed::{Feed, writes};
 use crate::harness::{Harness, all, later};
-use crate::watching::{Told, Watching, short};
+use crate::watching::{Hub, Told, Watching, short};
 
 /// A store that several writers write at once, and who follows it.
 struct Followed {
     feed: Feed,
     watch: Watching,
+    /// Kept, since watches get nothing more when their hub is gone.
+    _hub: Hub,
     last: Revision,
     writers: JoinSet<Outcome>,
 }
@@ -29,7 +31,7 @@ impl Followed {
         for writer in 0..writers {
             tasks.spawn(write(client.clone(), format!("k{writer}"), commits));
         }
-        Ok(Self { feed, watch, last: later(begin, writers * commits)?, writers: tasks })
+        Ok(Self { feed, watch, _hub: hub, last: later(begin, writers * commits)?, writers: tasks })
     }
 }
 

@@ -271,3 +271,27 @@ fn w7_a_start_before_the_jump_is_refused_as_expired() {
     let end = WatchEnd::Refused(Error::Expired { floor, head });
     scene.check_watch(vec![WatchSession { end, ..WatchSession::new(scene.log[0].revision) }]).unwrap();
 }
+
+/// S14: an acknowledged commit that the log lacks may be missing only before a jump of a store that may lose it.
+#[test]
+fn s14_commits_are_lost_only_before_a_jump() {
+    let scene = Scene::new();
+    let lost = |called: u64, revision: Revision, linearizable: Linearizable| {
+        let txn = Txn::new(TxnId::none(), "scene").create(Key::system("r", "lost").unwrap(), Value::opaque(""));
+        let step = Step::Commit { txn: Arc::new(txn), result: Ok(revision) };
+        let (called, returned) = (Tick(called), Some(Tick(called)));
+        let mut history = History { linearizable, ..scene.history() };
+        history.operations.push(Operation { client: ClientId(1), called, returned, step });
+        check(&history, &scene.log, &scene.initial)
+    };
+    let before = super::moved(scene.log[0].revision, 1);
+    assert_eq!(lost(7, before, Linearizable::UnlessFailover).unwrap().lost_at_jumps, 1);
+    for (called, revision, linearizable) in [
+        (7, before, Linearizable::Always),
+        (8, scene.jump.head, Linearizable::UnlessFailover),
+        (40, super::moved(scene.model.head, 1), Linearizable::UnlessFailover),
+    ] {
+        let found = lost(called, revision, linearizable).unwrap_err();
+        assert!(matches!(found[..], [Anomaly::Commit(CommitAnomaly::Lost { .. })]), "{found:?}");
+    }
+}

@@ -163,6 +163,35 @@ fn s7_an_entry_that_was_not_found_is_noticed() {
     altered_get(|read| read.entry = None, is_wrong_entry);
 }
 
+/// What was read back from a disk is equal, but not the same in memory.
+#[test]
+fn equal_entries_need_not_be_the_same_in_memory() {
+    let copy = |entry: &Entry| {
+        let (key, value, writer) = (entry.key.clone(), entry.value.clone(), Arc::clone(&entry.writer));
+        let revisions = [entry.create_revision, entry.revision];
+        Arc::new(Entry::stored(key, value, revisions, entry.version, entry.txn, writer))
+    };
+    let mut recording = recording();
+    for done in &mut recording.history.operations {
+        match &mut done.step {
+            Step::Get { result: Ok(read), .. } => read.entry = read.entry.as_deref().map(copy),
+            Step::List { result: Ok(page), .. } => page.entries.iter_mut().for_each(|entry| *entry = copy(entry)),
+            _ => {}
+        }
+    }
+    recording.check().unwrap();
+}
+
+#[test]
+fn another_writer_is_noticed() {
+    let by_another = |entry: &Entry| {
+        let (key, value, writer) = (entry.key.clone(), entry.value.clone(), "somebody else".into());
+        let revisions = [entry.create_revision, entry.revision];
+        Arc::new(Entry::stored(key, value, revisions, entry.version, entry.txn, writer))
+    };
+    altered_get(|read| read.entry = read.entry.as_deref().map(by_another), is_wrong_entry);
+}
+
 #[test]
 fn s9_another_version_is_noticed() {
     let other_version = |entry: &Entry| {
@@ -324,6 +353,7 @@ fn w8_too_large_needs_a_revision_past_the_head() {
     let unjustified = |found: &ReadAnomaly| matches!(found, ReadAnomaly::UnjustifiedTooLarge { .. });
     last_is_wrong(|recording| too_large(last(recording), last(recording)), unjustified);
     last_is_wrong(|recording| too_large(last(recording), moved(last(recording), -3)), unjustified);
+    last_is_wrong(|recording| too_large(moved(last(recording), 1), moved(last(recording), 1)), unjustified);
     last_is_right(|recording| too_large(moved(last(recording), 1), last(recording)));
 }
 

@@ -57,7 +57,7 @@ fn w1_w2_w4_a_correct_watch_passes() {
     let mut session = correct(&recording);
     let places: Vec<Revision> = recording.log.iter().map(|batch| batch.revision).collect();
     for (place, revision) in places.into_iter().enumerate().rev().step_by(7) {
-        session.items.insert(place + 1, WatchItem::Progress(revision));
+        session.items.splice(place + 1..=place, [WatchItem::Progress(revision), WatchItem::Progress(revision)]);
     }
     recording.watches = vec![watch(vec![session])];
     let report = recording.check().unwrap();
@@ -198,6 +198,19 @@ fn w18_another_chain_is_noticed() {
     altered(
         |session, _| edit_batch(session, 9, |batch| batch.previous_txn = TxnId::none()),
         |found| matches!(found, WatchAnomaly::WrongChain { .. }),
+    );
+}
+
+#[test]
+fn an_event_that_the_revision_lacks_is_noticed() {
+    altered(
+        |session, recording| {
+            let foreign =
+                recording.log.iter().find(|batch| batch.changes[0].key() != recording.log[9].changes[0].key());
+            let invented = foreign.unwrap().changes[0].clone();
+            edit_batch(session, 9, |batch| batch.changes = vec![batch.changes[0].clone(), invented].into());
+        },
+        |found| matches!(found, WatchAnomaly::WrongChange { expected: None, .. }),
     );
 }
 

@@ -188,3 +188,18 @@ fn an_empty_history_of_an_unchanged_store_is_correct() {
     scene.get(1, 2, "a", FIRST);
     scene.check().unwrap();
 }
+
+/// What was called at the tick at which something else returned overlaps with it, and exists from then on.
+#[test]
+fn s1_calls_and_answers_at_one_tick_overlap() {
+    let run = |called: u64, returned: u64| {
+        let mut scene = Scene::new();
+        scene.commit(5, 9, scene.create("a"));
+        scene.commit(1, 5, scene.create("b"));
+        scene.get(called, returned, "a", 101);
+        scene.check()
+    };
+    run(4, 5).unwrap();
+    let found = run(3, 4).unwrap_err();
+    assert!(matches!(found[..], [Anomaly::Read(ReadAnomaly::FromFuture { .. })]), "{found:?}");
+}

@@ -222,6 +222,8 @@ async fn a_state_is_read_in_pages_and_below_prefixes() {
     let names: Vec<&str> = state.below(&prefix, Some(&third)).map(|entry| entry.key.name()).collect();
     assert_eq!(names, ["3", "4"]);
     assert_eq!(state.below(&roa_core::KeyPrefix::resource("g", "thing").unwrap(), None).count(), 0);
+    assert_ne!(state, State::empty(state.revision));
+    assert_ne!(state, State::new(super::moved(state.revision, 1), None, state.entries().cloned()));
 }
 
 /// An outage in the middle of a run is waited out, and nothing of it is taken for lost.

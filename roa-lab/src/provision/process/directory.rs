@@ -14,6 +14,7 @@
 //! The lab's own files lie one folder deeper than ours, so that a lab which serves its directory does not serve its
 //! environment with it.
 
+use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -95,14 +96,14 @@ impl LabDirectory {
     }
 
     /// Makes everything as if this lab had never run, then records what shall. For who holds the lock.
-    pub(super) fn renew(&self, record: &LabRecord) -> io::Result<()> {
+    pub(super) fn renew(&self, record: &LabRecord, files: &BTreeMap<String, String>) -> io::Result<()> {
         for name in [STATE, EXIT, READY] {
             absent_is_fine(fs::remove_file(self.path.join(name)))?;
         }
         let work = self.work();
         remove_tree(&work)?;
         private_directory(&work)?;
-        for (name, content) in &record.process.files {
+        for (name, content) in files {
             lay_file(&work, name, content)?;
         }
         self.write_json(RECORD, record)
@@ -248,16 +249,17 @@ mod tests {
         (parent, directory)
     }
 
-    fn record(files: &[(&str, &str)]) -> LabRecord {
+    fn renew(directory: &LabDirectory, files: &[(&str, &str)]) {
         let files = files.iter().map(|(name, content)| ((*name).to_owned(), (*content).to_owned())).collect();
         let request = ProvisionRequest {
             lab: LabIdentity { uid: "1".into(), namespace: "labs".into(), name: "a".into() },
-            process: Some(ProcessTemplate { command: vec!["true".into()], files, ..ProcessTemplate::default() }),
+            process: Some(ProcessTemplate { command: vec!["true".into()], ..ProcessTemplate::default() }),
             simulated: None,
             environment: [("A_TOKEN".to_owned(), "canary".to_owned())].into(),
             attempt: 0,
         };
-        LabRecord::of(&request, &ProcessConfig::new("/data", "/bin/roa")).unwrap()
+        let record = LabRecord::of(&request, &ProcessConfig::new("/data", "/bin/roa")).unwrap();
+        directory.renew(&record, &files).unwrap();
     }
 
     fn mode(path: &Path) -> u32 {
@@ -267,7 +269,7 @@ mod tests {
     #[test]
     fn t19_only_the_owner_can_read_what_is_recorded() {
         let (_parent, directory) = directory();
-        directory.renew(&record(&[("a/b.txt", "text"), ("run", "#!/bin/sh\n")])).unwrap();
+        renew(&directory, &[("a/b.txt", "text"), ("run", "#!/bin/sh\n")]);
         assert_eq!(mode(directory.path()), 0o700);
         assert_eq!(mode(&directory.path().join(RECORD)), 0o600);
         assert_eq!(mode(&directory.work().join("a/b.txt")), 0o600);
@@ -277,7 +279,7 @@ mod tests {
     #[test]
     fn t14_no_secret_lies_where_a_lab_may_serve_it() {
         let (_parent, directory) = directory();
-        directory.renew(&record(&[("index.html", "hello")])).unwrap();
+        renew(&directory, &[("index.html", "hello")]);
         let served: Vec<_> = fs::read_dir(directory.work()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         assert_eq!(served, ["index.html"]);
     }
@@ -287,13 +289,13 @@ mod tests {
         let (parent, directory) = directory();
         let outside = parent.path().join("outside");
         fs::write(&outside, "kept").unwrap();
-        directory.renew(&record(&[("page", "old")])).unwrap();
+        renew(&directory, &[("page", "old")]);
         directory.write_exit(&Exit::without_process(None, "over".into())).unwrap();
         directory.mark_ready().unwrap();
         fs::remove_file(directory.work().join("page")).unwrap();
         symlink(&outside, directory.work().join("page")).unwrap();
 
-        directory.renew(&record(&[("page", "new")])).unwrap();
+        renew(&directory, &[("page", "new")]);
         assert!(!directory.has_run().unwrap() && !directory.was_ready().unwrap());
         assert_eq!(fs::read_to_string(directory.work().join("page")).unwrap(), "new");
         assert_eq!(fs::read_to_string(outside).unwrap(), "kept");

@@ -1,5 +1,6 @@
 //! Beginning a lab: what is recorded, and in which order, before anything runs.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
 use std::process::{Command, Stdio};
@@ -28,10 +29,11 @@ impl Labs {
     /// Sees to it that a shim runs what is asked for.
     pub(super) fn launch(&self, request: &ProvisionRequest) -> Result<Launch, ProvisionError> {
         self.shims.reap();
-        let record = LabRecord::of(request, &self.config)?;
         let directory = self.directory(&request.lab.uid)?;
+        let record = LabRecord::of(request, &self.config)?;
+        let files = request.process.as_ref().map(|process| &process.files);
         self.admit(&directory, &request.lab)?;
-        if !self.prepare(&directory, &record)? {
+        if !self.prepare(&directory, &record, files.unwrap_or(&BTreeMap::new()))? {
             return self.who_is_there(&directory, &request.lab.uid);
         }
         let mut command = self.shim_command(&directory, &request.lab)?;
@@ -63,12 +65,17 @@ impl Labs {
     }
 
     /// Makes everything ready for a shim; `false` if somebody else holds the lock.
-    fn prepare(&self, directory: &LabDirectory, record: &LabRecord) -> Result<bool, ProvisionError> {
+    fn prepare(
+        &self,
+        directory: &LabDirectory,
+        record: &LabRecord,
+        files: &BTreeMap<String, String>,
+    ) -> Result<bool, ProvisionError> {
         let Some(lock) = directory.try_lock().map_err(ProvisionError::io("lock", directory.path()))? else {
             return Ok(false);
         };
         kill_processes(directory, &record.lab.uid)?;
-        directory.renew(record).map_err(ProvisionError::io("prepare", directory.path()))?;
+        directory.renew(record, files).map_err(ProvisionError::io("prepare", directory.path()))?;
         // Not only dropped: a process that another thread is just starting may hold a copy of the file for a moment.
         lock.unlock().map_err(ProvisionError::io("unlock", directory.path()))?;
         Ok(true)

@@ -17,7 +17,7 @@ use crate::provision::{LabIdentity, ProcessTemplate, ProvisionError, ProvisionRe
 /// No log is smaller.
 const MIN_LOG_CAP: u64 = 4096;
 
-/// What shall run: `lab.json`. All that a shim needs to know.
+/// What shall run: `lab.json`. All that a shim needs to know. The template's files are not in it: they are laid.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::provision) struct LabRecord {
@@ -46,7 +46,7 @@ impl LabRecord {
     /// What a request asks for, or all that is wrong with it.
     pub(in crate::provision) fn of(request: &ProvisionRequest, config: &ProcessConfig) -> Result<Self, ProvisionError> {
         let invalid = |violations| ProvisionError::Invalid { lab: request.lab.clone(), violations };
-        let Some(process) = request.process.clone() else {
+        let Some(process) = &request.process else {
             return Err(invalid(Violations::one("process", "is missing, expected a command")));
         };
         let mut violations = process.validate().nested("process");
@@ -55,7 +55,7 @@ impl LabRecord {
         Ok(Self {
             lab: request.lab.clone(),
             attempt: request.attempt,
-            process,
+            process: ProcessTemplate { files: BTreeMap::new(), ..process.clone() },
             environment: request.environment.clone(),
             roa: config.roa_binary.clone(),
             bind_address: config.bind_address,

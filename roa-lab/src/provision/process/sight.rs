@@ -93,6 +93,7 @@ fn lost(began: bool, child: Option<RunningChild>, uid: &str) -> Exit {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
     use std::fs;
 
     use super::*;
@@ -109,10 +110,11 @@ mod tests {
             lab: LabIdentity { uid: UID.into(), namespace: "labs".into(), name: "a".into() },
             process: Some(ProcessTemplate { command: vec!["true".into()], ..ProcessTemplate::default() }),
             simulated: None,
-            environment: std::collections::BTreeMap::new(),
+            environment: BTreeMap::new(),
             attempt: 0,
         };
-        directory.renew(&LabRecord::of(&request, &ProcessConfig::new("/data", "/bin/roa")).unwrap()).unwrap();
+        let record = LabRecord::of(&request, &ProcessConfig::new("/data", "/bin/roa")).unwrap();
+        directory.renew(&record, &BTreeMap::new()).unwrap();
         (parent, directory)
     }
 
