@@ -148,3 +148,76 @@ impl fmt::Debug for Case {
         write!(f, "Case({self})")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    use async_trait::async_trait;
+    use roa_core::{Capabilities, Store};
+
+    use crate::FreshOptions;
+
+    #[derive(Debug)]
+    struct NoStores;
+
+    #[async_trait]
+    impl StoreFactory for NoStores {
+        fn name(&self) -> &str {
+            "no stores"
+        }
+
+        fn capabilities(&self) -> Capabilities {
+            Capabilities::volatile()
+        }
+
+        fn facilities(&self) -> &[Facility] {
+            &[Facility::Closes]
+        }
+
+        async fn fresh(&self, _: FreshOptions) -> Result<Arc<dyn Store>, FactoryError> {
+            Err(FactoryError::failed("no stores here"))
+        }
+    }
+
+    fn run(body: Body) -> Outcome {
+        let settings = Settings { deadline: Duration::from_millis(200), ..Settings::default() };
+        Case::new(1, "example", "S1", body).run(Arc::new(NoStores), &settings)
+    }
+
+    #[test]
+    fn a_case_that_hangs_fails_at_its_deadline_even_if_it_blocks_its_thread() {
+        let waits: Body = |_| Box::pin(std::future::pending());
+        assert!(matches!(run(waits), Err(CaseFailure::Hung(_))));
+        let blocks: Body = |_| {
+            Box::pin(async {
+                loop {
+                    std::thread::park();
+                }
+            })
+        };
+        assert!(matches!(run(blocks), Err(CaseFailure::Hung(_))));
+    }
+
+    #[test]
+    fn a_case_that_panics_fails_with_what_the_panic_said() {
+        let panics: Body = |_| Box::pin(async { panic!("boom") });
+        assert!(run(panics).unwrap_err().to_string().contains("boom"));
+        assert!(run(|_| Box::pin(async { Ok(()) })).is_ok());
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        let needs: &[(&'static [Need], Option<&str>)] = &[
+            (&[Need::Dense, Need::ExactLists, Need::Facility(Facility::Closes)], None),
+            (&[Need::Dense, Need::Reopens], Some("capability reopens")),
+            (&[Need::Facility(Facility::Backups)], Some("a factory that makes backups")),
+        ];
+        for (needs, expected) in needs {
+            let case = Case::new(7, "example", "S1", |_| Box::pin(async { Ok(()) })).needs(needs);
+            let missing = case.missing(&NoStores).map(|need| need.to_string());
+            assert_eq!((missing.as_deref(), case.to_string().as_str()), (*expected, "07_example (S1)"));
+        }
+    }
+}

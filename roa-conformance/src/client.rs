@@ -49,6 +49,7 @@ fn prefix_of(prefix: Result<KeyPrefix, roa_core::KeyError>) -> KeyPrefix {
 }
 
 /// A value.
+#[expect(clippy::needless_pass_by_value, reason = "numbers and literals are given, and read better without &")]
 pub(crate) fn text(value: impl ToString) -> Value {
     Value::opaque(value.to_string())
 }

@@ -109,6 +109,7 @@ pub(crate) mod ensure {
     const SHOWN: usize = 600;
 
     /// `seen` is what it must be.
+    #[expect(clippy::needless_pass_by_value, reason = "what is compared is often made for it")]
     #[track_caller]
     pub(crate) fn equal<T: Debug + PartialEq>(what: &str, seen: T, expected: T) -> Outcome {
         if seen == expected {

@@ -14,13 +14,15 @@ use crate::harness::within;
 #[derive(Debug)]
 pub(crate) struct Feed {
     tail: Tail,
+    /// The last revision that was given.
+    at: Revision,
     ready: VecDeque<Arc<Batch>>,
     patience: Duration,
 }
 
 impl Feed {
     pub(crate) const fn new(tail: Tail, patience: Duration) -> Self {
-        Self { tail, ready: VecDeque::new(), patience }
+        Self { at: tail.after, tail, ready: VecDeque::new(), patience }
     }
 
     /// The feed itself, with what it says of its history. Nothing must have been read before.
@@ -37,6 +39,7 @@ impl Feed {
     pub(crate) async fn next_or_end(&mut self) -> Outcome<Result<Arc<Batch>, TailEnd>> {
         loop {
             if let Some(batch) = self.ready.pop_front() {
+                self.at = batch.revision;
                 return Ok(Ok(batch));
             }
             match within(self.patience, "the next batch of a change feed", self.tail.next()).await? {
@@ -56,12 +59,32 @@ impl Feed {
         Ok(batches)
     }
 
-    /// All batches until it ends, and why it does; a failure if anything comes after that.
+    /// The same, and each must have the revision after the one before.
+    pub(crate) async fn dense_until(&mut self, revision: Revision) -> Outcome<Vec<Arc<Batch>>> {
+        let mut batches = Vec::new();
+        while self.at < revision {
+            let last = self.at;
+            batches.push(self.next().await?);
+            self.ensure_follows(last)?;
+        }
+        Ok(batches)
+    }
+
+    fn ensure_follows(&self, last: Revision) -> Outcome {
+        ensure::equal("the next revision of a feed", self.at.get(), last.get() + 1)
+    }
+
+    /// All batches until it ends, each with the revision after the one before, and why it ends; a failure if anything
+    /// comes after that.
     pub(crate) async fn until_end(&mut self) -> Outcome<(Vec<Arc<Batch>>, TailEnd)> {
         let mut batches = Vec::new();
         loop {
+            let last = self.at;
             match self.next_or_end().await? {
-                Ok(batch) => batches.push(batch),
+                Ok(batch) => {
+                    batches.push(batch);
+                    self.ensure_follows(last)?;
+                }
                 Err(end) => {
                     let after = within(self.patience, "the end of a change feed", self.tail.next()).await?;
                     ensure::that("nothing after the end of a feed", after.is_none(), &after)?;

@@ -1,6 +1,6 @@
 //! What a store of an older version holds, so that it can be seen that a newer one still reads it.
 //!
-//! When a schema is released, its backend [`write`]s this into a store once and keeps the files. From then on its
+//! When a schema is released, its backend [`write()`]s this into a store once and keeps the files. From then on its
 //! factory opens a copy of them for [`Fixture::Version1`](crate::Fixture::Version1).
 
 use roa_core::{CommitError, Key, KeyError, Revision, Store, SystemRandom, Txn, TxnId, Value};

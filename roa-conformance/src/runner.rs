@@ -20,15 +20,15 @@ pub struct Expected {
 /// Runs all cases that the factory's stores can face, with the arguments of the command line, which are those of
 /// `cargo test`. What is skipped is reported with what is missing.
 pub fn run<F: StoreFactory>(factory: F) -> ExitCode {
-    start(Arc::new(factory), None)
+    start(&(Arc::new(factory) as Arc<dyn StoreFactory>), None)
 }
 
 /// As [`run`], and fails if another number of cases than expected runs or is skipped.
 pub fn run_pinned<F: StoreFactory>(factory: F, expected: Expected) -> ExitCode {
-    start(Arc::new(factory), Some(expected))
+    start(&(Arc::new(factory) as Arc<dyn StoreFactory>), Some(expected))
 }
 
-fn start(factory: Arc<dyn StoreFactory>, expected: Option<Expected>) -> ExitCode {
+fn start(factory: &Arc<dyn StoreFactory>, expected: Option<Expected>) -> ExitCode {
     let settings = match Settings::from_env() {
         Ok(settings) => settings,
         Err(error) => {
@@ -37,13 +37,13 @@ fn start(factory: Arc<dyn StoreFactory>, expected: Option<Expected>) -> ExitCode
         }
     };
     let arguments = Arguments::from_args();
-    let plan = Plan::new(&*factory);
-    plan.report(&*factory, &settings);
+    let plan = Plan::new(&**factory);
+    plan.report(&**factory, &settings);
     if let Some(difference) = expected.and_then(|expected| plan.difference(expected)) {
         report(&difference);
         return ExitCode::FAILURE;
     }
-    libtest_mimic::run(&arguments, plan.trials(&factory, &settings)).exit_code()
+    libtest_mimic::run(&arguments, plan.trials(factory, &settings)).exit_code()
 }
 
 #[expect(clippy::print_stderr, reason = "a test binary speaks there")]

@@ -34,7 +34,7 @@ impl Hub {
         let begun = within(self.patience, "begin a watch", self.hub.watch(selection, start)).await?;
         let watch = begun.map_err(|error| failed("begin a watch", error))?;
         let (snapshot, ready) = (start == Start::Snapshot, VecDeque::new());
-        Ok(Watching { watch, snapshot, ready, patience: self.patience })
+        Ok(Watching { watch, snapshot, ready, reached: None, moved: Instant::now(), patience: self.patience })
     }
 
     /// A watch of all things.
@@ -110,6 +110,9 @@ pub(crate) struct Watching {
     /// Whether the snapshot is not yet whole.
     snapshot: bool,
     ready: VecDeque<Told>,
+    /// Up to where it told everything, and when it last got on.
+    reached: Option<Revision>,
+    moved: Instant,
     patience: Duration,
 }
 
@@ -123,6 +126,7 @@ impl Watching {
     pub(crate) async fn next_or_end(&mut self) -> Outcome<Result<Told, TailEnd>> {
         loop {
             if let Some(told) = self.ready.pop_front() {
+                self.ensure_moving(&told)?;
                 return Ok(Ok(told));
             }
             match within(self.patience, "the next item of a watch", self.watch.next()).await? {
@@ -131,6 +135,18 @@ impl Watching {
                 None => return Err(CaseFailure::EndedSilently { what: "a watch".to_owned() }),
             }
         }
+    }
+
+    /// Progress that makes none must not look like some: then a watch that has stopped would be waited for forever.
+    fn ensure_moving(&mut self, told: &Told) -> Outcome {
+        if !matches!(told, Told::Progress(_)) || told.reached() > self.reached {
+            (self.reached, self.moved) = (self.reached.max(told.reached()), Instant::now());
+        }
+        if self.moved.elapsed() > self.patience {
+            let what = format!("a watch to get past {:?}", self.reached);
+            return Err(CaseFailure::TimedOut { what, limit: self.patience });
+        }
+        Ok(())
     }
 
     fn take(&mut self, item: &HubItem) -> Outcome {
@@ -158,17 +174,10 @@ impl Watching {
 
     /// All that it tells until it has told everything up to a revision.
     pub(crate) async fn until(&mut self, revision: Revision) -> Outcome<Vec<Told>> {
-        let (mut told, mut reached, mut moved) = (Vec::new(), None, Instant::now());
+        let (mut told, mut reached) = (Vec::new(), None);
         while reached < Some(revision) {
             let next = self.next().await?;
-            if next.reached() != reached {
-                (reached, moved) = (next.reached().max(reached), Instant::now());
-            }
-            // Progress that makes none must not look like some.
-            if moved.elapsed() > self.patience {
-                let what = format!("a watch at {reached:?} to reach {revision}");
-                return Err(CaseFailure::TimedOut { what, limit: self.patience });
-            }
+            reached = reached.max(next.reached());
             told.push(next);
         }
         Ok(told)

@@ -21,6 +21,9 @@ pub struct Cancellation {
 #[derive(Debug, Default)]
 struct Shared {
     cancelled: AtomicBool,
+    /// Held so that the sign passes through a parent that nobody else holds any more; downwards the links are weak.
+    #[expect(dead_code, reason = "kept alive, never read")]
+    parent: Option<Arc<Self>>,
     waiting: Mutex<Waiting>,
 }
 
@@ -80,7 +83,8 @@ impl CancellationSource {
     /// A source of its own that also gives the sign when this one does.
     #[must_use]
     pub fn child(&self) -> Self {
-        let child = Self::new();
+        let parent = Some(Arc::clone(&self.shared));
+        let child = Self { shared: Arc::new(Shared { parent, ..Shared::default() }) };
         let mut waiting = self.shared.lock();
         if self.is_cancelled() {
             child.shared.cancelled.store(true, Ordering::Release);
@@ -101,7 +105,9 @@ struct Registration<'a> {
 
 impl Drop for Registration<'_> {
     fn drop(&mut self) {
-        self.shared.lock().wakers.remove(&self.id);
+        // Dropped after the lock: a waker may own another wait, which takes the lock as it goes.
+        let waker = self.shared.lock().wakers.remove(&self.id);
+        drop(waker);
     }
 }
 
@@ -135,7 +141,9 @@ impl Cancellation {
             if shared.is_cancelled() {
                 return Poll::Ready(());
             }
-            waiting.wakers.insert(registration.id, cx.waker().clone());
+            let replaced = waiting.wakers.insert(registration.id, cx.waker().clone());
+            drop(waiting);
+            drop(replaced);
             Poll::Pending
         })
         .await;
@@ -146,6 +154,10 @@ impl Cancellation {
 mod tests {
     use super::*;
     use futures_util::FutureExt;
+    use std::pin::Pin;
+    use std::sync::mpsc;
+    use std::task::{Context, Wake};
+    use std::time::Duration;
 
     #[test]
     fn the_sign_reaches_those_who_wait_and_all_children() {
@@ -176,5 +188,50 @@ mod tests {
         assert!((&mut waiting).now_or_never().is_none());
         drop(waiting);
         assert!(source.shared.lock().wakers.is_empty());
+    }
+
+    #[test]
+    fn the_sign_passes_through_a_child_that_was_dropped() {
+        let source = CancellationSource::new();
+        let grandchild = source.child().child();
+        let token = source.child().token();
+        source.cancel();
+        assert!(grandchild.is_cancelled() && token.is_cancelled());
+    }
+
+    #[test]
+    fn children_that_were_dropped_are_not_kept() {
+        let source = CancellationSource::new();
+        for _ in 0..1_000 {
+            drop(source.child());
+        }
+        assert!(source.shared.lock().children.len() <= 1);
+    }
+
+    /// A waker that owns a wait of its own, as a task's waker owns the task.
+    struct Owner {
+        _wait: Mutex<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    }
+
+    impl Wake for Owner {
+        fn wake(self: Arc<Self>) {}
+    }
+
+    #[test]
+    fn a_waker_that_owns_another_wait_may_go_with_its_own() {
+        let (done, finished) = mpsc::channel();
+        std::thread::spawn(move || {
+            let token = CancellationSource::new().token();
+            let owned = token.clone();
+            let mut wait: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(async move { owned.cancelled().await });
+            assert!((&mut wait).now_or_never().is_none());
+            let mut outer = Box::pin(token.cancelled());
+            let waker = Waker::from(Arc::new(Owner { _wait: Mutex::new(wait) }));
+            assert!(outer.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+            drop(waker);
+            drop(outer);
+            done.send(token.shared.map(|shared| shared.lock().wakers.len()))
+        });
+        assert_eq!(finished.recv_timeout(Duration::from_secs(10)), Ok(Some(0)), "it waits for its own lock");
     }
 }

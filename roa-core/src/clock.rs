@@ -1,5 +1,6 @@
 //! [`Clock`]: the time, injected. [`ManualClock`]: a clock that a test moves.
 
+use std::collections::HashMap;
 use std::fmt::Debug;
 use std::future::poll_fn;
 use std::ops::Add;
@@ -96,7 +97,7 @@ struct State {
     monotonic: Monotonic,
     timers: Vec<Timer>,
     next_id: u64,
-    watching_timers: Vec<Waker>,
+    counting: HashMap<u64, Waker>,
 }
 
 #[derive(Debug)]
@@ -111,7 +112,7 @@ impl ManualClock {
     #[must_use]
     pub fn new(wall: Timestamp) -> Self {
         let monotonic = Monotonic::default();
-        let state = State { wall, monotonic, timers: Vec::new(), next_id: 0, watching_timers: Vec::new() };
+        let state = State { wall, monotonic, timers: Vec::new(), next_id: 0, counting: HashMap::new() };
         Self { state: Arc::new(Mutex::new(state)) }
     }
 
@@ -160,17 +161,25 @@ impl ManualClock {
     /// # Cancel safety
     /// Safe.
     pub async fn timers_pending(&self, count: usize) {
-        poll_fn(|cx| {
-            let mut state = self.lock();
-            if state.timers.len() >= count {
-                return Poll::Ready(());
-            }
-            if !state.watching_timers.iter().any(|waker| waker.will_wake(cx.waker())) {
-                state.watching_timers.push(cx.waker().clone());
-            }
-            Poll::Pending
-        })
-        .await;
+        let registration = self.register();
+        poll_fn(|cx| self.poll_count(registration.id, count, cx.waker())).await;
+    }
+
+    fn register(&self) -> Registration<'_> {
+        let mut state = self.lock();
+        state.next_id += 1;
+        Registration { clock: self, id: state.next_id }
+    }
+
+    fn poll_count(&self, id: u64, count: usize, waker: &Waker) -> Poll<()> {
+        let mut state = self.lock();
+        if state.timers.len() >= count {
+            return Poll::Ready(());
+        }
+        let replaced = state.counting.insert(id, waker.clone());
+        drop(state);
+        drop(replaced);
+        Poll::Pending
     }
 
     fn poll_timer(&self, id: u64, deadline: Monotonic, waker: &Waker) -> Poll<()> {
@@ -178,18 +187,21 @@ impl ManualClock {
         if state.monotonic >= deadline {
             return Poll::Ready(());
         }
-        match state.timers.iter_mut().find(|timer| timer.id == id) {
-            Some(timer) => timer.waker.clone_from(waker),
-            None => state.timers.push(Timer { id, deadline, waker: waker.clone() }),
+        if let Some(timer) = state.timers.iter_mut().find(|timer| timer.id == id) {
+            let replaced = std::mem::replace(&mut timer.waker, waker.clone());
+            drop(state);
+            drop(replaced);
+            return Poll::Pending;
         }
-        let watching = std::mem::take(&mut state.watching_timers);
+        state.timers.push(Timer { id, deadline, waker: waker.clone() });
+        let counting = std::mem::take(&mut state.counting);
         drop(state);
-        watching.into_iter().for_each(Waker::wake);
+        counting.into_values().for_each(Waker::wake);
         Poll::Pending
     }
 }
 
-/// Takes a timer off its clock when the wait is given up.
+/// Takes a wait off its clock when it is given up.
 struct Registration<'a> {
     clock: &'a ManualClock,
     id: u64,
@@ -197,7 +209,12 @@ struct Registration<'a> {
 
 impl Drop for Registration<'_> {
     fn drop(&mut self) {
-        self.clock.lock().timers.retain(|timer| timer.id != self.id);
+        let mut state = self.clock.lock();
+        let timer = state.timers.iter().position(|timer| timer.id == self.id).map(|at| state.timers.remove(at));
+        let counting = state.counting.remove(&self.id);
+        // Wakers are dropped after the lock: one may own another wait, which takes the lock as it goes.
+        drop(state);
+        drop((timer, counting));
     }
 }
 
@@ -212,12 +229,7 @@ impl Clock for ManualClock {
     }
 
     async fn sleep_until(&self, deadline: Monotonic) {
-        let id = {
-            let mut state = self.lock();
-            state.next_id += 1;
-            state.next_id
-        };
-        let registration = Registration { clock: self, id };
+        let registration = self.register();
         poll_fn(|cx| self.poll_timer(registration.id, deadline, cx.waker())).await;
     }
 }
@@ -226,6 +238,10 @@ impl Clock for ManualClock {
 mod tests {
     use super::*;
     use futures_util::FutureExt;
+    use std::pin::Pin;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::mpsc;
+    use std::task::{Context, Wake};
 
     fn clock() -> ManualClock {
         ManualClock::new(Timestamp::from_unix_seconds(1_000).unwrap())
@@ -258,7 +274,75 @@ mod tests {
     fn l7_setting_the_calendar_moves_no_timer() {
         let clock = clock();
         let before = clock.monotonic();
-        clock.set_wall(Timestamp::from_unix_seconds(9_999).unwrap());
-        assert_eq!((clock.monotonic(), clock.now().as_unix_seconds()), (before, 9_999));
+        let mut sleep = clock.sleep(Duration::from_secs(10));
+        assert!((&mut sleep).now_or_never().is_none());
+        for wall in [9_999, 0] {
+            clock.set_wall(Timestamp::from_unix_seconds(wall).unwrap());
+            assert_eq!((clock.monotonic(), clock.now().as_unix_seconds()), (before, wall));
+            assert!((&mut sleep).now_or_never().is_none());
+        }
+        assert_eq!(clock.advance_to_next_timer(), Some(Duration::from_secs(10)));
+        assert!(sleep.now_or_never().is_some());
+    }
+
+    struct CountWakes(AtomicUsize);
+
+    impl Wake for CountWakes {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn a_task_that_sleeps_and_counts_timers_does_not_wake_itself() {
+        let clock = clock();
+        let wakes = Arc::new(CountWakes(AtomicUsize::new(0)));
+        let waker = Waker::from(Arc::clone(&wakes));
+        let mut cx = Context::from_waker(&waker);
+        let mut sleep = clock.sleep(Duration::from_secs(1));
+        let mut two_timers = Box::pin(clock.timers_pending(2));
+        for _ in 0..3 {
+            assert!(sleep.poll_unpin(&mut cx).is_pending() && two_timers.poll_unpin(&mut cx).is_pending());
+        }
+        assert_eq!(wakes.0.load(Ordering::Relaxed), 0, "nothing happened");
+        let mut second = clock.sleep(Duration::from_secs(2));
+        assert!((&mut second).now_or_never().is_none());
+        assert_eq!(wakes.0.load(Ordering::Relaxed), 1, "a timer came");
+        assert!(two_timers.poll_unpin(&mut cx).is_ready());
+    }
+
+    #[test]
+    fn a_count_that_is_given_up_leaves_nothing() {
+        let clock = clock();
+        assert!(clock.timers_pending(1).now_or_never().is_none());
+        assert!(clock.lock().counting.is_empty());
+    }
+
+    /// A waker that owns a wait of its own, as a task's waker owns the task.
+    struct Owner {
+        _wait: Mutex<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    }
+
+    impl Wake for Owner {
+        fn wake(self: Arc<Self>) {}
+    }
+
+    #[test]
+    fn a_waker_that_owns_another_sleep_may_go_with_its_own() {
+        let (done, finished) = mpsc::channel();
+        std::thread::spawn(move || {
+            let clock = clock();
+            let owned = clock.clone();
+            let mut wait: Pin<Box<dyn Future<Output = ()> + Send>> =
+                Box::pin(async move { owned.sleep(Duration::from_secs(1)).await });
+            assert!((&mut wait).now_or_never().is_none());
+            let mut outer = clock.sleep(Duration::from_secs(1));
+            let waker = Waker::from(Arc::new(Owner { _wait: Mutex::new(wait) }));
+            assert!(outer.poll_unpin(&mut Context::from_waker(&waker)).is_pending());
+            drop(waker);
+            drop(outer);
+            done.send(clock.pending_timers())
+        });
+        assert_eq!(finished.recv_timeout(Duration::from_secs(10)), Ok(0), "it waits for its own lock");
     }
 }

@@ -64,11 +64,9 @@ pub fn label_value(value: &str) -> Result<(), String> {
 /// # Errors
 /// What is wrong with it.
 pub fn finalizer(name: &str) -> Result<(), String> {
-    match name {
-        "foregroundDeletion" | "orphan" => Ok(()),
-        name if name.contains('/') => qualified_name(name),
-        name => Err(format!("{name:?} has no domain, expected a name such as example.com/cleanup")),
-    }
+    qualified_name(name)?;
+    let known = name.contains('/') || matches!(name, "foregroundDeletion" | "orphan");
+    if known { Ok(()) } else { Err(format!("{name:?} has no domain, expected a name such as example.com/cleanup")) }
 }
 
 /// All annotations of an object.
@@ -104,16 +102,21 @@ pub fn path_segment(segment: &str) -> Result<(), String> {
 fn bounded(text: &str, max: usize) -> Result<(), String> {
     match text.chars().count() {
         0 => Err("is empty".to_owned()),
-        length if length > max => {
-            let begin: String = text.chars().take(24).collect();
-            Err(format!("\"{begin}…\" has {length} characters, expected at most {max}"))
-        }
+        length if length > max => Err(format!("{:?} has {length} characters, expected at most {max}", begin(text, 24))),
         _ => Ok(()),
     }
 }
 
 fn rule(holds: bool, text: &str, expected: &str) -> Result<(), String> {
-    if holds { Ok(()) } else { Err(format!("{text:?} is not allowed, expected {expected}")) }
+    if holds { Ok(()) } else { Err(format!("{:?} is not allowed, expected {expected}", begin(text, MAX_SUBDOMAIN))) }
+}
+
+/// What a message shows of a text that may be of any length.
+fn begin(text: &str, max: usize) -> String {
+    match text.char_indices().nth(max) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+        None => text.to_owned(),
+    }
 }
 
 fn is_dns_part(part: &str) -> bool {
@@ -154,6 +157,23 @@ mod tests {
         }
         assert!(label_value("").is_ok() && label_value("a b").is_err() && label_value(&"v".repeat(64)).is_err());
         assert!(finalizer("plain").is_err() && finalizer("example.com/x").is_ok() && finalizer("orphan").is_ok());
+    }
+
+    #[test]
+    fn t4_messages_are_bounded_and_hold_no_control_characters() {
+        let huge = format!("\u{1b}[31m\n{}/%", "ä".repeat(1 << 20));
+        let messages = [dns_subdomain, dns_label, qualified_name, label_value, finalizer, field_manager, path_segment]
+            .map(|check| check(&huge).unwrap_err());
+        for message in messages {
+            assert!(message.len() < 1_000 && !message.contains(char::is_control), "{message}");
+        }
+        assert_eq!(
+            dns_label(&"a".repeat(64)).unwrap_err(),
+            format!("\"{}…\" has 64 characters, expected at most 63", "a".repeat(24))
+        );
+        for bad in ["", "plain", "a b/c", "/x", "example.com/"] {
+            assert!(finalizer(bad).is_err(), "{bad:?}");
+        }
     }
 
     #[test]

@@ -104,6 +104,18 @@ pub enum TransitionError {
         /// What there is.
         states: &'static [&'static str],
     },
+    /// The object is in no state that the machine knows, so that no transition leaves it.
+    #[error("{machine} can't go from {from:?} to {to}: it has no state {from:?}, expected one of {}", states.join(", "))]
+    Stranded {
+        /// Whose state.
+        machine: &'static str,
+        /// From where.
+        from: String,
+        /// To where.
+        to: String,
+        /// What there is.
+        states: &'static [&'static str],
+    },
     /// No transition leads there.
     #[error("{machine} can't go from {from} to {to}, expected {}", targets(allowed))]
     NotAllowed {
@@ -141,14 +153,17 @@ impl StateMachine {
     /// [`TransitionError`], which says what would be allowed.
     pub fn check(&self, from: Option<&str>, to: &str, facts: TransitionFacts) -> Result<(), TransitionError> {
         let (machine, from) = (self.name, from.unwrap_or(self.initial));
-        if !self.states.contains(&to) {
-            return Err(TransitionError::UnknownState { machine, to: to.to_owned(), states: self.states });
-        }
         if from == to {
             return Ok(());
         }
+        if !self.states.contains(&to) {
+            return Err(TransitionError::UnknownState { machine, to: to.to_owned(), states: self.states });
+        }
         let mut found = self.transitions.iter().filter(|transition| transition.from == from && transition.to == to);
         let (from, to) = (from.to_owned(), to.to_owned());
+        if !self.states.contains(&from.as_str()) {
+            return Err(TransitionError::Stranded { machine, from, to, states: self.states });
+        }
         match found.clone().next() {
             None => {
                 let allowed = self.allowed_from(&from).map(|transition| transition.to).collect();
@@ -238,6 +253,13 @@ mod tests {
         assert!(unknown.contains("no state \"flying\", expected one of pending, ready"), "{unknown}");
         let last = MACHINE.check(Some("deleted"), "ready", NOTHING).unwrap_err().to_string();
         assert!(last.contains("it is the last state"), "{last}");
+    }
+
+    #[test]
+    fn an_object_in_a_state_that_is_gone_may_stay_but_is_told_why_it_can_not_go() {
+        assert_eq!(MACHINE.check(Some("retired"), "retired", NOTHING), Ok(()));
+        let refused = MACHINE.check(Some("retired"), "ready", NOTHING).unwrap_err().to_string();
+        assert!(refused.contains("no state \"retired\", expected one of pending, ready"), "{refused}");
     }
 
     #[test]

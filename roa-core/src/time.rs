@@ -95,7 +95,7 @@ impl Timestamp {
 
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0.subsec_nanosecond() == 0 { write!(f, "{:.0}", self.0) } else { write!(f, "{:.6}", self.0) }
+        if self.0.subsec_microsecond() == 0 { write!(f, "{:.0}", self.0) } else { write!(f, "{:.6}", self.0) }
     }
 }
 
@@ -109,7 +109,10 @@ impl FromStr for Timestamp {
     type Err = TimeError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        text.parse().map(Self).map_err(|_| TimeError::Timestamp(text.chars().take(64).collect()))
+        // Whole microseconds, as they are written: what was read compares equal after it was written and read again.
+        let read: Option<jiff::Timestamp> = text.parse().ok();
+        let whole = read.and_then(|read| jiff::Timestamp::from_microsecond(read.as_microsecond()).ok());
+        whole.map(Self).ok_or_else(|| TimeError::Timestamp(text.chars().take(64).collect()))
     }
 }
 
@@ -162,28 +165,35 @@ impl FromStr for HumanDuration {
             "" => Err(failed("empty")),
             "0" => Ok(Self::default()),
             negative if negative.starts_with('-') => Err(failed("negative")),
-            plain if plain.contains('.') => fractional(plain).map(Self).ok_or_else(|| failed("not a duration")),
+            plain if plain.contains('.') => fractional(plain).map(Self).map_err(failed),
             plain => humantime::parse_duration(plain).map(Self).map_err(|error| failed(reason(&error))),
         }
     }
 }
 
 /// The form of Go: numbers with fractions, each with its unit.
-fn fractional(mut text: &str) -> Option<Duration> {
+fn fractional(mut text: &str) -> Result<Duration, &'static str> {
     let mut total = Duration::ZERO;
     while !text.is_empty() {
-        let unit_at = text.find(|c: char| !c.is_ascii_digit() && c != '.')?;
+        let unit_at = text.find(|c: char| !c.is_ascii_digit() && c != '.').ok_or(NO_UNIT)?;
         let (number, rest) = text.split_at(unit_at);
-        let (unit, rest) = rest.split_at(rest.find(|c: char| c.is_ascii_digit()).unwrap_or(rest.len()));
-        let seconds = number.parse::<f64>().ok()? * seconds_of(unit)?;
-        total = total.checked_add(Duration::try_from_secs_f64(seconds).ok()?)?;
+        let (unit, rest) = rest.split_at(rest.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(rest.len()));
+        let seconds = number.parse::<f64>().map_err(|_| NO_DURATION)? * seconds_of(unit.trim()).ok_or(UNKNOWN_UNIT)?;
+        let part = Duration::try_from_secs_f64(seconds).map_err(|_| TOO_LARGE)?;
+        total = total.checked_add(part).ok_or(TOO_LARGE)?;
         text = rest;
     }
-    Some(total)
+    Ok(total)
 }
+
+const NO_DURATION: &str = "not a duration";
+const NO_UNIT: &str = "a number without a unit";
+const TOO_LARGE: &str = "too large";
+const UNKNOWN_UNIT: &str = "unknown unit";
 
 fn seconds_of(unit: &str) -> Option<f64> {
     Some(match unit {
+        "d" => 86_400.0,
         "h" => 3600.0,
         "m" => 60.0,
         "s" => 1.0,
@@ -196,11 +206,11 @@ fn seconds_of(unit: &str) -> Option<f64> {
 
 fn reason(error: &humantime::DurationError) -> &'static str {
     match error {
-        humantime::DurationError::NumberOverflow => "too large",
-        humantime::DurationError::UnknownUnit { unit, .. } if unit.is_empty() => "a number without a unit",
-        humantime::DurationError::UnknownUnit { .. } => "unknown unit",
+        humantime::DurationError::NumberOverflow => TOO_LARGE,
+        humantime::DurationError::UnknownUnit { unit, .. } if unit.is_empty() => NO_UNIT,
+        humantime::DurationError::UnknownUnit { .. } => UNKNOWN_UNIT,
         humantime::DurationError::Empty => "empty",
-        _ => "not a duration",
+        _ => NO_DURATION,
     }
 }
 
@@ -223,8 +233,16 @@ mod tests {
 
     #[test]
     fn durations_read_as_people_and_go_write_them() {
-        let cases =
-            [("60m", 3600.0), ("1h30m", 5400.0), ("1h0m0s", 3600.0), ("1.5h", 5400.0), ("90s", 90.0), ("250ms", 0.25)];
+        let cases = [
+            ("60m", 3600.0),
+            ("1h30m", 5400.0),
+            ("1h0m0s", 3600.0),
+            ("1.5h", 5400.0),
+            ("90s", 90.0),
+            ("250ms", 0.25),
+            ("1.5d", 129_600.0),
+            ("1h 1.5 m", 3690.0),
+        ];
         for (text, seconds) in cases {
             assert_eq!(text.parse::<HumanDuration>().unwrap().0, Duration::from_secs_f64(seconds), "{text}");
         }
@@ -237,13 +255,29 @@ mod tests {
             ("-5m", "negative"),
             ("60", "without a unit"),
             ("5 parsecs", "unknown unit"),
-            ("1.h.5", "not a duration"),
+            ("1.h.5", "without a unit"),
+            ("1..5h", "not a duration"),
             ("1e400s", ""),
             ("99999999999999999999h", "too large"),
+            ("1.5", "without a unit"),
+            ("1.5 parsecs", "unknown unit"),
+            ("99999999999999999999.5h", "too large"),
         ];
         for (text, reason) in cases {
             let message = text.parse::<HumanDuration>().unwrap_err().to_string();
             assert!(message.contains(reason) && message.contains("expected"), "{text:?}: {message}");
+        }
+    }
+
+    #[test]
+    fn a_time_that_was_read_is_the_same_after_it_was_written() {
+        for (text, written) in [
+            ("2027-01-02T03:04:05.1234567Z", "2027-01-02T03:04:05.123456Z"),
+            ("2027-01-02T03:04:05.0000005Z", "2027-01-02T03:04:05Z"),
+        ] {
+            let read: Timestamp = text.parse().unwrap();
+            assert_eq!(read.to_string(), written);
+            assert_eq!(written.parse(), Ok(read));
         }
     }
 

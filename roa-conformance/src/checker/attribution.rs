@@ -7,7 +7,7 @@ use std::sync::Arc;
 use roa_core::{Batch, Change, CommitError, Op, Revision, Txn, TxnId};
 
 use super::anomaly::Anomalies;
-use super::gaps::{Gaps, Place};
+use super::gaps::Gaps;
 use super::{CommitAnomaly, History, Site, Step};
 
 /// Who wrote what.
@@ -107,7 +107,7 @@ impl Attribution {
 
     /// Whether an acknowledged commit may be missing from the log.
     fn excuse(&mut self, history: &History, revision: Revision, gaps: &Gaps<'_>) -> bool {
-        if gaps.place(revision) == Place::Unrecorded {
+        if gaps.lacks_batch_of(revision) {
             self.unrecorded += 1;
             return true;
         }

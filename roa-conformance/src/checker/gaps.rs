@@ -5,6 +5,9 @@ use std::sync::Arc;
 
 use super::State;
 
+/// A store jumps by [`Revision::JUMP`] at least, but what it lost before it did so may be in the log.
+const SHORTEST_JUMP: u64 = Revision::JUMP / 2;
+
 /// Revisions without batches: a discontinuity that the store declared, or a stretch of log that was forgotten before it
 /// could be recorded.
 #[derive(Debug, Clone, Copy)]
@@ -65,7 +68,7 @@ impl<'a> Gaps<'a> {
     }
 
     const fn is_jump(&self, to: Revision) -> bool {
-        to.get().saturating_sub(self.last.get()) >= Revision::JUMP
+        to.get().saturating_sub(self.last.get()) >= SHORTEST_JUMP
     }
 
     fn pass(&mut self, to: Revision, resync: Option<&'a State>) {
@@ -109,6 +112,14 @@ impl<'a> Gaps<'a> {
             None if revision > self.last => Place::Nowhere,
             None => Place::Known,
         }
+    }
+
+    /// Whether the batch of a revision was not recorded. That of the last revision of a stretch was not either, though
+    /// the state at it is known.
+    pub(super) fn lacks_batch_of(&self, revision: Revision) -> bool {
+        let begun = self.gaps.partition_point(|gap| gap.from < revision);
+        let gap = begun.checked_sub(1).map(|last| &self.gaps[last]);
+        gap.is_some_and(|gap| gap.resync.is_some() && revision <= gap.to)
     }
 
     /// Whether there were revisions in between that were not recorded.

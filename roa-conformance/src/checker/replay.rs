@@ -157,7 +157,7 @@ impl Replay<'_> {
 /// The keys of commits that may stand in a stretch of the log that was not recorded.
 fn open_keys<'a>(history: &'a History, gaps: &Gaps<'_>) -> HashSet<&'a Key> {
     let open = |txn: &'a Txn| txn.ops.iter().map(roa_core::Op::key);
-    let unrecorded = |revision: &Revision| gaps.place(*revision) == Place::Unrecorded;
+    let unrecorded = |revision: &Revision| gaps.lacks_batch_of(*revision);
     let commits = history.operations.iter().filter_map(|done| match &done.step {
         Step::Commit { txn, result: Ok(revision) } if unrecorded(revision) => Some(open(txn)),
         Step::Commit { txn, result: Err(CommitError::Ambiguous { .. }) } => Some(open(txn)),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use roa_core::{Batch, Change, Error, Revision, TailEnd};
 
 use super::anomaly::Anomalies;
-use super::gaps::{Gaps, Place};
+use super::gaps::Gaps;
 use super::state::same;
 use super::{Selection, WatchAnomaly, WatchEnd, WatchHistory, WatchItem, WatchSession, WatchSite};
 
@@ -124,7 +124,7 @@ impl<'a> SessionChecker<'a> {
         let logged = self.log.get(self.cursor).filter(|batch| batch.revision == revision);
         match logged {
             Some(_) => self.cursor += 1,
-            None if self.gaps.place(revision) == Place::Unrecorded => {}
+            None if self.gaps.lacks_batch_of(revision) => {}
             None => self.anomalies.add(WatchAnomaly::Unknown { site, revision }),
         }
         logged

@@ -81,8 +81,10 @@ impl FaultStore {
 
     /// Puts another store behind the address, and cuts all connections.
     pub fn replace(&self, store: Arc<dyn Store>) {
-        lock(&self.behind).store = store;
+        let before = std::mem::replace(&mut lock(&self.behind).store, store);
         self.disconnect();
+        // Only now: its feeds are cut off, and don't see it end.
+        drop(before);
     }
 
     fn store(&self) -> Arc<dyn Store> {

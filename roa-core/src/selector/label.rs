@@ -76,6 +76,30 @@ impl LabelSelector {
         self.and(key, Test::Equals(value.into()))
     }
 
+    /// And there is no label `key` with this value.
+    #[must_use]
+    pub fn not_eq(self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.and(key, Test::NotEquals(value.into()))
+    }
+
+    /// And the label `key` is one of `values`.
+    #[must_use]
+    pub fn is_in<V: Into<String>>(self, key: impl Into<String>, values: impl IntoIterator<Item = V>) -> Self {
+        self.and(key, Test::In(values.into_iter().map(Into::into).collect()))
+    }
+
+    /// And there is no label `key` with one of `values`.
+    #[must_use]
+    pub fn not_in<V: Into<String>>(self, key: impl Into<String>, values: impl IntoIterator<Item = V>) -> Self {
+        self.and(key, Test::NotIn(values.into_iter().map(Into::into).collect()))
+    }
+
+    /// And there is no label `key`.
+    #[must_use]
+    pub fn absent(self, key: impl Into<String>) -> Self {
+        self.and(key, Test::Absent)
+    }
+
     /// And there is a label `key`.
     #[must_use]
     pub fn exists(self, key: impl Into<String>) -> Self {
@@ -265,6 +289,13 @@ mod tests {
             let parsed: LabelSelector = selector.parse().unwrap();
             assert_eq!(parsed.matches(&labels(given)), expected, "{selector:?} on {given:?}");
         }
+    }
+
+    #[test]
+    fn what_is_built_is_what_is_read() {
+        let built = LabelSelector::everything().eq("a", "1").not_eq("b", "2").is_in("c", ["3", "4"]).not_in("d", ["5"]);
+        let built = built.exists("e").absent("f");
+        assert_eq!("a=1,b!=2,c in (3,4),d notin (5),e,!f".parse(), Ok(built));
     }
 
     #[test]

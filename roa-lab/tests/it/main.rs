@@ -1,9 +1,20 @@
-//! Behaviour of the labs, through their public interfaces, with real processes and real sockets.
+//! Behaviour of the labs, through their public interfaces: their life with a clock that stands still, and their
+//! provisioners with real processes and real sockets.
 
 // Clippy allows unwrapping in what is marked as a test, and goes by the attribute.
+#[cfg(test)]
+mod life;
+#[cfg(test)]
+mod machine;
+#[cfg(test)]
+mod manifest;
 #[cfg(test)]
 mod process;
 #[cfg(test)]
 mod static_site;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+mod sweep;
+#[cfg(test)]
+mod world;

@@ -69,6 +69,8 @@ pub(super) async fn counter_increments_64_tasks_exact(harness: Harness) -> Outco
 async fn increment(client: &Client) -> Outcome {
     loop {
         let (count, revision) = counted(client).await?;
+        // So that others come in between, however fast the store is.
+        tokio::task::yield_now().await;
         let txn = client.txn().update(key("counter"), text(count + 1), revision);
         match client.attempt(txn).await? {
             Ok(_) => return Ok(()),

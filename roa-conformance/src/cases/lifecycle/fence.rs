@@ -22,6 +22,12 @@ pub(super) async fn fence_expires_all_old_rvs(harness: Harness) -> Outcome {
     let highest = later(before.head, 1_000)?;
     let after = client.store.fence(before.epoch, highest).await.map_err(|e| crate::harness::failed("fence", e))?;
     ensure_jumped(before, after, highest)?;
+    ensure::equal("a second fence with nothing between", client.fence().await?, after)?;
+    ensure_expired(&client, &hub, highest).await?;
+    let page = client.list_things().await?;
+    ensure::equal("what lives", (page.revision, rows(&page.entries)), (after.head, history.now().1.rows(&things())))?;
+    let next = client.put("next", "1").await?;
+    client.follows("the first commit after the break", after.head, next)?;
     let (batches, end) = feed.until_end().await?;
     ensure::that("a feed that ends with Expired", matches!(end, TailEnd::Expired { .. }), &(batches, end))?;
     let (_, end) = watch.until_end().await?;
@@ -29,12 +35,9 @@ pub(super) async fn fence_expires_all_old_rvs(harness: Harness) -> Outcome {
     for (revision, _) in &history.past {
         ensure_expired(&client, &hub, *revision).await?;
     }
-    ensure_expired(&client, &hub, highest).await?;
     let error = hub.refused("a position of before the break", Start::Resume(position)).await?;
     ensure::that("Expired", matches!(error, Error::Expired { .. }), &error)?;
-    let page = client.list_things().await?;
-    ensure::equal("what lives", (page.revision, rows(&page.entries)), (after.head, history.now().1.rows(&things())))?;
-    goes_on(&client, &hub, after).await
+    goes_on(&client, &hub, after, next).await
 }
 
 #[track_caller]
@@ -58,12 +61,9 @@ async fn ensure_expired(client: &Client, hub: &Hub, revision: Revision) -> Outco
     refusals.iter().try_for_each(|error| ensure::that("Expired", matches!(error, Error::Expired { .. }), error))
 }
 
-/// The next commit is the first of the new history, and a second fence without a commit between does nothing.
-async fn goes_on(client: &Client, hub: &Hub, after: StoreState) -> Outcome {
-    ensure::equal("a second fence with nothing between", client.fence().await?, after)?;
+/// Feeds and watches that begin in the new history see all of it.
+async fn goes_on(client: &Client, hub: &Hub, after: StoreState, next: Revision) -> Outcome {
     let mut feed = client.feed(after.head).await?;
-    let next = client.put("next", "1").await?;
-    client.follows("the first commit after the break", after.head, next)?;
     ensure::equal("the first batch after the break", feed.next().await?.revision, next)?;
     let mut snapshot = hub.watch_things(Start::Snapshot).await?;
     snapshot.events_until(next).await?;

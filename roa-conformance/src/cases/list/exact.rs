@@ -36,7 +36,7 @@ pub(super) async fn exact_below_floor_expired(harness: Harness) -> Outcome {
         let request = ListRequest::new(things()).at(At::Exact(earlier(floor, below)?));
         match client.list_refused("a list of what is no longer kept", request).await? {
             Error::Expired { floor: f, head: h } => {
-                ensure::equal("floor and head of the refusal", (f, h), (floor, head))?
+                ensure::equal("floor and head of the refusal", (f, h), (floor, head))?;
             }
             other => return Err(ensure::broken("Expired", &other)),
         }

@@ -107,7 +107,7 @@ pub(super) async fn single_key_watch(harness: Harness) -> Outcome {
     )?;
     let mut feed = client.feed(created).await?;
     for sibling in &siblings {
-        let current = client.get(sibling).await?.entry.map(|entry| entry.revision).unwrap_or(created);
+        let current = client.get(sibling).await?.entry.map_or(created, |entry| entry.revision);
         client.commit(client.txn().update(sibling.clone(), text("1"), current)).await?;
     }
     let updated = client.update("one", "2", created).await?;

@@ -23,7 +23,7 @@ async fn write(client: &Client, commits: usize) -> Outcome<Revision> {
 
 pub(super) async fn stalled_watcher_isolated(harness: Harness) -> Outcome {
     let client = harness.store().await?;
-    let hub = harness.hub_with(&client, HubConfig { max_batches: 64, ..HubConfig::default() }).await?;
+    let hub = harness.hub_with(&client, HubConfig { max_batches: 4_096, ..HubConfig::default() }).await?;
     let begin = client.head().await?;
     let commits = harness.times(2_000, 300);
     // Neither is ever read.
@@ -38,7 +38,7 @@ pub(super) async fn stalled_watcher_isolated(harness: Harness) -> Outcome {
         let step = 32.min(commits - done);
         let written = write(&client, step).await?;
         done += step;
-        // In step with the writer, so that it stays in the hub's small ring.
+        // In step with the writer, so that it stays in the hub's ring.
         let events = watch.events_until(written).await?;
         ensure::equal("the events beside a stalled watch", events.len(), step)?;
     }
@@ -52,45 +52,61 @@ pub(super) async fn stalled_watcher_gets_expired(harness: Harness) -> Outcome {
     let hub = harness.hub_with(&client, HubConfig { max_batches: 64, ..HubConfig::default() }).await?;
     let begin = client.head().await?;
     let mut stalled = client.feed(begin).await?;
-    let mut expired = hub.watch_things(Start::After(begin)).await?;
+    let mut first = hub.watch_things(Start::After(begin)).await?;
     let head = write(&client, harness.times(4_000, 2_000)).await?;
-    let mut lagged = hub.watch_things(Start::After(head)).await?;
+    let mut second = hub.watch_things(Start::After(head)).await?;
     hub.reach(head).await?;
     ensure::equal("the floor", client.compact(head).await?, head)?;
     let next = write(&client, harness.times(4_000, 2_000)).await?;
     hub.reach(next).await?;
-    let (batches, end) = stalled.until_end().await?;
-    let last = batches.last().map_or(begin, |batch| batch.revision);
-    ensure_dense("a feed until it expires", &batches, begin, last)?;
-    ensure::that(
-        "a feed that ends with Expired",
-        matches!(end, TailEnd::Expired { floor, .. } if floor == head),
-        &end,
-    )?;
-    ensure_ends(&mut expired, begin, |end| matches!(end, TailEnd::Expired { floor, .. } if *floor == head)).await?;
-    // What comes next for this one is still kept: it may begin anew where it was.
-    ensure_ends(&mut lagged, head, |end| matches!(end, TailEnd::Lagged)).await
-}
-
-/// A watch gives what follows without a gap, and then ends as it must.
-async fn ensure_ends(watch: &mut Watching, after: Revision, expected: impl Fn(&TailEnd) -> bool) -> Outcome {
-    let (told, end) = watch.until_end().await?;
-    let mut last = after;
-    for told in told {
-        if let Told::Batch(revision, _) = told {
-            ensure::equal("the next batch of a slow watch", revision, later(last, 1)?)?;
-            last = revision;
+    let (mut last, mut end) = (begin, None);
+    while last < next && end.is_none() {
+        match stalled.next_or_end().await? {
+            Ok(batch) => {
+                ensure::equal("the next batch of a slow feed", batch.revision, later(last, 1)?)?;
+                last = batch.revision;
+            }
+            Err(reason) => end = Some(reason),
         }
     }
-    ensure::that("the end that a slow watch must have", expected(&end), &end)
+    ensure_right_end("a slow feed", last, end.as_ref(), [head, next])?;
+    ensure_told_or_ended(&mut first, begin, [head, next]).await?;
+    ensure_told_or_ended(&mut second, head, [head, next]).await
+}
+
+/// Who reads slowly gets all there is, or is told why not: what comes next is gone, or can be read anew.
+fn ensure_right_end(who: &str, last: Revision, end: Option<&TailEnd>, [floor, head]: [Revision; 2]) -> Outcome {
+    let right = match end {
+        None => last == head,
+        Some(TailEnd::Expired { floor: named, .. }) => last < floor && *named == floor,
+        Some(TailEnd::Lagged) => last >= floor,
+        Some(_) => false,
+    };
+    ensure::that(&format!("{who} at {last} to end as it must, with the floor {floor} and the head {head}"), right, &end)
+}
+
+/// A watch gives what follows without a gap, up to the head or to its right end.
+async fn ensure_told_or_ended(watch: &mut Watching, after: Revision, log: [Revision; 2]) -> Outcome {
+    let (mut last, mut end) = (after, None);
+    while last < log[1] && end.is_none() {
+        match watch.next_or_end().await? {
+            Ok(Told::Batch(revision, _)) => {
+                ensure::equal("the next batch of a slow watch", revision, later(last, 1)?)?;
+                last = revision;
+            }
+            Ok(_) => {}
+            Err(reason) => end = Some(reason),
+        }
+    }
+    ensure_right_end("a slow watch", last, end.as_ref(), log)
 }
 
 pub(super) async fn ten_thousand_watchers_one_writer(harness: Harness) -> Outcome {
     let client = harness.store().await?;
-    let hub = harness.hub(&client).await?;
     let begin = client.head().await?;
     let (groups, commits) = (8, 20);
     let size = harness.times(10_000, 400) / groups;
+    let hub = harness.hub_with(&client, HubConfig { max_watchers: groups * size, ..HubConfig::default() }).await?;
     let last = later(begin, commits)?;
     let mut watchers = JoinSet::new();
     for _ in 0..groups {

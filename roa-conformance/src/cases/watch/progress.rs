@@ -108,7 +108,7 @@ fn ensure_rising(told: &[Told]) -> Outcome {
                 reached = Some(position.revision);
             }
             Told::Page(events) => {
-                ensure::that("a page of what is there", reached.is_none(), &events.first().map(|e| row(&e.entry)))?
+                ensure::that("a page of what is there", reached.is_none(), &events.first().map(|e| row(&e.entry)))?;
             }
         }
     }

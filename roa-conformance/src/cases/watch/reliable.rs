@@ -28,7 +28,7 @@ pub(super) async fn reliable_vs_log(harness: Harness) -> Outcome {
     let covers = [Cover::Prefix(things()), Cover::Prefix(things_in("w1")), Cover::Key(key_in("w2", "k3"))];
     let mut feeds = JoinSet::new();
     let mut feed = client.feed(begin).await?;
-    feeds.spawn(async move { feed.until(last).await });
+    feeds.spawn(async move { feed.dense_until(last).await });
     let mut watches = JoinSet::new();
     for (selection, cover) in selections.into_iter().zip(covers) {
         let mut watch = hub.watch(selection, Start::After(begin)).await?;

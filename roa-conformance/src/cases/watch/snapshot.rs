@@ -58,6 +58,7 @@ fn write_with_leave(client: &Client) -> (JoinSet<Outcome>, Arc<Semaphore>) {
 pub(super) async fn list_then_watch_no_gap_race(harness: Harness) -> Outcome {
     let client = harness.store().await?;
     let hub = harness.hub(&client).await?;
+    client.create("before", "1").await?;
     let (mut writer, leave) = write_with_leave(&client);
     for round in 0..harness.times(10_000, 300) {
         // Three commits happen while this lists and begins to follow, and two more before it has read two.

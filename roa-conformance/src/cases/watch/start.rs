@@ -67,6 +67,7 @@ pub(super) async fn start_zero_from_empty_store(harness: Harness) -> Outcome {
         other => return Err(ensure::broken("an empty snapshot", &other)),
     }
     let first = client.create("a", "1").await?;
+    client.create("b", "1").await?;
     ensure::equal("the first batch of all", feed.next().await?.revision, first)?;
     for watch in [&mut after, &mut snapshot] {
         let expected = vec![(ChangeKind::Added, "a".to_owned(), first.get())];

@@ -7,7 +7,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use roa_core::{At, CommitError, Expect, Key, Linearizable, RandomExt, SeededRandom, Store, Txn, TxnId, Value};
 use tokio::runtime::Builder;
-use tokio::time::timeout;
+use tokio::sync::Notify;
 
 use super::reference::{Flaky, Reference};
 use super::{on_threads, revision};
@@ -16,11 +16,16 @@ use crate::checker::{Anomaly, CommitAnomaly, History, Journal, Recorder, State, 
 
 /// Lines that outlive whoever writes them.
 #[derive(Debug, Clone, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
+struct Lines {
+    bytes: Arc<Mutex<Vec<u8>>>,
+    /// Told when there are more bytes than this.
+    many: usize,
+    enough: Arc<Notify>,
+}
 
 impl Lines {
     fn text(&self) -> String {
-        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+        String::from_utf8(self.bytes.lock().unwrap().clone()).unwrap()
     }
 
     fn history(&self) -> History {
@@ -30,7 +35,12 @@ impl Lines {
 
 impl Write for Lines {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
+        let mut written = self.bytes.lock().unwrap();
+        written.extend(bytes);
+        if written.len() > self.many {
+            self.enough.notify_one();
+        }
+        Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -40,12 +50,18 @@ impl Write for Lines {
 
 /// Runs a workload on a runtime that is ended in the middle, and gives what is left: the store and the journal.
 fn ended_in_the_middle(seed: u64) -> (Arc<Flaky<Reference>>, State, Lines) {
-    let (store, lines) = (Arc::new(Flaky::new(Reference::new(), seed)), Lines::default());
+    let lines = Lines { many: 100_000, ..Lines::default() };
+    let store = Arc::new(Flaky::new(Reference::new(), seed));
     let runtime = Builder::new_multi_thread().worker_threads(2).enable_time().build().unwrap();
     let initial = runtime.block_on(State::read(&*store, At::Latest)).unwrap();
     let workload = Workload { compactions: false, ..Workload::new(seed, 4, 100_000) };
     let run = workload.run_journaled(Arc::clone(&store) as _, Journal::new(lines.clone()));
-    runtime.block_on(async { timeout(Duration::from_millis(60 + seed * 10), run).await }).unwrap_err();
+    runtime.block_on(async {
+        tokio::select! {
+            ended = run => panic!("the run came to its end: {:?}", ended.is_ok()),
+            () = lines.enough.notified() => {}
+        }
+    });
     runtime.shutdown_timeout(Duration::from_secs(10));
     (store, initial, lines)
 }

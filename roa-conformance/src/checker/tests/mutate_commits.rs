@@ -50,19 +50,23 @@ fn after_all(recording: &Recording) -> Tick {
 }
 
 #[test]
-fn s2_a_lost_write_is_noticed() {
-    caught(
-        |recording| {
-            let key = roa_core::Key::new("g", "things", "n", "lost").unwrap();
-            let txn = Txn::new(TxnId::random(&SeededRandom::new(99)), "test").create(key, Value::opaque(""));
-            let after = after_all(recording);
-            let result = Ok(moved(recording.log.last().unwrap().revision, 1));
-            let step = Step::Commit { txn: txn.into(), result };
-            let (called, returned) = (after, Some(Tick(after.0 + 1)));
-            recording.history.operations.push(Operation { client: ClientId(0), called, returned, step });
-        },
-        |found| matches!(found, Anomaly::Commit(CommitAnomaly::Lost { .. })),
-    );
+fn s2_a_lost_write_is_noticed_whatever_revision_it_names() {
+    let next = |recording: &Recording| moved(recording.log.last().unwrap().revision, 1);
+    let named: [&dyn Fn(&Recording) -> Revision; 3] =
+        [&next, &|recording| recording.initial.revision, &|_| revision(Revision::MAX)];
+    for named in named {
+        caught(
+            |recording| {
+                let key = roa_core::Key::new("g", "things", "n", "lost").unwrap();
+                let txn = Txn::new(TxnId::random(&SeededRandom::new(99)), "test").create(key, Value::opaque(""));
+                let (after, result) = (after_all(recording), Ok(named(recording)));
+                let step = Step::Commit { txn: txn.into(), result };
+                let (called, returned) = (after, Some(Tick(after.0 + 1)));
+                recording.history.operations.push(Operation { client: ClientId(0), called, returned, step });
+            },
+            |found| matches!(found, Anomaly::Commit(CommitAnomaly::Lost { .. })),
+        );
+    }
 }
 
 #[test]

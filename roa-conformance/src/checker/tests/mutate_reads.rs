@@ -355,6 +355,11 @@ fn w8_too_large_needs_a_revision_past_the_head() {
     last_is_wrong(|recording| too_large(last(recording), moved(last(recording), -3)), unjustified);
     last_is_wrong(|recording| too_large(moved(last(recording), 1), moved(last(recording), 1)), unjustified);
     last_is_right(|recording| too_large(moved(last(recording), 1), last(recording)));
+    let newest = |recording: &Recording| {
+        let (requested, head) = (moved(last(recording), 1), last(recording));
+        failed_list(At::Latest, Error::TooLarge { requested, head })
+    };
+    last_is_wrong(newest, unjustified);
 }
 
 #[test]

@@ -140,7 +140,7 @@ fn s14_what_nobody_touched_is_there_after_the_stretch() {
 
     let mut open = Scene::new();
     without_a(&mut open);
-    let delete = Txn::new(txn_id(99), "scene").delete(key("a"), revision(101));
+    let delete = Txn::new(txn_id(999), "scene").delete(key("a"), revision(101));
     open.operation(31, 32, Step::unanswered_commit(Arc::new(delete)));
     open.check().unwrap();
 }

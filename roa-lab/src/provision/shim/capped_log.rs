@@ -119,6 +119,9 @@ mod tests {
     }
 
     proptest! {
+        // Each case writes real files.
+        #![proptest_config(ProptestConfig::with_cases(48))]
+
         #[test]
         fn the_newest_output_is_kept_and_never_more_than_the_cap(
             writes in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..40), 0..20), half in 1..30_u64,
