@@ -11,11 +11,12 @@ use std::time::{Duration, Instant};
 use roa_core::{CancellationSource, Key, KindRegistry, Object, ResourceStore, Store, SystemRandom};
 use roa_lab::provision::SimulatedProvisioner;
 use roa_lab::{
-    Capacity, Lab, LabController, LabInstance, LabMetrics, LabPolicy, LabReconciler, LabSettings, LabState, LabTemplate,
-    Provisioners, Quantity, Resources,
+    Capacity, Lab, LabController, LabInstance, LabMetrics, LabPolicy, LabReconciler, LabSettings, LabState,
+    LabTemplate, Provisioners,
 };
 use roa_runtime::{
-    CacheListener, Clocks, ControllerConfig, Manager, ManagerConfig, Mode, ReconcilerConfig, RuntimeMetrics, SystemClock,
+    CacheListener, Clocks, ControllerConfig, Manager, ManagerConfig, Mode, ReconcilerConfig, RuntimeMetrics,
+    SystemClock,
 };
 use roa_store_memory::{MemoryConfig, MemoryStore};
 use tokio::sync::Notify;
@@ -91,7 +92,7 @@ fn lab(number: usize) -> Lab {
         duration: None,
         environment: [("COURSE".to_owned(), "python".to_owned())].into(),
         scheduled_start: None,
-        resources: Some(Resources { cpu: Quantity::from_thousandths(1), ..Resources::default() }),
+        resources: None,
         track: None,
     };
     Object::new("bench", format!("lab-{number:06}"), spec)

@@ -181,15 +181,18 @@ mod tests {
         }
     }
 
-    fn run(body: Body) -> Outcome {
-        let settings = Settings { deadline: Duration::from_millis(200), ..Settings::default() };
+    const SOON: Duration = Duration::from_millis(50);
+    const LATE: Duration = Duration::from_secs(60);
+
+    fn run(body: Body, deadline: Duration) -> Outcome {
+        let settings = Settings { deadline, ..Settings::default() };
         Case::new(1, "example", "S1", body).run(Arc::new(NoStores), &settings)
     }
 
     #[test]
     fn a_case_that_hangs_fails_at_its_deadline_even_if_it_blocks_its_thread() {
         let waits: Body = |_| Box::pin(std::future::pending());
-        assert!(matches!(run(waits), Err(CaseFailure::Hung(_))));
+        assert!(matches!(run(waits, SOON), Err(CaseFailure::Hung(_))));
         let blocks: Body = |_| {
             Box::pin(async {
                 loop {
@@ -197,14 +200,14 @@ mod tests {
                 }
             })
         };
-        assert!(matches!(run(blocks), Err(CaseFailure::Hung(_))));
+        assert!(matches!(run(blocks, SOON), Err(CaseFailure::Hung(_))));
     }
 
     #[test]
     fn a_case_that_panics_fails_with_what_the_panic_said() {
         let panics: Body = |_| Box::pin(async { panic!("boom") });
-        assert!(run(panics).unwrap_err().to_string().contains("boom"));
-        assert!(run(|_| Box::pin(async { Ok(()) })).is_ok());
+        assert!(run(panics, LATE).unwrap_err().to_string().contains("boom"));
+        assert!(run(|_| Box::pin(async { Ok(()) }), LATE).is_ok());
     }
 
     #[test]

@@ -1,181 +1,91 @@
-//! [`LabInstance`]: a lab for one student.
+//! [`LabInstance`]: the lab that somebody wants.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
-use roa_core::{Column, Conditions, HumanDuration, Object, Scope, Spec, StateMachine, Timestamp, Violations, names};
+use roa_core::{Column, HumanDuration, Object, Scope, Spec, StateMachine, Timestamp, Violations, names};
 use serde::{Deserialize, Serialize};
 
 use crate::provision::validate_environment;
-use crate::{GROUP, LabState, MACHINE, Quantity, VERSION};
+use crate::{GROUP, LabStatus, MACHINE, ResourceRequest, VERSION, Written, email};
 
-/// No lab lives shorter.
-const MIN_DURATION: Duration = Duration::from_secs(60);
-/// No lab lives longer.
-const MAX_DURATION: Duration = Duration::from_secs(8 * 3600);
-/// No lab has more cpu.
-const MAX_CPU: Quantity = Quantity::from_units(8);
-/// How many transitions a lab's history keeps.
-const MAX_HISTORY: usize = 20;
+/// A lab: what is wanted and what is observed of it.
+pub type Lab = Object<LabInstance>;
 
-/// A lab for one student: what is desired.
+/// How short and how long a lab may be wanted for.
+pub(crate) const DURATIONS: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(8 * 3600));
+
+/// What is wanted of a lab.
+///
+/// A running lab takes up a change of `duration` and `scheduledStart` at once, by another end; a change of anything else
+/// when it is next brought up. A failed one begins anew with any change.
 ///
 /// ```
 /// use roa_core::Spec;
-/// let spec: roa_lab::LabInstance = serde_json::from_str(r#"{
+/// use roa_lab::LabInstance;
+/// let spec: LabInstance = serde_json::from_str(r#"{
 ///     "template": "python-basics", "studentEmail": "student@example.com", "duration": "60m",
 ///     "environment": { "PYTHON_VERSION": "3.11" }
 /// }"#)?;
 /// assert!(spec.validate().is_empty());
+///
+/// let wrong: LabInstance = serde_json::from_str(r#"{"studentEmail": "nobody", "duration": "9h"}"#)?;
+/// assert_eq!(wrong.validate().iter().count(), 3, "each reason is told");
 /// # Ok::<(), serde_json::Error>(())
 /// ```
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
 pub struct LabInstance {
-    /// A LabTemplate of the namespace, or a built-in one.
+    /// The LabTemplate of the same namespace that says how it is made, or a built-in one.
     pub template: String,
-    /// Whose lab it is.
+    /// Whose it is.
     pub student_email: String,
-    /// How long it lives once it is ready; the policy's default if not given.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub duration: Option<HumanDuration>,
-    /// What its process finds in its environment.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    /// For how long, from 1m to 8h; an hour if not given. A template may allow less.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub duration: Option<Written<HumanDuration>>,
+    /// Variables of its environment.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub environment: BTreeMap<String, String>,
-    /// When it is to be ready; work starts up to five minutes before.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub scheduled_start: Option<Timestamp>,
-    /// What it needs; what the template says if not given.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub resources: Option<Resources>,
-    /// Of which course it is part.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// When it is to be ready. It is brought up some minutes before, and its time counts from here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scheduled_start: Option<Written<Timestamp>>,
+    /// What it needs, where that differs from its template.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resources: Option<ResourceRequest>,
+    /// Which workers may have it.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub track: Option<String>,
 }
 
-/// What a lab needs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-pub struct Resources {
-    /// Processors; more than 0, at most 8.
-    pub cpu: Quantity,
-    /// Bytes of memory; more than 0.
-    pub memory: Quantity,
-}
-
-impl Default for Resources {
-    fn default() -> Self {
-        Self { cpu: Quantity::from_units(1), memory: Quantity::from_units(1 << 30) }
+/// Shows the names of the environment's variables, not their values: they may be secrets.
+impl fmt::Debug for LabInstance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LabInstance")
+            .field("template", &self.template)
+            .field("student_email", &self.student_email)
+            .field("duration", &self.duration)
+            .field("environment", &self.environment.keys())
+            .field("scheduled_start", &self.scheduled_start)
+            .field("resources", &self.resources)
+            .field("track", &self.track)
+            .finish()
     }
 }
 
-impl Resources {
-    /// What is wrong with it.
+impl LabInstance {
+    /// For how long it is wanted, if that is said.
     #[must_use]
-    pub fn validate(&self) -> Violations {
-        let cpu = !self.cpu.is_zero() && self.cpu <= MAX_CPU;
-        let mut found =
-            Violations::unless(cpu, "cpu", format!("is {}, expected more than 0 and at most {MAX_CPU}", self.cpu));
-        found.merge(Violations::unless(!self.memory.is_zero(), "memory", "is 0, expected more"));
-        found
+    pub fn duration(&self) -> Option<Duration> {
+        self.duration.as_ref().and_then(Written::get).map(|duration| duration.0)
     }
-}
 
-/// What is observed of a lab.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-pub struct LabStatus {
-    /// Where it is in its life.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub state: Option<LabState>,
-    /// Why, in a sentence.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub message: String,
-    /// Where it answers.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub endpoint: Option<String>,
-    /// When it was first ready.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub ready_at: Option<Timestamp>,
-    /// When it goes.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub expires_at: Option<Timestamp>,
-    /// When the present attempt to bring it up began.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub provisioning_started_at: Option<Timestamp>,
-    /// Since when it is in its state: the clock of time-outs, which nothing but a change of state moves.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub state_since: Option<Timestamp>,
-    /// Before when it is not tried again.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub next_attempt_at: Option<Timestamp>,
-    /// How often bringing it up, or keeping it up, was tried again.
-    pub retries: u32,
-    /// On which worker it is.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub worker_ref: Option<String>,
-    /// What was set aside for it, and where.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub allocation: Option<Allocation>,
-    /// What is known of it, aspect by aspect.
-    #[serde(skip_serializing_if = "Conditions::is_empty")]
-    pub conditions: Conditions,
-    /// Which generation of its spec was last seen.
-    pub observed_generation: u64,
-    /// Its last transitions.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub history: Vec<Step>,
-}
-
-/// What was set aside for a lab, and where. It stands before the first outside effect.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Allocation {
-    /// The machine whose `roa` acts on it.
-    pub node: String,
-    /// Processors.
-    pub cpu: Quantity,
-    /// Bytes of memory.
-    pub memory: Quantity,
-}
-
-/// A transition that a lab made.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Step {
-    /// To which state.
-    pub state: LabState,
-    /// When.
-    pub at: Timestamp,
-    /// Why, in a sentence.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub reason: String,
-}
-
-impl LabStatus {
-    /// The state; pending if it has none yet.
+    /// When it is to be ready, if that is said.
     #[must_use]
-    pub fn state(&self) -> LabState {
-        self.state.unwrap_or(LabState::Pending)
-    }
-
-    /// Goes to a state, and notes when and why.
-    pub fn go_to(&mut self, state: LabState, message: impl Into<String>, now: Timestamp) {
-        self.message = message.into();
-        if self.state == Some(state) {
-            return;
-        }
-        let at = now.truncate_to_seconds();
-        self.state = Some(state);
-        self.state_since = Some(at);
-        self.history.push(Step { state, at, reason: self.message.clone() });
-        let excess = self.history.len().saturating_sub(MAX_HISTORY);
-        self.history.drain(..excess);
+    pub fn scheduled_start(&self) -> Option<Timestamp> {
+        self.scheduled_start.as_ref().and_then(Written::get).copied()
     }
 }
-
-/// A lab and its status.
-pub type Lab = Object<LabInstance>;
 
 impl Spec for LabInstance {
     type Status = LabStatus;
@@ -185,21 +95,25 @@ impl Spec for LabInstance {
     const PLURAL: &'static str = "labinstances";
     const SCOPE: Scope = Scope::Namespaced;
     const SHORT_NAMES: &'static [&'static str] = &["lab", "labs"];
-    const SELECTABLE_FIELDS: &'static [&'static str] = &["status.state", "spec.template", "spec.studentEmail"];
+    const SELECTABLE_FIELDS: &'static [&'static str] =
+        &["spec.studentEmail", "spec.template", "spec.track", "status.state", "status.workerRef"];
 
     fn validate(&self) -> Violations {
-        let mut found = Violations::none();
-        if let Err(reason) = names::dns_subdomain(&self.template) {
-            found.push("template", reason);
+        let mut found = template_name(&self.template);
+        note(&mut found, "studentEmail", email::check(&self.student_email));
+        if let Some(duration) = &self.duration {
+            note(&mut found, "duration", check_duration(duration));
         }
-        found.merge(email(&self.student_email).nested("studentEmail"));
-        if let Some(duration) = self.duration {
-            found.merge(check_duration(duration).nested("duration"));
+        found.merge(validate_environment(&self.environment).nested("environment"));
+        if let Some(problem) = self.scheduled_start.as_ref().and_then(Written::problem) {
+            found.push("scheduledStart", problem);
         }
         if let Some(resources) = &self.resources {
             found.merge(resources.validate().nested("resources"));
         }
-        found.merge(validate_environment(&self.environment).nested("environment"));
+        if let Some(track) = &self.track {
+            note(&mut found, "track", names::dns_label(track));
+        }
         found
     }
 
@@ -218,82 +132,120 @@ impl Spec for LabInstance {
     }
 }
 
-pub(crate) fn check_duration(duration: HumanDuration) -> Violations {
-    let message = format!("is {duration}, expected {} to {}", HumanDuration(MIN_DURATION), HumanDuration(MAX_DURATION));
-    Violations::unless((MIN_DURATION..=MAX_DURATION).contains(&duration.0), "", message)
+fn template_name(name: &str) -> Violations {
+    if name.is_empty() {
+        return Violations::one("template", "is missing, expected the name of a LabTemplate");
+    }
+    let mut found = Violations::none();
+    note(&mut found, "template", names::dns_subdomain(name));
+    found
 }
 
-/// An address of the form that nearly everybody has: no quotes, no comments, no spaces.
-fn email(text: &str) -> Violations {
-    let proper = text.split_once('@').is_some_and(|(local, domain)| {
-        let local_is_proper = !local.is_empty()
-            && local.len() <= 64
-            && local.split('.').all(|part| !part.is_empty())
-            && local.chars().all(|c| c.is_ascii_alphanumeric() || "!#$%&'*+/=?^_`{|}~.-".contains(c));
-        local_is_proper && domain.contains('.') && names::dns_subdomain(&domain.to_ascii_lowercase()).is_ok()
-    });
-    Violations::unless(proper, "", format!("{text:?} is no address, expected one such as student@example.com"))
+/// Whether it is one of those that a lab may be wanted for.
+///
+/// # Errors
+/// What is wrong with it.
+pub(crate) fn check_duration(duration: &Written<HumanDuration>) -> Result<(), String> {
+    let (least, most) = DURATIONS;
+    match (duration.get(), duration.problem()) {
+        (Some(duration), _) if (least..=most).contains(&duration.0) => Ok(()),
+        (Some(duration), _) => {
+            Err(format!("is {duration}, expected {} to {}", HumanDuration(least), HumanDuration(most)))
+        }
+        (None, problem) => Err(problem.unwrap_or_default().to_owned()),
+    }
+}
+
+fn note(found: &mut Violations, path: &str, outcome: Result<(), String>) {
+    if let Err(reason) = outcome {
+        found.push(path, reason);
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+
     use super::*;
-    use serde_json::json;
 
-    fn spec(change: impl FnOnce(&mut serde_json::Value)) -> String {
-        let mut json = json!({"template": "static-site", "studentEmail": "student@example.com"});
+    fn valid() -> Value {
+        json!({"template": "python-basics", "studentEmail": "student@example.com"})
+    }
+
+    fn problems(change: impl FnOnce(&mut Value)) -> String {
+        let mut json = valid();
         change(&mut json);
-        match serde_json::from_value::<LabInstance>(json) {
-            Ok(spec) => spec.validate().to_string(),
-            Err(error) => error.to_string(),
+        serde_json::from_value::<LabInstance>(json).unwrap().validate().to_string()
+    }
+
+    #[test]
+    fn what_is_allowed_passes() {
+        assert_eq!(problems(|_| {}), "");
+        for duration in ["1m", "60m", "1h30m", "8h", "1.5h"] {
+            assert_eq!(problems(|spec| spec["duration"] = duration.into()), "", "{duration}");
         }
+        assert_eq!(problems(|spec| spec["scheduledStart"] = "2027-01-02T03:04:05+02:00".into()), "");
+        assert_eq!(problems(|spec| spec["resources"] = json!({"cpu": 2, "memory": "1.5Gi"})), "");
+        assert_eq!(problems(|spec| spec["track"] = "gpu".into()), "");
     }
 
     #[test]
-    fn good_specs_are_taken() {
-        assert_eq!(spec(|_| ()), "");
-        assert_eq!(spec(|json| json["duration"] = json!("8h")), "");
-        assert_eq!(spec(|json| json["resources"] = json!({"cpu": "500m", "memory": "1.5Gi"})), "");
-        assert_eq!(spec(|json| json["scheduledStart"] = json!("2027-01-02T09:00:00+01:00")), "");
-    }
-
-    #[test]
-    fn bad_specs_are_refused_with_what_was_expected() {
-        let cases: [(&str, serde_json::Value, &str); 11] = [
-            ("duration", json!("30s"), "duration: is 30s, expected 1m to 8h"),
-            ("duration", json!("9h"), "duration: is 9h"),
-            ("duration", json!("soon"), "expected a number and a unit"),
-            ("studentEmail", json!("student"), "studentEmail: \"student\" is no address"),
-            ("studentEmail", json!("a@b@c.de"), "is no address"),
-            ("studentEmail", json!("a b@c.de"), "is no address"),
-            ("template", json!("Python Basics"), "template:"),
-            ("resources", json!({"cpu": "9"}), "resources.cpu: is 9, expected more than 0 and at most 8"),
-            ("resources", json!({"cpu": "nan"}), "expected a number with an optional suffix"),
-            ("resources", json!({"memory": "0Gi"}), "resources.memory: is 0"),
-            ("environment", json!({"1BAD=": "x"}), "environment"),
+    fn what_is_wrong_is_named_with_what_was_expected() {
+        let cases: [(&str, Value, &str); 15] = [
+            ("template", "".into(), "template: is missing"),
+            ("template", "Py Basics".into(), "template: \"Py Basics\" is not allowed"),
+            ("studentEmail", "".into(), "studentEmail: is missing"),
+            ("studentEmail", "student".into(), "studentEmail: \"student\" is no address"),
+            ("duration", "59s".into(), "duration: is 59s, expected 1m to 8h"),
+            ("duration", "8h1s".into(), "duration: is 8h1s, expected 1m to 8h"),
+            ("duration", 60.into(), "duration: parse duration \"60\": a number without a unit"),
+            ("duration", "-1h".into(), "duration: parse duration \"-1h\": negative"),
+            ("environment", json!({"1A": "x"}), "environment: name \"1A\""),
+            ("environment", json!({"LD_PRELOAD": "x"}), "environment.LD_PRELOAD: is reserved"),
+            ("scheduledStart", "tomorrow".into(), "scheduledStart: parse time \"tomorrow\""),
+            ("resources", json!({"cpu": "nan"}), "resources.cpu: parse quantity \"nan\""),
+            ("resources", json!({"cpu": "8.1"}), "resources.cpu: is 8100m, expected at most 8"),
+            ("resources", json!({"memory": "0Gi"}), "resources.memory: parse quantity \"0Gi\": nothing"),
+            ("track", "a b".into(), "track: \"a b\" is not allowed"),
         ];
         for (field, value, expected) in cases {
-            let found = spec(|json| json[field] = value.clone());
-            assert!(found.contains(expected), "{field} {value}: {found:?} should contain {expected:?}");
+            let found = problems(|spec| spec[field] = value.clone());
+            assert!(found.contains(expected), "{field} = {value}: {found:?} should contain {expected:?}");
         }
-        let both = spec(|json| {
-            json["duration"] = json!("1s");
-            json["studentEmail"] = json!("x");
-        });
-        assert!(both.contains("duration") && both.contains("studentEmail"), "{both}");
     }
 
     #[test]
-    fn lesson_43_the_history_is_kept_in_the_object_and_bounded() {
-        let mut status = LabStatus::default();
-        let at = |seconds| Timestamp::from_unix_seconds(seconds).unwrap();
-        for second in 0..50 {
-            let state = if second % 2 == 0 { LabState::Ready } else { LabState::Failed };
-            status.go_to(state, format!("step {second}"), at(second));
-        }
-        status.go_to(LabState::Failed, "the same state again", at(99));
-        assert_eq!((status.history.len(), status.state_since), (20, Some(at(49))));
-        let read: LabStatus = serde_json::from_str(&serde_json::to_string(&status).unwrap()).unwrap();
-        assert_eq!(read, status);
+    fn all_that_is_wrong_is_told_at_once() {
+        let wrong = json!({
+            "studentEmail": "x", "duration": "9h", "environment": {"A-B": ""}, "scheduledStart": "?",
+            "resources": {"cpu": "0", "memory": "-1Gi"}, "track": ""
+        });
+        let found = serde_json::from_value::<LabInstance>(wrong).unwrap().validate();
+        let paths: Vec<_> = found.iter().map(|violation| violation.path.as_str()).collect();
+        let expected = [
+            "template",
+            "studentEmail",
+            "duration",
+            "environment",
+            "scheduledStart",
+            "resources.cpu",
+            "resources.memory",
+            "track",
+        ];
+        assert_eq!(paths, expected, "{found}");
+    }
+
+    #[test]
+    fn lesson_59_debug_shows_no_value_of_the_environment() {
+        let spec: LabInstance = serde_json::from_value(json!({"environment": {"DB_PASSWORD": "canary"}})).unwrap();
+        let shown = format!("{spec:?}");
+        assert!(shown.contains("DB_PASSWORD") && !shown.contains("canary"), "{shown}");
+    }
+
+    #[test]
+    fn what_was_written_stays_as_it_was_written() {
+        let json = json!({"template": "t", "studentEmail": "a@b", "duration": "60m", "resources": {"cpu": "0.5"}});
+        let spec: LabInstance = serde_json::from_value(json.clone()).unwrap();
+        assert_eq!(serde_json::to_value(spec).unwrap(), json);
     }
 }

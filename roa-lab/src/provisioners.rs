@@ -1,47 +1,133 @@
-//! [`Provisioners`]: which provisioner a template means by its word.
+//! [`Provisioners`]: who can bring labs up, by the name that templates choose them by.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::provision::{LabIdentity, ProvisionError, Provisioner, StopProgress};
+use crate::Allocation;
+use crate::provision::Provisioner;
 
-/// The provisioners that a process has, by name. Adding one touches no controller.
+/// Who can bring labs up, by name. Whatever is registered here, templates can choose; no controller knows more of it.
 #[derive(Debug, Clone, Default)]
-pub struct Provisioners(BTreeMap<String, Arc<dyn Provisioner>>);
+pub struct Provisioners {
+    by_name: BTreeMap<String, Arc<dyn Provisioner>>,
+}
+
+/// Whether a lab can be touched from here.
+#[derive(Debug, Clone)]
+pub(crate) enum Reach {
+    /// Nothing of it is outside.
+    Nothing,
+    /// Through this.
+    Here(Arc<dyn Provisioner>),
+    /// Only by the process on its node.
+    Elsewhere,
+}
 
 impl Provisioners {
+    /// Nobody.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
     /// The same with one more, in place of another of its name.
     #[must_use]
     pub fn with(mut self, provisioner: Arc<dyn Provisioner>) -> Self {
-        self.0.insert(provisioner.name().to_owned(), provisioner);
+        self.by_name.insert(provisioner.name().to_owned(), provisioner);
         self
     }
 
-    /// The one with a name.
+    /// The one of this name.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Arc<dyn Provisioner>> {
-        self.0.get(name)
+        self.by_name.get(name)
     }
 
-    /// All names, for messages.
-    #[must_use]
-    pub fn names(&self) -> String {
-        self.0.keys().map(String::as_str).collect::<Vec<_>>().join(", ")
-    }
-
-    /// All of them.
+    /// All of them, by name.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<dyn Provisioner>> {
-        self.0.values()
+        self.by_name.values()
     }
 
-    /// Takes a step towards a lab's absence with each of them: which one brought it up may no longer be known.
-    pub(crate) async fn stop(&self, lab: &LabIdentity) -> Result<StopProgress, ProvisionError> {
-        let mut progress = StopProgress::Gone;
-        for provisioner in self.iter() {
-            if provisioner.stop(lab).await? == StopProgress::Stopping {
-                progress = StopProgress::Stopping;
-            }
+    /// Their names, for messages.
+    pub(crate) fn names(&self) -> String {
+        let names: Vec<&str> = self.by_name.keys().map(String::as_str).collect();
+        if names.is_empty() { "none: nobody is registered".to_owned() } else { names.join(" or ") }
+    }
+
+    /// How the process on `node` reaches a lab with this allocation; `None` if nobody of that name is registered.
+    pub(crate) fn reach(&self, allocation: Option<&Allocation>, node: &str) -> Option<Reach> {
+        let Some(allocation) = allocation else { return Some(Reach::Nothing) };
+        let provisioner = self.by_name.get(&allocation.provisioner)?;
+        if provisioner.is_local() && allocation.node != node {
+            return Some(Reach::Elsewhere);
         }
-        Ok(progress)
+        Some(Reach::Here(Arc::clone(provisioner)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use async_trait::async_trait;
+    use roa_core::{ManualClock, Timestamp};
+
+    use super::*;
+    use crate::Quantity;
+    use crate::provision::{
+        LabIdentity, Observation, ProvisionError, ProvisionRequest, SimulatedProvisioner, StopProgress,
+    };
+
+    fn simulated() -> Arc<dyn Provisioner> {
+        let clock = ManualClock::new(Timestamp::from_unix_seconds(0).unwrap());
+        Arc::new(SimulatedProvisioner::new(Arc::new(clock), 1))
+    }
+
+    /// Says nothing of where its labs are.
+    #[derive(Debug)]
+    struct Silent;
+
+    #[async_trait]
+    impl Provisioner for Silent {
+        fn name(&self) -> &'static str {
+            "silent"
+        }
+
+        async fn start(&self, _request: &ProvisionRequest) -> Result<(), ProvisionError> {
+            Ok(())
+        }
+
+        async fn observe(&self, _request: &ProvisionRequest) -> Result<Observation, ProvisionError> {
+            Ok(Observation::Absent)
+        }
+
+        async fn stop(&self, _lab: &LabIdentity) -> Result<StopProgress, ProvisionError> {
+            Ok(StopProgress::Gone)
+        }
+
+        async fn list(&self) -> Result<Vec<LabIdentity>, ProvisionError> {
+            Ok(Vec::new())
+        }
+    }
+
+    fn reach(provisioners: &Provisioners, of: &str, on: &str, from: &str) -> Option<Reach> {
+        let (cpu, memory) = (Quantity::whole(1), Quantity::mebi(1));
+        provisioners.reach(Some(&Allocation { node: on.into(), provisioner: of.into(), cpu, memory }), from)
+    }
+
+    #[test]
+    fn a_lab_is_reached_from_its_node_alone_unless_its_provisioner_says_otherwise() {
+        let provisioners = Provisioners::new().with(simulated()).with(Arc::new(Silent));
+        assert!(matches!(reach(&provisioners, "silent", "a", "a"), Some(Reach::Here(_))));
+        assert!(matches!(reach(&provisioners, "silent", "a", "b"), Some(Reach::Elsewhere)));
+        assert!(matches!(reach(&provisioners, "simulated", "a", "b"), Some(Reach::Here(_))));
+        assert!(matches!(provisioners.reach(None, "a"), Some(Reach::Nothing)));
+    }
+
+    #[test]
+    fn nobody_of_a_name_is_told_with_those_that_there_are() {
+        let provisioners = Provisioners::new().with(simulated());
+        assert!(reach(&provisioners, "docker", "a", "a").is_none());
+        assert!(provisioners.get("docker").is_none() && provisioners.get("simulated").is_some());
+        assert_eq!((provisioners.names().as_str(), provisioners.iter().count()), ("simulated", 1));
+        assert!(Provisioners::new().names().contains("nobody"));
     }
 }

@@ -1,4 +1,4 @@
-//! [`LabState`]: where a lab is in its life, and [`MACHINE`]: how it may go on.
+//! [`LabState`]: where a lab is in its life. [`MACHINE`]: which changes are allowed.
 
 use std::fmt;
 
@@ -6,29 +6,30 @@ use roa_core::{StateMachine, Transition, When};
 use serde::{Deserialize, Serialize};
 
 /// Where a lab is in its life.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LabState {
-    /// Waits: for its time, its template, room, or the end of a back-off.
+    /// It waits: for its time, its template, or a place.
+    #[default]
     Pending,
-    /// Is being brought up.
+    /// It has a place, and is being brought up.
     Provisioning,
-    /// Is up.
+    /// It can be used.
     Ready,
-    /// Could not be brought up, or kept up.
+    /// It could not be brought up, or not be kept up. A change of its spec begins anew.
     Failed,
-    /// Is being taken away.
+    /// It is being taken away.
     Deleting,
-    /// Is gone outside; the object goes next.
+    /// Nothing is left of it but its record.
     Deleted,
 }
 
 impl LabState {
-    /// All states.
+    /// All states, in the order of a life.
     pub const ALL: [Self; 6] =
         [Self::Pending, Self::Provisioning, Self::Ready, Self::Failed, Self::Deleting, Self::Deleted];
 
-    /// The word for it in `status.state`.
+    /// The word in `status.state`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -48,66 +49,82 @@ impl fmt::Display for LabState {
     }
 }
 
-const fn go(from: LabState, to: LabState, when: When) -> Transition {
+/// Which changes of a lab's state are allowed; the store refuses all others, whoever writes.
+pub static MACHINE: StateMachine = StateMachine {
+    name: "LabInstance",
+    initial: LabState::Pending.as_str(),
+    states: &[
+        LabState::Pending.as_str(),
+        LabState::Provisioning.as_str(),
+        LabState::Ready.as_str(),
+        LabState::Failed.as_str(),
+        LabState::Deleting.as_str(),
+        LabState::Deleted.as_str(),
+    ],
+    transitions: &[
+        change(LabState::Pending, LabState::Provisioning, When::Always),
+        change(LabState::Provisioning, LabState::Ready, When::Always),
+        change(LabState::Ready, LabState::Deleting, When::Always),
+        change(LabState::Deleting, LabState::Deleted, When::Always),
+        change(LabState::Pending, LabState::Failed, When::Always),
+        change(LabState::Provisioning, LabState::Failed, When::Always),
+        change(LabState::Ready, LabState::Failed, When::Always),
+        change(LabState::Failed, LabState::Deleting, When::Always),
+        change(LabState::Failed, LabState::Pending, When::SpecChanged),
+        change(LabState::Pending, LabState::Deleting, When::Deleting),
+        change(LabState::Provisioning, LabState::Deleting, When::Deleting),
+    ],
+    terminal: &[LabState::Deleted.as_str()],
+};
+
+const fn change(from: LabState, to: LabState, when: When) -> Transition {
     Transition { from: from.as_str(), to: to.as_str(), when }
 }
 
-/// How a lab's state may change, whoever changes it.
-///
-/// ```
-/// let diagram = roa_lab::MACHINE.to_mermaid();
-/// assert!(diagram.contains("pending --> provisioning"));
-/// assert!(diagram.contains("failed --> pending: when the spec has changed"));
-/// ```
-pub static MACHINE: StateMachine = {
-    use LabState::{Deleted, Deleting, Failed, Pending, Provisioning, Ready};
-    StateMachine {
-        name: "LabInstance",
-        initial: Pending.as_str(),
-        states: &["pending", "provisioning", "ready", "failed", "deleting", "deleted"],
-        transitions: &[
-            go(Pending, Provisioning, When::Always),
-            go(Pending, Failed, When::Always),
-            go(Pending, Deleting, When::Deleting),
-            go(Provisioning, Ready, When::Always),
-            go(Provisioning, Failed, When::Always),
-            go(Provisioning, Deleting, When::Deleting),
-            go(Ready, Deleting, When::Always),
-            go(Ready, Failed, When::Always),
-            go(Failed, Deleting, When::Always),
-            go(Failed, Pending, When::SpecChanged),
-            go(Deleting, Deleted, When::Always),
-        ],
-        terminal: &["deleted"],
-    }
-};
-
 #[cfg(test)]
 mod tests {
-    use super::*;
     use roa_core::TransitionFacts;
 
+    use super::*;
+
     #[test]
-    fn the_machine_agrees_with_itself_and_with_the_states() {
-        assert!(MACHINE.validate().is_empty(), "{}", MACHINE.validate());
+    fn the_machine_contradicts_itself_nowhere_and_has_the_states_of_the_type() {
+        assert_eq!(MACHINE.validate().to_string(), "");
         assert_eq!(MACHINE.states, LabState::ALL.map(LabState::as_str));
+        for state in LabState::ALL {
+            assert_eq!(serde_json::to_value(state).unwrap(), state.as_str());
+        }
     }
 
     #[test]
-    fn lesson_44_what_the_controller_does_is_legal_and_the_rest_is_not() {
-        let check =
-            |from: LabState, to: LabState, facts| MACHINE.check(Some(from.as_str()), to.as_str(), facts).is_ok();
-        let (plain, deleting) = (TransitionFacts::default(), TransitionFacts { deleting: true, ..Default::default() });
-        let changed = TransitionFacts { spec_changed: true, ..Default::default() };
-        assert!(check(LabState::Pending, LabState::Provisioning, plain));
-        assert!(!check(LabState::Pending, LabState::Ready, plain));
-        assert!(
-            !check(LabState::Pending, LabState::Deleting, plain)
-                && check(LabState::Pending, LabState::Deleting, deleting)
-        );
-        assert!(
-            !check(LabState::Failed, LabState::Pending, plain) && check(LabState::Failed, LabState::Pending, changed)
-        );
-        assert!(LabState::ALL.into_iter().all(|to| to == LabState::Deleted || !check(LabState::Deleted, to, deleting)));
+    fn the_diagram_in_the_documentation_is_that_of_the_machine() {
+        assert!(include_str!("docs/states.md").contains(&MACHINE.to_mermaid()), "expected:\n{}", MACHINE.to_mermaid());
+    }
+
+    /// Every pair of states under every set of facts, against a table that is written down independently.
+    #[test]
+    fn exactly_the_changes_of_the_format_are_allowed() {
+        let always = [
+            "pending>provisioning",
+            "provisioning>ready",
+            "ready>deleting",
+            "deleting>deleted",
+            "pending>failed",
+            "provisioning>failed",
+            "ready>failed",
+            "failed>deleting",
+        ];
+        for (spec_changed, deleting) in [(false, false), (true, false), (false, true), (true, true)] {
+            for (from, to) in LabState::ALL.iter().flat_map(|from| LabState::ALL.map(|to| (*from, to))) {
+                let pair = format!("{from}>{to}");
+                let expected = from == to
+                    || always.contains(&pair.as_str())
+                    || spec_changed && pair == "failed>pending"
+                    || deleting && ["pending>deleting", "provisioning>deleting"].contains(&pair.as_str());
+                let facts = TransitionFacts { spec_changed, deleting };
+                let allowed = MACHINE.check(Some(from.as_str()), to.as_str(), facts).is_ok();
+                assert_eq!(allowed, expected, "{pair} with {facts:?}");
+            }
+        }
     }
 }

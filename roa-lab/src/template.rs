@@ -1,44 +1,69 @@
-//! [`LabTemplate`]: how labs of one sort are brought up. Some are built in.
+//! [`LabTemplate`]: how labs of one sort are made.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use roa_core::{Column, HumanDuration, Object, Scope, Spec, Violations};
 use serde::{Deserialize, Serialize};
 
 use crate::instance::check_duration;
-use crate::provision::{ProcessTemplate, Readiness, SimulatedTemplate};
-use crate::{GROUP, Resources, VERSION};
+use crate::provision::{ProcessTemplate, SimulatedTemplate};
+use crate::{GROUP, ResourceRequest, VERSION, Written};
 
-/// How labs of one sort are brought up.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+/// A template of labs.
+pub type Template = Object<LabTemplate>;
+
+/// How labs of one sort are made.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
 pub struct LabTemplate {
-    /// Which provisioner: `simulated`, `process`, or another that is registered.
+    /// What it is for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// Who brings its labs up, by name: `process`, `simulated`, or another that was registered.
     pub provisioner: String,
-    /// For `process`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// For `process`: what runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub process: Option<ProcessTemplate>,
-    /// For `simulated`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// For `simulated`: what seems to happen.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub simulated: Option<SimulatedTemplate>,
-    /// What its labs need, unless they say.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub resources: Option<Resources>,
-    /// How long its labs may live at most.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub max_duration: Option<HumanDuration>,
-    /// For people.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub description: String,
+    /// What its labs need, unless they say so themselves.
+    #[serde(skip_serializing_if = "ResourceRequest::is_empty")]
+    pub resources: ResourceRequest,
+    /// The longest that its labs may be wanted for, from 1m to 8h.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_duration: Option<Written<HumanDuration>>,
 }
 
 /// Nothing is observed of a template.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NoStatus {}
 
-/// A template.
-pub type Template = Object<LabTemplate>;
+impl LabTemplate {
+    /// The longest that its labs may be wanted for, if it says so.
+    #[must_use]
+    pub fn max_duration(&self) -> Option<Duration> {
+        self.max_duration.as_ref().and_then(Written::get).map(|duration| duration.0)
+    }
+
+    fn validate_provisioner(&self) -> Violations {
+        let mut found = Violations::unless(
+            !self.provisioner.is_empty(),
+            "provisioner",
+            "is missing, expected process, simulated, or another that is registered",
+        );
+        if self.provisioner == "process" && self.process.is_none() {
+            found.push("process", "is missing, expected what runs: the provisioner is \"process\"");
+        }
+        let unused =
+            [("process", self.process.is_some(), "simulated"), ("simulated", self.simulated.is_some(), "process")];
+        for (field, given, other) in unused {
+            let used = !given || self.provisioner != other;
+            found.merge(Violations::unless(used, field, format!("is given, but the provisioner is {other:?}")));
+        }
+        found
+    }
+}
 
 impl Spec for LabTemplate {
     type Status = NoStatus;
@@ -47,109 +72,71 @@ impl Spec for LabTemplate {
     const KIND: &'static str = "LabTemplate";
     const PLURAL: &'static str = "labtemplates";
     const SCOPE: Scope = Scope::Namespaced;
+    const SELECTABLE_FIELDS: &'static [&'static str] = &["spec.provisioner"];
 
     fn validate(&self) -> Violations {
-        let mut found = Violations::none();
-        let (process, simulated) = (self.process.is_some(), self.simulated.is_some());
-        match self.provisioner.as_str() {
-            "" => found.push("provisioner", "is empty, expected one such as simulated or process"),
-            "process" if !process => found.push("process", "is missing, expected a command"),
-            "process" if simulated => found.push("simulated", "is given, expected none with the provisioner process"),
-            "simulated" if process => found.push("process", "is given, expected none with the provisioner simulated"),
-            _ => {}
-        }
+        let mut found = self.validate_provisioner();
         if let Some(process) = &self.process {
             found.merge(process.validate().nested("process"));
         }
         if let Some(simulated) = &self.simulated {
             found.merge(simulated.validate().nested("simulated"));
         }
-        if let Some(resources) = &self.resources {
-            found.merge(resources.validate().nested("resources"));
-        }
-        if let Some(duration) = self.max_duration {
-            found.merge(check_duration(duration).nested("maxDuration"));
+        found.merge(self.resources.validate().nested("resources"));
+        if let Some(problem) = self.max_duration.as_ref().and_then(|duration| check_duration(duration).err()) {
+            found.push("maxDuration", problem);
         }
         found
     }
 
     fn columns() -> Vec<Column> {
-        vec![Column::text("PROVISIONER", "spec.provisioner"), Column::text("DESCRIPTION", "spec.description")]
-    }
-}
-
-/// What a built-in static site shows.
-const WELCOME: &str = "<!doctype html>\n<meta charset=\"utf-8\">\n<title>lab</title>\n<h1>Your lab is ready</h1>\n";
-
-/// The template that is built in under a name. One of the namespace with the same name goes before it.
-#[must_use]
-pub fn builtin(name: &str) -> Option<LabTemplate> {
-    match name {
-        "simulated" => Some(LabTemplate {
-            simulated: Some(SimulatedTemplate::default()),
-            resources: Some(Resources { cpu: crate::Quantity::from_thousandths(1), ..Resources::default() }),
-            ..template("simulated", "a lab that only seems to be")
-        }),
-        "static-site" => Some(LabTemplate {
-            process: Some(http(&["{roa}", "static-site", "--port", "{port}", "--dir", "{dir}"])),
-            ..template("process", "a small site, served by roa itself")
-        }),
-        "python-basics" => Some(LabTemplate {
-            process: Some(http(&[
-                "python3",
-                "-m",
-                "http.server",
-                "{port}",
-                "--bind",
-                "127.0.0.1",
-                "--directory",
-                "{dir}",
-            ])),
-            ..template("process", "Python's own web server")
-        }),
-        _ => None,
-    }
-}
-
-fn template(provisioner: &str, description: &str) -> LabTemplate {
-    LabTemplate {
-        provisioner: provisioner.to_owned(),
-        process: None,
-        simulated: None,
-        resources: None,
-        max_duration: None,
-        description: description.to_owned(),
-    }
-}
-
-fn http(command: &[&str]) -> ProcessTemplate {
-    ProcessTemplate {
-        command: command.iter().map(|&part| part.to_owned()).collect(),
-        files: BTreeMap::from([("index.html".to_owned(), WELCOME.to_owned())]),
-        readiness: Readiness { http_get: Some("/".to_owned()), ..Readiness::default() },
-        stop_grace: HumanDuration(Duration::from_secs(5)),
-        ..ProcessTemplate::default()
+        vec![
+            Column::text("PROVISIONER", "spec.provisioner"),
+            Column::text("MAX-DURATION", "spec.maxDuration"),
+            Column::text("DESCRIPTION", "spec.description"),
+        ]
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+
     use super::*;
 
-    #[test]
-    fn what_is_built_in_is_valid() {
-        for name in ["simulated", "static-site", "python-basics"] {
-            let found = builtin(name).unwrap().validate();
-            assert!(found.is_empty(), "{name}: {found}");
-        }
-        assert_eq!(builtin("other"), None);
+    fn problems(json: Value) -> String {
+        serde_json::from_value::<LabTemplate>(json).unwrap().validate().to_string()
     }
 
     #[test]
-    fn a_template_that_contradicts_itself_is_refused() {
-        let mixed = LabTemplate { provisioner: "simulated".into(), ..builtin("static-site").unwrap() };
-        assert!(mixed.validate().to_string().contains("process: is given"), "{}", mixed.validate());
-        let empty = LabTemplate { process: None, ..builtin("static-site").unwrap() };
-        assert!(empty.validate().to_string().contains("process: is missing"));
+    fn templates_of_any_provisioner_pass() {
+        assert_eq!(problems(json!({"provisioner": "simulated"})), "");
+        assert_eq!(problems(json!({"provisioner": "docker", "maxDuration": "2h", "resources": {"cpu": "500m"}})), "");
+        assert_eq!(problems(json!({"provisioner": "process", "process": {"command": ["sleep", "1000"]}})), "");
+        assert_eq!(
+            problems(json!({"provisioner": "simulated", "simulated": {"provisionTime": "5s", "stuckRate": 1.0}})),
+            ""
+        );
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_with_its_path() {
+        let cases = [
+            (json!({}), "provisioner: is missing"),
+            (json!({"provisioner": "process"}), "process: is missing"),
+            (
+                json!({"provisioner": "simulated", "process": {"command": ["x"]}}),
+                "process: is given, but the provisioner is",
+            ),
+            (json!({"provisioner": "process", "process": {"command": ["x"]}, "simulated": {}}), "simulated: is given"),
+            (json!({"provisioner": "process", "process": {"command": []}}), "process.command: is empty"),
+            (json!({"provisioner": "simulated", "simulated": {"failureRate": 2}}), "simulated.failureRate: is 2"),
+            (json!({"provisioner": "x", "resources": {"memory": "0"}}), "resources.memory: parse quantity"),
+            (json!({"provisioner": "x", "maxDuration": "9h"}), "maxDuration: is 9h, expected 1m to 8h"),
+        ];
+        for (json, expected) in cases {
+            let found = problems(json.clone());
+            assert!(found.contains(expected), "{json}: {found:?} should contain {expected:?}");
+        }
     }
 }

@@ -4,6 +4,7 @@
 //! - The seam: [`Provisioner`], with what it is asked ([`ProvisionRequest`]) and what it says ([`Observation`])
 //! - What a template says: [`ProcessTemplate`], [`SimulatedTemplate`]
 //! - Real processes: [`ProcessProvisioner`], and [`run_shim`], which runs each of them
+//! - Labs that only seem to be: [`SimulatedProvisioner`]
 //! - What a lab can serve with nothing installed: [`serve_static`]
 
 mod environment;

@@ -18,6 +18,12 @@ pub trait Provisioner: fmt::Debug + Send + Sync + 'static {
     /// The word by which templates choose it.
     fn name(&self) -> &str;
 
+    /// Whether its labs exist on the machine where they were begun, so that no other process can see or end them. Then
+    /// only the process with that machine's node id calls it for them.
+    fn is_local(&self) -> bool {
+        true
+    }
+
     /// Sees to it that the lab runs: begins it, unless it runs already. Returns when that is recorded, not when the lab
     /// is ready. What has ended is begun anew, from the template.
     ///

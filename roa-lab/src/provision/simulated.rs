@@ -1,7 +1,6 @@
-//! [`SimulatedProvisioner`]: labs that only seem to be, the same for the same seed.
+//! [`SimulatedProvisioner`]: labs that only seem to be.
 
 use std::collections::HashMap;
-use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -10,26 +9,45 @@ use roa_core::{Clock, Monotonic, RandomExt, SeededRandom};
 
 use super::{LabIdentity, Observation, ProvisionError, ProvisionRequest, Provisioner, SimulatedTemplate, StopProgress};
 
-/// Labs that only seem to be. What happens to a lab follows from the template's seed, the lab's uid and the attempt.
+/// The signal that ends what is killed.
+const SIGKILL: i32 = 9;
+
+/// Labs that only seem to be: they take their time, fail and hang as their template says.
+///
+/// What happens to a lab depends on the template's seed, the lab's uid and the number of the attempt, and on nothing
+/// else. Labs live in the memory of this process, and are gone with it.
+///
+/// ```
+/// use std::sync::Arc;
+/// use roa_core::{ManualClock, Timestamp};
+/// use roa_lab::provision::{Provisioner, SimulatedProvisioner};
+/// let clock = Arc::new(ManualClock::new(Timestamp::from_unix_seconds(0).unwrap()));
+/// let provisioner = SimulatedProvisioner::new(clock, 100);
+/// assert_eq!(provisioner.name(), "simulated");
+/// ```
+#[derive(Debug)]
 pub struct SimulatedProvisioner {
     clock: Arc<dyn Clock>,
     max_labs: usize,
-    labs: Mutex<HashMap<String, Simulated>>,
+    labs: Mutex<HashMap<String, Simulation>>,
 }
 
-struct Simulated {
+#[derive(Debug)]
+struct Simulation {
     lab: LabIdentity,
-    attempt: u32,
-    ready_at: Monotonic,
+    begun: Monotonic,
+    provision_time: Duration,
     fate: Fate,
+    attempt: u32,
 }
 
-/// How an attempt ends.
+/// What becomes of an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fate {
     Works,
     Fails,
     Hangs,
+    Killed,
 }
 
 impl SimulatedProvisioner {
@@ -39,53 +57,29 @@ impl SimulatedProvisioner {
         Self { clock, max_labs, labs: Mutex::default() }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Simulated>> {
+    /// Ends a lab as a crash would. Gives whether there was one.
+    pub fn kill(&self, uid: &str) -> bool {
+        let mut labs = self.lock();
+        let killed = labs.get_mut(uid);
+        killed.map(|simulation| simulation.fate = Fate::Killed).is_some()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Simulation>> {
         self.labs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How many labs there are.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.lock().len()
-    }
-
-    /// Whether there are none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.lock().is_empty()
-    }
-
-    fn state(&self, simulated: &Simulated) -> Observation {
-        let begun = self.clock.monotonic() >= simulated.ready_at;
-        match simulated.fate {
-            Fate::Works if begun => Observation::Ready { endpoint: format!("simulated://{}", simulated.lab.uid) },
-            Fate::Fails if begun => {
-                let message = format!("attempt {} fails, as its template says", simulated.attempt + 1);
+    fn look(&self, simulation: &Simulation) -> Observation {
+        let under_way = self.clock.monotonic().saturating_since(simulation.begun) < simulation.provision_time;
+        match simulation.fate {
+            Fate::Killed => Observation::Exited { code: None, signal: Some(SIGKILL), message: "was killed".to_owned() },
+            Fate::Hangs => Observation::Starting,
+            Fate::Works | Fate::Fails if under_way => Observation::Starting,
+            Fate::Works => Observation::Ready { endpoint: format!("simulated://{}", simulation.lab.uid) },
+            Fate::Fails => {
+                let message = format!("simulated failure of attempt {}", simulation.attempt + 1);
                 Observation::Exited { code: Some(1), signal: None, message }
             }
-            _ => Observation::Starting,
         }
-    }
-}
-
-impl fmt::Debug for SimulatedProvisioner {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "SimulatedProvisioner({} of {} labs)", self.len(), self.max_labs)
-    }
-}
-
-fn fate(template: &SimulatedTemplate, uid: &str, attempt: u32) -> Fate {
-    if attempt < template.fail_first {
-        return Fate::Fails;
-    }
-    let random = SeededRandom::new(uid.bytes().fold(template.seed ^ u64::from(attempt), |seed, byte| {
-        // FNV-1a: any fixed mixing does, as long as it never changes.
-        (seed ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    }));
-    match random.unit() {
-        draw if draw < template.stuck_rate => Fate::Hangs,
-        draw if draw < template.stuck_rate + template.failure_rate => Fate::Fails,
-        _ => Fate::Works,
     }
 }
 
@@ -95,30 +89,35 @@ impl Provisioner for SimulatedProvisioner {
         "simulated"
     }
 
+    fn is_local(&self) -> bool {
+        false
+    }
+
     async fn start(&self, request: &ProvisionRequest) -> Result<(), ProvisionError> {
-        let template = request.simulated.clone().unwrap_or_default();
         let mut labs = self.lock();
-        let (count, known) = (labs.len(), labs.get(&request.lab.uid));
-        if known.is_none() && count >= self.max_labs {
-            return Err(ProvisionError::AtCapacity { lab: request.lab.clone(), limit: self.max_labs });
+        let uid = &request.lab.uid;
+        match labs.get(uid).map(|simulation| self.look(simulation)) {
+            None if labs.len() >= self.max_labs => {
+                return Err(ProvisionError::AtCapacity { lab: request.lab.clone(), limit: self.max_labs });
+            }
+            None | Some(Observation::Exited { .. }) => {}
+            Some(_) => return Ok(()),
         }
-        // What runs is adopted; what has ended is begun anew.
-        if known.is_some_and(|known| !matches!(self.state(known), Observation::Exited { .. })) {
-            return Ok(());
-        }
-        let takes: Duration = template.provision_time.0;
-        let simulated = Simulated {
+        let template = request.simulated.clone().unwrap_or_default();
+        let simulation = Simulation {
             lab: request.lab.clone(),
+            begun: self.clock.monotonic(),
+            provision_time: template.provision_time.0,
+            fate: fate(&template, uid, request.attempt),
             attempt: request.attempt,
-            ready_at: self.clock.monotonic() + takes,
-            fate: fate(&template, &request.lab.uid, request.attempt),
         };
-        labs.insert(request.lab.uid.clone(), simulated);
+        labs.insert(uid.clone(), simulation);
         Ok(())
     }
 
     async fn observe(&self, request: &ProvisionRequest) -> Result<Observation, ProvisionError> {
-        Ok(self.lock().get(&request.lab.uid).map_or(Observation::Absent, |simulated| self.state(simulated)))
+        let labs = self.lock();
+        Ok(labs.get(&request.lab.uid).map_or(Observation::Absent, |simulation| self.look(simulation)))
     }
 
     async fn stop(&self, lab: &LabIdentity) -> Result<StopProgress, ProvisionError> {
@@ -127,73 +126,126 @@ impl Provisioner for SimulatedProvisioner {
     }
 
     async fn list(&self) -> Result<Vec<LabIdentity>, ProvisionError> {
-        Ok(self.lock().values().map(|simulated| simulated.lab.clone()).collect())
+        let mut listed: Vec<_> = self.lock().values().map(|simulation| simulation.lab.clone()).collect();
+        listed.sort_unstable();
+        Ok(listed)
     }
+}
+
+/// The same for the same seed, uid and attempt.
+fn fate(template: &SimulatedTemplate, uid: &str, attempt: u32) -> Fate {
+    if attempt < template.fail_first {
+        return Fate::Fails;
+    }
+    let random = SeededRandom::new(template.seed ^ hash(uid).wrapping_add(u64::from(attempt)));
+    if random.unit() < template.stuck_rate {
+        Fate::Hangs
+    } else if random.unit() < template.failure_rate {
+        Fate::Fails
+    } else {
+        Fate::Works
+    }
+}
+
+/// FNV-1a: the same in every process and version, unlike the standard library's.
+fn hash(text: &str) -> u64 {
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use roa_core::{HumanDuration, ManualClock, Timestamp};
-    use std::collections::BTreeMap;
 
-    fn request(uid: &str, attempt: u32, template: SimulatedTemplate) -> ProvisionRequest {
-        let lab = LabIdentity { uid: uid.into(), namespace: "n".into(), name: uid.into() };
-        ProvisionRequest { lab, process: None, simulated: Some(template), environment: BTreeMap::new(), attempt }
+    use super::*;
+
+    fn clock() -> ManualClock {
+        ManualClock::new(Timestamp::from_unix_seconds(0).unwrap())
     }
 
-    fn template() -> SimulatedTemplate {
-        SimulatedTemplate { provision_time: HumanDuration(Duration::from_secs(5)), ..SimulatedTemplate::default() }
+    fn request(uid: &str, attempt: u32, template: &SimulatedTemplate) -> ProvisionRequest {
+        ProvisionRequest {
+            lab: LabIdentity { uid: uid.into(), namespace: "labs".into(), name: uid.into() },
+            process: None,
+            simulated: Some(template.clone()),
+            environment: std::collections::BTreeMap::new(),
+            attempt,
+        }
     }
 
-    fn world() -> (ManualClock, SimulatedProvisioner) {
-        let clock = ManualClock::new(Timestamp::from_unix_seconds(0).unwrap());
-        let provisioner = SimulatedProvisioner::new(Arc::new(clock.clone()), 2);
-        (clock, provisioner)
+    fn seconds(seconds: u64) -> HumanDuration {
+        HumanDuration(Duration::from_secs(seconds))
     }
 
     #[tokio::test]
-    async fn a_lab_takes_its_time_and_starting_it_twice_changes_nothing() {
-        let (clock, provisioner) = world();
-        let lab = request("a", 0, template());
-        assert_eq!(provisioner.observe(&lab).await.unwrap(), Observation::Absent);
-        provisioner.start(&lab).await.unwrap();
+    async fn a_lab_takes_its_time_and_then_answers() {
+        let clock = clock();
+        let labs = SimulatedProvisioner::new(Arc::new(clock.clone()), 10);
+        let request =
+            request("u-1", 0, &SimulatedTemplate { provision_time: seconds(5), ..SimulatedTemplate::default() });
+        assert_eq!(labs.observe(&request).await.unwrap(), Observation::Absent);
+        labs.start(&request).await.unwrap();
         clock.advance(Duration::from_secs(4));
-        provisioner.start(&lab).await.unwrap();
-        assert_eq!(provisioner.observe(&lab).await.unwrap(), Observation::Starting);
+        labs.start(&request).await.unwrap();
+        assert_eq!(labs.observe(&request).await.unwrap(), Observation::Starting);
         clock.advance(Duration::from_secs(1));
-        assert!(matches!(provisioner.observe(&lab).await.unwrap(), Observation::Ready { .. }));
-        assert_eq!(provisioner.stop(&lab.lab).await.unwrap(), StopProgress::Gone);
-        assert!(provisioner.is_empty() && provisioner.list().await.unwrap().is_empty());
+        let ready = Observation::Ready { endpoint: "simulated://u-1".into() };
+        assert_eq!(labs.observe(&request).await.unwrap(), ready, "the second start began nothing anew");
+        assert_eq!(labs.list().await.unwrap(), std::slice::from_ref(&request.lab));
+        assert_eq!(labs.stop(&request.lab).await.unwrap(), StopProgress::Gone);
+        assert_eq!(labs.stop(&request.lab).await.unwrap(), StopProgress::Gone);
+        assert_eq!(labs.observe(&request).await.unwrap(), Observation::Absent);
     }
 
     #[tokio::test]
-    async fn the_first_attempts_fail_and_labs_are_bounded() {
-        let (clock, provisioner) = world();
-        let failing = SimulatedTemplate { fail_first: 1, ..template() };
-        provisioner.start(&request("a", 0, failing.clone())).await.unwrap();
-        clock.advance(Duration::from_secs(5));
-        assert!(matches!(
-            provisioner.observe(&request("a", 0, failing.clone())).await.unwrap(),
-            Observation::Exited { .. }
-        ));
-        provisioner.start(&request("a", 1, failing)).await.unwrap();
-        clock.advance(Duration::from_secs(5));
-        assert!(matches!(provisioner.observe(&request("a", 1, template())).await.unwrap(), Observation::Ready { .. }));
-        provisioner.start(&request("b", 0, template())).await.unwrap();
-        assert!(matches!(
-            provisioner.start(&request("c", 0, template())).await,
-            Err(ProvisionError::AtCapacity { .. })
-        ));
+    async fn what_has_ended_is_begun_anew() {
+        let labs = SimulatedProvisioner::new(Arc::new(clock()), 10);
+        let template = SimulatedTemplate { provision_time: seconds(0), fail_first: 2, ..SimulatedTemplate::default() };
+        for attempt in 0..2 {
+            let request = request("u-1", attempt, &template);
+            labs.start(&request).await.unwrap();
+            let Observation::Exited { code: Some(1), message, .. } = labs.observe(&request).await.unwrap() else {
+                panic!("attempt {attempt} should have failed");
+            };
+            assert_eq!(message, format!("simulated failure of attempt {}", attempt + 1));
+        }
+        let third = request("u-1", 2, &template);
+        labs.start(&third).await.unwrap();
+        assert!(matches!(labs.observe(&third).await.unwrap(), Observation::Ready { .. }));
+        assert!(labs.kill("u-1") && !labs.kill("u-2"));
+        assert!(matches!(labs.observe(&third).await.unwrap(), Observation::Exited { signal: Some(SIGKILL), .. }));
+    }
+
+    #[tokio::test]
+    async fn a_lab_that_hangs_never_answers() {
+        let clock = clock();
+        let labs = SimulatedProvisioner::new(Arc::new(clock.clone()), 10);
+        let request = request("u-1", 0, &SimulatedTemplate { stuck_rate: 1.0, ..SimulatedTemplate::default() });
+        labs.start(&request).await.unwrap();
+        clock.advance(Duration::from_secs(1_000_000));
+        assert_eq!(labs.observe(&request).await.unwrap(), Observation::Starting);
+    }
+
+    #[tokio::test]
+    async fn their_number_is_bounded() {
+        let labs = SimulatedProvisioner::new(Arc::new(clock()), 1);
+        let template = SimulatedTemplate::default();
+        labs.start(&request("u-1", 0, &template)).await.unwrap();
+        labs.start(&request("u-1", 0, &template)).await.unwrap();
+        let refused = labs.start(&request("u-2", 0, &template)).await.unwrap_err();
+        assert_eq!((refused.reason(), refused.is_retryable()), ("AtCapacity", true));
     }
 
     #[test]
-    fn fates_follow_from_the_seed_and_come_as_often_as_the_rates_say() {
-        let template =
-            SimulatedTemplate { failure_rate: 0.3, stuck_rate: 0.05, seed: 7, ..SimulatedTemplate::default() };
-        let fates: Vec<_> = (0..10_000).map(|lab| fate(&template, &lab.to_string(), 0)).collect();
+    fn fates_depend_on_seed_uid_and_attempt_alone_and_keep_their_rates() {
+        let template = SimulatedTemplate { failure_rate: 0.5, stuck_rate: 0.2, ..SimulatedTemplate::default() };
+        let fates: Vec<Fate> = (0..2000).map(|uid| fate(&template, &format!("u-{uid}"), 0)).collect();
+        let again: Vec<Fate> = (0..2000).map(|uid| fate(&template, &format!("u-{uid}"), 0)).collect();
+        assert_eq!(fates, again);
         let count = |wanted| fates.iter().filter(|fate| **fate == wanted).count();
-        assert!((2_700..3_300).contains(&count(Fate::Fails)) && (350..650).contains(&count(Fate::Hangs)));
-        assert_eq!(fate(&template, "x", 3), fate(&template, "x", 3));
+        assert!((340..460).contains(&count(Fate::Hangs)), "{} hang, expected about 400", count(Fate::Hangs));
+        assert!((720..880).contains(&count(Fate::Fails)), "{} fail, expected about 800", count(Fate::Fails));
+        let other_seed = SimulatedTemplate { seed: 1, ..template };
+        assert!((0..2000).any(|uid| fate(&other_seed, &format!("u-{uid}"), 0) != fates[uid]));
+        assert!((0..50).any(|attempt| fate(&other_seed, "u-1", attempt) != fate(&other_seed, "u-1", 0)));
     }
 }

@@ -3,18 +3,10 @@
 
 // Clippy allows unwrapping in what is marked as a test, and goes by the attribute.
 #[cfg(test)]
-mod life;
-#[cfg(test)]
-mod machine;
-#[cfg(test)]
-mod manifest;
+mod lab;
 #[cfg(test)]
 mod process;
 #[cfg(test)]
 mod static_site;
 #[cfg(test)]
 mod support;
-#[cfg(test)]
-mod sweep;
-#[cfg(test)]
-mod world;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use roa_core::{ChangeKind, Key, KeyPrefix, Revision, Start};
-use roa_runtime::Selection;
+use roa_runtime::{HubConfig, Selection};
 use tokio::task::JoinSet;
 
 use crate::client::{Client, key_in, text, things, things_in};
@@ -19,19 +19,19 @@ type Written = BTreeMap<Revision, Vec<(Key, Option<String>)>>;
 
 pub(super) async fn reliable_vs_log(harness: Harness) -> Outcome {
     let client = harness.store().await?;
-    let hub = harness.hub(&client).await?;
     let begin = client.head().await?;
     let commits = harness.times(100_000, 600) / WRITERS;
+    // Nobody falls out of a ring that holds everything: what is left out here is lost.
+    let bounds = HubConfig { max_batches: commits * WRITERS, max_bytes: usize::MAX, ..HubConfig::default() };
+    let hub = harness.hub_with(&client, bounds).await?;
     let last = later(begin, commits * WRITERS)?;
-    let selections =
-        [Selection::prefix(things()), Selection::prefix(things_in("w1")), Selection::key(key_in("w2", "k3"))];
     let covers = [Cover::Prefix(things()), Cover::Prefix(things_in("w1")), Cover::Key(key_in("w2", "k3"))];
     let mut feeds = JoinSet::new();
     let mut feed = client.feed(begin).await?;
     feeds.spawn(async move { feed.dense_until(last).await });
     let mut watches = JoinSet::new();
-    for (selection, cover) in selections.into_iter().zip(covers) {
-        let mut watch = hub.watch(selection, Start::After(begin)).await?;
+    for cover in covers {
+        let mut watch = hub.watch(cover.selection(), Start::After(begin)).await?;
         watches.spawn(async move { Ok((cover, watch.events_until(last).await?)) });
     }
     let mut writers = JoinSet::new();
@@ -62,6 +62,13 @@ enum Cover {
 }
 
 impl Cover {
+    fn selection(&self) -> Selection {
+        match self {
+            Self::Prefix(prefix) => Selection::prefix(prefix.clone()),
+            Self::Key(key) => Selection::key(key.clone()),
+        }
+    }
+
     fn contains(&self, key: &Key) -> bool {
         match self {
             Self::Prefix(prefix) => prefix.contains(key),

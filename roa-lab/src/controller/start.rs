@@ -1,0 +1,43 @@
+//! The begin of an attempt, whether of a new lab or of one that is mended.
+
+use roa_core::{Action, ReconcileError, Resource};
+
+use crate::attempt::Failure;
+use crate::ledger::Reservation;
+use crate::provision::{ProvisionError, Provisioner};
+use crate::turn::{Turn, unclear};
+use crate::{LabState, conditions};
+
+/// Begins the attempt, and writes down that it was begun. A crash in between begins it again, which does nothing.
+pub(super) async fn begin(
+    turn: &Turn<'_>,
+    provisioner: &dyn Provisioner,
+    reservation: Option<Reservation<'_>>,
+) -> Result<Action, ReconcileError> {
+    let Some(template) = turn.template().await? else {
+        let failure = Failure::passing("TemplateNotFound", format!("template {:?} is gone", turn.lab.spec.template));
+        return turn.failed(&failure).await;
+    };
+    match provisioner.start(&turn.request(Some(template))).await {
+        Ok(()) => begun(turn, reservation).await,
+        // Neither says anything of the lab: what was begun goes on, and is found by the next call.
+        Err(error @ (ProvisionError::Deadline { .. } | ProvisionError::ShuttingDown { .. })) => Err(unclear(&error)),
+        Err(error) => turn.failed(&error.into()).await,
+    }
+}
+
+async fn begun(turn: &Turn<'_>, reservation: Option<Reservation<'_>>) -> Result<Action, ReconcileError> {
+    let mut next = turn.status();
+    next.observed_generation = turn.lab.metadata().generation;
+    next.provisioning_started_at = Some(turn.cx.now());
+    next.next_attempt_at = None;
+    if next.state() == LabState::Provisioning {
+        next.message = "is being brought up".to_owned();
+        next.condition(conditions::PROVISIONED, false, ("Provisioning", "is being brought up"), turn.now);
+    }
+    let begun = turn.write(next).await?;
+    if let Some(reservation) = reservation {
+        reservation.keep(begun.metadata().resource_version);
+    }
+    Ok(turn.poll())
+}

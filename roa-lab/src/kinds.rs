@@ -1,0 +1,34 @@
+//! The kinds of this crate.
+
+use roa_core::KindRegistry;
+
+use crate::{LabInstance, LabTemplate};
+
+/// The group of all kinds here.
+pub const GROUP: &str = "lab.neuroglia.com";
+/// Their version.
+pub const VERSION: &str = "v1";
+
+/// The registry with the kinds of this crate added.
+#[must_use]
+pub fn kinds(registry: KindRegistry) -> KindRegistry {
+    registry.with::<LabInstance>().with::<LabTemplate>()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds_are_found_by_the_names_that_people_use() {
+        let registry = kinds(KindRegistry::new());
+        for name in ["lab", "labs", "labinstances", "LabInstance"] {
+            assert_eq!(&*registry.by_name(name).unwrap().plural, "labinstances");
+        }
+        let lab = registry.by_manifest("lab.neuroglia.com/v1", "LabInstance").unwrap();
+        let columns: Vec<_> = lab.columns.iter().map(|column| column.name.as_str()).collect();
+        assert_eq!(columns, ["STATE", "TEMPLATE", "STUDENT", "ENDPOINT", "EXPIRES"]);
+        assert!(lab.state_machine.is_some());
+        assert_eq!(&*registry.by_name("labtemplates").unwrap().kind, "LabTemplate");
+    }
+}

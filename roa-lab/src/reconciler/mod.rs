@@ -1,0 +1,76 @@
+//! [`LabReconciler`]: looks at every lab from time to time, for what no change tells: stuck, out of time, or not as it is
+//! outside. And at what is outside and no lab's.
+//!
+//! What it finds is written into the lab, and an event says it; what it takes to mend it is mostly the controller's work,
+//! which sees that write like any other.
+
+mod correct;
+mod find;
+mod orphans;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use roa_core::{Action, Context, Drift, ReconcileError, Reconciler, Timestamp};
+
+use crate::provision::Observation;
+use crate::provisioners::Reach;
+use crate::turn::{Turn, unclear};
+use crate::{Lab, LabSettings, LabState};
+
+/// Sweeps over all labs.
+///
+/// ```
+/// use roa_core::Reconciler;
+/// use roa_lab::{LabReconciler, LabSettings, Provisioners};
+/// let reconciler = LabReconciler::new(LabSettings::new("node-1", Provisioners::new()));
+/// assert_eq!(reconciler.name(), "lab-reconciler");
+/// ```
+#[derive(Debug)]
+pub struct LabReconciler {
+    settings: LabSettings,
+}
+
+impl LabReconciler {
+    /// A reconciler; its driver's interval is the policy's `sweep`.
+    #[must_use]
+    pub const fn new(settings: LabSettings) -> Self {
+        Self { settings }
+    }
+}
+
+#[async_trait]
+impl Reconciler for LabReconciler {
+    type Resource = Lab;
+    /// `None` if there is nothing to look at, nobody who could, or nothing that can be seen from this node.
+    type Observed = Option<Observation>;
+
+    fn name(&self) -> &'static str {
+        "lab-reconciler"
+    }
+
+    async fn observe(&self, lab: &Lab, cx: &Context) -> Result<Option<Observation>, ReconcileError> {
+        let turn = Turn::new(lab, cx, &self.settings);
+        let of_interest = lab.status.state() == LabState::Ready && !lab.status.is_degraded();
+        // What is wrong already needs no look outside, and must not depend on one.
+        if !of_interest || self.drift(lab, &None, turn.now).is_some() {
+            return Ok(None);
+        }
+        let Ok(Reach::Here(provisioner)) = turn.reach() else { return Ok(None) };
+        let request = turn.request(turn.template().await?);
+        provisioner.observe(&request).await.map(Some).map_err(|error| unclear(&error))
+    }
+
+    fn drift(&self, lab: &Lab, observed: &Option<Observation>, now: Timestamp) -> Option<Drift> {
+        find::find(lab, observed.as_ref(), now, &self.settings.policy)
+    }
+
+    async fn correct(&self, lab: Arc<Lab>, drift: Drift, cx: &Context) -> Result<Action, ReconcileError> {
+        correct::correct(&Turn::new(&lab, cx, &self.settings), &drift).await
+    }
+
+    async fn after_sweep(&self, labs: &[Arc<Lab>], cx: &Context) -> Result<usize, ReconcileError> {
+        self.settings.metrics.count(labs.iter().map(|lab| lab.status.state()));
+        orphans::end_all(&self.settings, labs, cx).await
+    }
+}

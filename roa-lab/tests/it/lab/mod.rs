@@ -1,0 +1,15 @@
+//! The life of labs, driven directly: a store in memory, a clock that stands still until it is moved, and a provisioner
+//! that does as it is told.
+
+mod capacity;
+mod crash;
+mod deletion;
+mod drift;
+mod fake;
+mod life;
+mod machine;
+mod manifests;
+mod random_walk;
+mod retries;
+mod waiting;
+mod world;
