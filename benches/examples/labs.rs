@@ -12,7 +12,7 @@ use roa_core::{CancellationSource, Key, KindRegistry, Object, ResourceStore, Sto
 use roa_lab::provision::SimulatedProvisioner;
 use roa_lab::{
     Capacity, Lab, LabController, LabInstance, LabMetrics, LabPolicy, LabReconciler, LabSettings, LabState,
-    LabTemplate, Provisioners,
+    LabTemplate, Provisioners, Quantity,
 };
 use roa_runtime::{
     CacheListener, Clocks, ControllerConfig, Manager, ManagerConfig, Mode, ReconcilerConfig, RuntimeMetrics,
@@ -55,7 +55,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let ready = Arc::new(Ready { wanted, count: AtomicUsize::new(0), all: Notify::new() });
     manager.cache::<LabTemplate>()?;
     manager.cache::<LabInstance>()?.listen(ready.clone());
-    let settings = settings(Provisioners::default().with(Arc::new(SimulatedProvisioner::new(clock, wanted))));
+    let settings = settings(wanted, Provisioners::default().with(Arc::new(SimulatedProvisioner::new(clock, wanted))));
     manager.add_controller::<LabInstance, _>(LabController::new(settings.clone()), ControllerConfig::default())?;
     manager.add_reconciler::<LabInstance, _>(LabReconciler::new(settings), ReconcilerConfig::default())?;
 
@@ -79,9 +79,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
     worked
 }
 
-fn settings(provisioners: Provisioners) -> LabSettings {
+fn settings(wanted: usize, provisioners: Provisioners) -> LabSettings {
     let policy = LabPolicy { max_provisionings: usize::MAX, ..LabPolicy::default() };
-    let (capacity, node, metrics) = (Capacity::default(), "bench".to_owned(), LabMetrics::unregistered());
+    let capacity = Capacity { cpu: Quantity::whole(1_000_000), memory: Quantity::mebi(1 << 30), labs: wanted };
+    let (node, metrics) = ("bench".to_owned(), LabMetrics::unregistered());
     LabSettings { policy, capacity, node, provisioners, metrics }
 }
 

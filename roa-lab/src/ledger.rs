@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use roa_core::{Context, ListOptions, Result, Revision};
 
-use crate::{Lab, LabInstance, LabSettings, LabState, Resources};
+use crate::{Lab, LabInstance, LabSettings, LabState, Quantity, Resources};
 
 /// All labs as of one revision.
 #[derive(Debug)]
@@ -78,16 +78,15 @@ impl Ledger {
     ) -> Result<Reservation<'_>, Refusal> {
         let mut entries = self.lock();
         entries.retain(|_, entry| entry.written.is_none_or(|written| written > census.revision));
-        let others = holds_of_others(uid, census, &entries, &settings.node);
+        let others = Others::count(uid, census, &entries, &settings.node);
         if let Ask::Place(resources) = ask {
-            let wanted = others.values().fold(resources, |sum, hold| sum + hold.resources);
-            let lacks = settings.capacity.lacks(wanted, others.len() + 1);
+            let lacks = settings.capacity.lacks(others.resources + resources, others.labs + 1);
             if !lacks.is_empty() {
                 return Err(Refusal::Full(lacks));
             }
         }
         let limit = settings.policy.max_provisionings;
-        if others.values().filter(|hold| hold.provisioning).count() >= limit {
+        if others.provisioning >= limit {
             return Err(Refusal::Busy(limit));
         }
         let (Ask::Place(resources) | Ask::Turn(resources)) = ask;
@@ -100,13 +99,32 @@ impl Ledger {
     }
 }
 
-/// What all others hold on the node: as the ledger knows it, else as the census does.
-fn holds_of_others(uid: &str, census: &Census, entries: &HashMap<String, Entry>, node: &str) -> HashMap<String, Hold> {
-    let counted = census.labs.iter().filter_map(|lab| Some((lab.metadata.uid.clone(), hold_of(lab, node)?)));
-    let mut holds: HashMap<String, Hold> = counted.collect();
-    holds.extend(entries.iter().map(|(uid, entry)| (uid.clone(), entry.hold)));
-    holds.remove(uid);
-    holds
+/// What all other labs of the node hold together.
+#[derive(Debug)]
+struct Others {
+    resources: Resources,
+    labs: usize,
+    provisioning: usize,
+}
+
+impl Others {
+    /// Each lab counts as the ledger knows it, else as the census does.
+    fn count(uid: &str, census: &Census, entries: &HashMap<String, Entry>, node: &str) -> Self {
+        let promised = entries.iter().filter(|(other, _)| *other != uid).map(|(_, entry)| entry.hold);
+        let unknown = |lab: &&Arc<Lab>| lab.metadata.uid != uid && !entries.contains_key(&lab.metadata.uid);
+        let counted = census.labs.iter().filter(unknown).filter_map(|lab| hold_of(lab, node));
+        let nothing = Resources { cpu: Quantity::whole(0), memory: Quantity::mebi(0) };
+        let none = Self { resources: nothing, labs: 0, provisioning: 0 };
+        promised.chain(counted).fold(none, Self::and)
+    }
+
+    fn and(self, hold: Hold) -> Self {
+        Self {
+            resources: self.resources + hold.resources,
+            labs: self.labs + 1,
+            provisioning: self.provisioning + usize::from(hold.provisioning),
+        }
+    }
 }
 
 /// What a lab holds of the node, by its status. One that waits for its next attempt is not being brought up.
@@ -145,7 +163,7 @@ impl Drop for Reservation<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Allocation, Capacity, Provisioners, Quantity};
+    use crate::{Allocation, Capacity, Provisioners};
 
     fn revision(number: u64) -> Revision {
         Revision::new(number).unwrap()
