@@ -44,6 +44,11 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: ConfigCommand,
     },
+    /// Look after the store: what it holds, whether it is whole, copies of it
+    Store {
+        #[command(subcommand)]
+        command: StoreCommand,
+    },
     /// The process that keeps one lab's process
     #[command(hide = true)]
     LabShim(LabShimArgs),
@@ -80,6 +85,46 @@ pub(crate) enum ConfigCommand {
     Show(ConfigArgs),
     /// Print `ok`, or all that is wrong
     Check(ConfigArgs),
+}
+
+/// What to do with the store. A control plane may run meanwhile.
+#[derive(Debug, Subcommand)]
+pub(crate) enum StoreCommand {
+    /// Print which store it is, where its history stands and how large it is
+    Info(StoreArgs),
+    /// Look through all of it: pages, log and entries, and whether they agree
+    Check(StoreArgs),
+    /// Forget the log up to a revision; what lives stays
+    Compact {
+        /// The last revision to forget; without it, as much as the store may
+        #[arg(long, value_name = "REVISION")]
+        to: Option<u64>,
+        #[command(flatten)]
+        args: StoreArgs,
+    },
+    /// Write a copy of the store to a new file
+    Backup {
+        /// The file to write, which does not exist yet
+        #[arg(value_name = "FILE")]
+        to: PathBuf,
+        #[command(flatten)]
+        args: StoreArgs,
+    },
+    /// Put a copy in the place of the store: watches and resumes of before are answered with `Expired`
+    Restore {
+        /// What `roa store backup` wrote
+        #[arg(value_name = "FILE")]
+        from: PathBuf,
+        #[command(flatten)]
+        args: StoreArgs,
+    },
+}
+
+/// Which store.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct StoreArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
 }
 
 /// Where the configuration comes from.

@@ -27,6 +27,7 @@ mod object;
 mod random;
 mod resources;
 mod revision;
+mod rewind;
 mod selector;
 mod state_machine;
 mod store;
@@ -54,6 +55,7 @@ pub use resources::{
     Api, ListOptions, MAX_CONFLICTS, ObjectList, Ownership, ResourceStore, StoreExt, Transaction, WriteMark,
 };
 pub use revision::{Epoch, Position, Revision, RevisionError, StoreId, TxnId};
+pub use rewind::Rewind;
 pub use selector::{FieldSelector, LabelSelector, SelectorError};
 pub use state_machine::{StateMachine, Transition, TransitionError, TransitionFacts, When};
 pub use store::{

@@ -1,22 +1,24 @@
-//! [`Clocks`]: the two times of a process.
+//! [`Clocks`]: the times of a process.
 
 use std::sync::Arc;
 
 use roa_core::Clock;
 
-/// The two times of a process: that of the domain, which can be scaled or simulated, and that of the machine.
+/// The times of a process: that of the domain, which can be scaled or simulated, and those of the machine.
 #[derive(Debug, Clone)]
 pub struct Clocks {
     /// For what the domain says: expiry, back-off, sweeps, time stamps.
     pub domain: Arc<dyn Clock>,
-    /// For what the machine does: deadlines of calls, leases, shutdown.
+    /// For what the machine does: deadlines of calls, shutdown.
     pub io: Arc<dyn Clock>,
+    /// For leases: one that goes on while the machine sleeps (L4), such as a [`BootClock`](crate::BootClock).
+    pub lease: Arc<dyn Clock>,
 }
 
 impl Clocks {
-    /// One clock for both.
+    /// One clock for all.
     #[must_use]
     pub fn same(clock: Arc<dyn Clock>) -> Self {
-        Self { domain: Arc::clone(&clock), io: clock }
+        Self { domain: Arc::clone(&clock), io: Arc::clone(&clock), lease: clock }
     }
 }

@@ -4,3 +4,4 @@ pub(crate) mod config;
 pub(crate) mod demo;
 pub(crate) mod outside;
 pub(crate) mod run;
+pub(crate) mod store;

@@ -162,7 +162,7 @@ mod tests {
         let config = &loaded.config;
         assert_eq!(config.data_dir, Path::new("flag"));
         assert_eq!((config.log.format, config.log.filter.as_str()), (LogFormat::Json, "error"));
-        assert_eq!((config.lab.max_retries, config.store.backend), (7, StoreBackend::Memory));
+        assert_eq!((config.lab.max_retries, config.store.backend), (7, StoreBackend::Sqlite));
         assert_eq!(loaded.sources["data_dir"], Source::Flag("--data-dir"));
         assert_eq!(loaded.sources["log.filter"], Source::Variable("ROA_LOG__FILTER".into()));
         assert!(loaded.sources["lab.max_retries"].to_string().ends_with("roa.toml:6"));
@@ -178,7 +178,9 @@ mod tests {
     }
 
     #[test]
-    fn the_admin_socket_follows_the_data_directory_unless_it_is_set() {
+    fn the_admin_socket_and_the_database_follow_the_data_directory_unless_it_is_set() {
+        let database = load_from("data_dir = 'x'", &[], Flags::default()).unwrap().config.store.sqlite.path;
+        assert_eq!(database, Path::new("x/roa.db"));
         let admin = |file| load_from(file, &[], Flags::default()).unwrap().config.admin.socket;
         assert_eq!(admin("data_dir = 'x'"), Path::new("x/admin.sock"));
         assert_eq!(admin("data_dir = 'x'\nadmin.socket = 'y'"), Path::new("y"));
@@ -190,7 +192,7 @@ mod tests {
             "[store]\nbackend = 'redis'\nbackned = 1\n[lab]\npoll_interval = 5\nworker = 3\n[lease]\nduration = '1s'\n";
         let variables = [("ROA_TIME__SCALE", "0"), ("ROA_NOPE", "1"), ("ROA_LAB__MAX_RETRIES", "many")];
         let expected = [
-            "roa.toml:2: store.backend: store `redis` is not built into this binary, expected \"memory\"",
+            "roa.toml:2: store.backend: store `redis` is not built into this binary, expected one of \"sqlite\", \"memory\"",
             "roa.toml:3: store.backned: unknown key",
             "roa.toml:5: lab.poll_interval: expected a duration from 1ms to 1h such as \"90s\" or \"1h30m\", found 5",
             "roa.toml:6: lab.worker: expected a table of keys, found 3",

@@ -35,6 +35,7 @@ fn the_reference_sets_every_key_that_depends_on_nothing() {
     let set = load_text(REFERENCE).sources;
     let unset: Vec<_> = KEYS.iter().map(|key| key.path).filter(|path| !set.contains_key(path)).collect();
     let expected = [
+        "store.sqlite.path",
         "admin.socket",
         "lab.poll_interval",
         "lab.sweep_interval",
@@ -52,6 +53,7 @@ fn the_reference_shows_every_other_key_behind_a_comment_at_its_default() {
     let mut expected = Config::default();
     expected.lab.worker = config.lab.worker.clone();
     assert_eq!(config, expected);
+    assert_eq!(config.store.sqlite.path, Path::new("roa-data/roa.db"));
     assert_eq!(config.admin.socket, Path::new("roa-data/admin.sock"));
 }
 

@@ -22,7 +22,7 @@ fn origin(key: &Key, config: &Config, sources: &BTreeMap<&'static str, Source>) 
         (None, "lab.poll_interval" | "lab.sweep_interval") if config.lab.profile != Profile::Default => {
             format!("default of profile {}", config.lab.profile.name())
         }
-        (None, "admin.socket") => "default in data_dir".to_owned(),
+        (None, "admin.socket" | "store.sqlite.path") => "default in data_dir".to_owned(),
         (None, _) => "default".to_owned(),
     }
 }
@@ -89,7 +89,7 @@ mod tests {
         assert!(line("profile = ").ends_with("roa.toml:2"));
         assert!(line("sweep_interval = \"30s\"").ends_with("# default of profile production"));
         assert!(line("filter = ").ends_with("# environment variable ROA_LOG__FILTER"));
-        assert!(line("backend = \"memory\"").ends_with("# default"));
+        assert!(line("backend = \"sqlite\"").ends_with("# default"));
         assert!(line("socket = ").ends_with("# default in data_dir"));
         assert_eq!(line("# cpu"), "# cpu is not set: the machine's processors");
     }

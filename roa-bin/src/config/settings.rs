@@ -1,6 +1,6 @@
 //! [`Config`]: everything that can be configured, as plain data. `roa.toml` beside the crate explains each key to users.
 
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -29,12 +29,15 @@ pub(crate) struct Config {
 pub(crate) struct StoreConfig {
     pub(crate) backend: StoreBackend,
     pub(crate) memory: MemoryStoreConfig,
+    pub(crate) sqlite: SqliteStoreConfig,
 }
 
 /// Which store holds the resources. One variant for each backend that this binary contains.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum StoreBackend {
+    /// In a file: the default.
+    Sqlite,
     /// In memory: gone when `roa` ends.
     Memory,
 }
@@ -46,6 +49,30 @@ pub(crate) struct MemoryStoreConfig {
     pub(crate) log_max_batches: usize,
     pub(crate) log_max_bytes: usize,
     pub(crate) log_min_age: HumanDuration,
+}
+
+/// `[store.sqlite]`: which file, how durable, which bounds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SqliteStoreConfig {
+    pub(crate) path: PathBuf,
+    pub(crate) durability: SqliteDurability,
+    pub(crate) max_bytes: u64,
+    pub(crate) log_max_batches: u64,
+    pub(crate) log_max_bytes: u64,
+    pub(crate) log_min_age: HumanDuration,
+    pub(crate) readers: NonZeroUsize,
+    pub(crate) busy_timeout: HumanDuration,
+}
+
+/// When a commit is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum SqliteDurability {
+    /// When the disk has it.
+    PowerLoss,
+    /// When the operating system has it.
+    ProcessCrash,
 }
 
 /// `[log]`: what is logged to stderr, and how.
@@ -223,7 +250,7 @@ impl Config {
     pub(crate) fn defaults(profile: Profile, data_dir: &Path) -> Self {
         Self {
             data_dir: data_dir.to_path_buf(),
-            store: StoreConfig::default(),
+            store: StoreConfig::defaults(data_dir),
             log: LogConfig::default(),
             admin: AdminConfig { socket: data_dir.join("admin.sock") },
             runtime: RuntimeConfig::default(),
@@ -241,10 +268,20 @@ impl Default for Config {
     }
 }
 
-impl Default for StoreConfig {
-    fn default() -> Self {
+impl StoreConfig {
+    fn defaults(data_dir: &Path) -> Self {
         let memory = MemoryStoreConfig { log_max_batches: 100_000, log_max_bytes: 64 << 20, log_min_age: seconds(75) };
-        Self { backend: StoreBackend::Memory, memory }
+        let sqlite = SqliteStoreConfig {
+            path: data_dir.join("roa.db"),
+            durability: SqliteDurability::PowerLoss,
+            max_bytes: 8 << 30,
+            log_max_batches: 100_000,
+            log_max_bytes: 512 << 20,
+            log_min_age: seconds(75),
+            readers: NonZeroUsize::MIN.saturating_add(3),
+            busy_timeout: seconds(5),
+        };
+        Self { backend: StoreBackend::Sqlite, memory, sqlite }
     }
 }
 

@@ -31,9 +31,9 @@ pub(super) enum Shape {
 }
 
 /// The stores that this binary contains.
-const BUILT_IN_STORES: &[&str] = &["memory"];
+const BUILT_IN_STORES: &[&str] = &["sqlite", "memory"];
 /// The stores that another build of `roa` may contain.
-const OTHER_STORES: &[&str] = &["sqlite", "redis"];
+const OTHER_STORES: &[&str] = &["redis"];
 /// What may follow the number of a quantity.
 const QUANTITY_SUFFIXES: &[&str] = &["", "m", "k", "M", "G", "T", "P", "E", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"];
 
@@ -161,9 +161,9 @@ mod tests {
     fn a_store_of_another_build_is_told_apart_from_an_unknown_one() {
         assert_eq!(
             refusal(Shape::Backend, &text("redis")),
-            "store `redis` is not built into this binary, expected \"memory\""
+            "store `redis` is not built into this binary, expected one of \"sqlite\", \"memory\""
         );
-        assert_eq!(refusal(Shape::Backend, &text("mysql")), "expected \"memory\", found \"mysql\"");
+        assert_eq!(refusal(Shape::Backend, &text("mysql")), "expected one of \"sqlite\", \"memory\", found \"mysql\"");
     }
 
     #[test]

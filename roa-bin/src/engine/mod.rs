@@ -4,16 +4,16 @@ mod admin;
 mod apply;
 mod lab;
 mod node;
-mod store;
+pub(crate) mod store;
 
 use std::sync::Arc;
 
 use anyhow::Context as _;
 use prometheus_client::registry::Registry;
-use roa_core::{Cancellation, Clock, EventSink, KindRegistry, ResourceStore, Store, SystemRandom};
+use roa_core::{Cancellation, Clock, EventSink, KindRegistry, RandomExt, ResourceStore, Store, SystemRandom};
 use roa_runtime::{
-    Clocks, FanOutSink, HubConfig, LogSink, Manager, ManagerConfig, Mode, RuntimeMetrics, ScaledClock, SystemClock,
-    WatchHub, WatchKind,
+    BootClock, Clocks, FanOutSink, HubConfig, LeaseConfig, LogSink, Manager, ManagerConfig, Mode, RuntimeMetrics,
+    ScaledClock, SystemClock, WatchHub, WatchKind,
 };
 
 pub(crate) use apply::Rejected;
@@ -24,7 +24,7 @@ use crate::manifest::Manifest;
 /// A control plane, ready to run.
 pub(crate) struct Engine {
     config: Config,
-    store: Arc<dyn Store>,
+    store: store::Opened,
     resources: ResourceStore,
     clocks: Clocks,
     manager: Manager,
@@ -39,19 +39,21 @@ impl Engine {
     pub(crate) async fn open(config: Config, events: Vec<Arc<dyn EventSink>>) -> anyhow::Result<Self> {
         let clocks = clocks(&config);
         let random = Arc::new(SystemRandom);
-        let store = store::open(&config, &clocks, random.clone());
+        let opened = store::open(&config, &clocks, random.clone()).await?;
+        let store = Arc::clone(&opened.store);
         announce(&*store);
         let kinds = Arc::new(roa_lab::kinds(KindRegistry::new()));
         let resources = ResourceStore::new(Arc::clone(&store), kinds, Arc::clone(&clocks.domain), random, "roa");
         let mut registry = Registry::with_prefix("roa");
         let manager =
-            Manager::new(Arc::clone(&store), resources.clone(), clocks.clone(), manager_config(&config)).await?;
+            Manager::new(Arc::clone(&store), resources.clone(), clocks.clone(), manager_config(&config, &*store))
+                .await?;
         let mut sinks: Vec<Arc<dyn EventSink>> = vec![Arc::new(LogSink)];
         sinks.extend(events);
         let metrics = RuntimeMetrics::register(registry.sub_registry_with_prefix("runtime"));
         let mut manager = manager.with_events(Arc::new(FanOutSink::new(sinks))).with_metrics(metrics);
         lab::add(&mut manager, &config, &clocks, &mut registry).await?;
-        Ok(Self { config, store, resources, clocks, manager, registry })
+        Ok(Self { config, store: opened, resources, clocks, manager, registry })
     }
 
     /// The objects.
@@ -86,7 +88,7 @@ impl Engine {
         let synced = readiness.check("caches");
         synced.fail("not synced yet");
         let admin =
-            admin::start(&self.config, self.registry, readiness, Arc::clone(&self.store), self.clocks.io.clone());
+            admin::start(&self.config, self.registry, readiness, Arc::clone(&self.store.store), self.clocks.io.clone());
         let admin = admin.await.context("failed to start the admin socket")?;
         let ready = move || {
             synced.pass();
@@ -94,6 +96,7 @@ impl Engine {
         };
         let outcome = self.manager.run(shutdown, ready).await.context("failed to run");
         admin.stop().await;
+        self.store.close().await;
         outcome
     }
 }
@@ -104,7 +107,7 @@ fn clocks(config: &Config) -> Clocks {
         scale if scale.get() == 1 => Arc::clone(&io),
         scale => Arc::new(ScaledClock::new(Arc::clone(&io), scale)),
     };
-    Clocks { domain, io }
+    Clocks { domain, io, lease: Arc::new(BootClock::new()) }
 }
 
 /// Whoever starts it sees what a commit survives.
@@ -113,8 +116,8 @@ fn announce(store: &dyn Store) {
     tracing::info!(%store, id = %store.id(), durability = %capabilities.durability, shared = capabilities.shared, "store opened");
 }
 
-fn manager_config(config: &Config) -> ManagerConfig {
-    let mut manager = ManagerConfig::new(Mode::Single);
+fn manager_config(config: &Config, store: &dyn Store) -> ManagerConfig {
+    let mut manager = ManagerConfig::new(mode(config, store));
     manager.shutdown_grace = config.runtime.shutdown_grace.0;
     manager.watch = match config.watch.kind {
         settings::WatchKind::Stream => WatchKind::Stream,
@@ -127,4 +130,16 @@ fn manager_config(config: &Config) -> ManagerConfig {
         ..HubConfig::default()
     };
     manager
+}
+
+/// Of the processes that share a store, one works at a time.
+fn mode(config: &Config, store: &dyn Store) -> Mode {
+    if !store.capabilities().shared {
+        return Mode::Single;
+    }
+    let mut lease = LeaseConfig::default();
+    lease.duration = config.lease.duration.0;
+    lease.renew_deadline = config.lease.renew_deadline.0;
+    lease.retry_period = config.lease.retry_period.0;
+    Mode::Leader { lease: "controllers".to_owned(), holder: format!("roa-{}", SystemRandom.uuid()), config: lease }
 }

@@ -93,7 +93,7 @@ fn a_wrong_variable_is_named_itself() {
 #[test]
 fn a_store_that_is_not_in_this_binary_is_told_so() {
     let ran = Place::empty().roa(&["config", "check", "--store-backend", "redis"]);
-    let expected = "error: flag --store-backend: store.backend: store `redis` is not built into this binary, expected \"memory\"\n";
+    let expected = "error: flag --store-backend: store.backend: store `redis` is not built into this binary, expected one of \"sqlite\", \"memory\"\n";
     assert_eq!((ran.status, ran.stderr.as_str()), (Some(2), expected));
 }
 
@@ -126,7 +126,8 @@ fn flags_win_over_variables_over_the_file_over_the_profile_over_defaults() {
     assert_line(&shown, "filter = \"error\" # environment variable ROA_LOG__FILTER");
     assert_line(&shown, "sweep_interval = \"9s\" # roa.toml:4");
     assert_line(&shown, "poll_interval = \"5s\" # default of profile production");
-    assert_line(&shown, "backend = \"memory\" # default");
+    assert_line(&shown, "backend = \"sqlite\" # default");
+    assert_line(&shown, "path = \"flag/roa.db\" # default in data_dir");
 }
 
 #[test]

@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that fails says where")]
 
 mod config;
+mod control_plane;
 mod demo;
 mod run;
 mod running;
+mod store;

@@ -15,7 +15,7 @@ pub(super) async fn run(
     config: &LeaseConfig,
     shutdown: &Cancellation,
 ) -> Result<(), ManagerError> {
-    let (clock, random) = (Arc::clone(&manager.clocks.io), Arc::clone(manager.resources.random()));
+    let (clock, random) = (Arc::clone(&manager.clocks.lease), Arc::clone(manager.resources.random()));
     let driver = LeaseDriver::new(Arc::clone(&manager.store), clock, random, lease, holder, config.clone())?;
     let (handle, stop) = (driver.lease(), CancellationSource::new());
     let (tasks, token) = (Tasks::new("lease", 1), stop.token());

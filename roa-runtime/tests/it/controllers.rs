@@ -143,7 +143,8 @@ async fn run(world: &World, doer: Doer) -> Running {
 async fn run_with(world: &World, doer: Doer, config: ControllerConfig, ownership: Option<Ownership>) -> Running {
     let (doer, cache, metrics) = (Arc::new(doer), Cache::new(), RuntimeMetrics::unregistered());
     let (sink, events) = ChannelSink::new(100);
-    let clocks = Clocks { domain: world.clock.clone(), io: Arc::new(SystemClock::new()) };
+    let io = Arc::new(SystemClock::new());
+    let clocks = Clocks { domain: world.clock.clone(), io: io.clone(), lease: io };
     let cx = Context::new("doer", world.resources.clone()).with_events(Arc::new(sink));
     let driver = ControllerDriver::new(Handle(doer.clone()), cache.clone(), cx, config, clocks, metrics.of("doer"));
     let (tasks, stop) = (Tasks::new("test", 16), CancellationSource::new());

@@ -143,9 +143,12 @@ fn parse_stat(pid: i32, stat: &str) -> Option<Process> {
 #[cfg(test)]
 mod tests {
     use std::process::Command;
+    use std::time::{Duration, Instant};
 
     use super::*;
 
+    /// No condition is awaited longer.
+    const BOUND: Duration = Duration::from_secs(10);
     const STAT: &str = "7 (a) b (c)) S 1 7 5 0 -1 4194304 1 0 0 0 0 0 0 0 20 0 1 0 12345 1 1";
 
     #[test]
@@ -171,6 +174,11 @@ mod tests {
     fn a_mark_is_found_whole_and_only_in_its_own_variable() {
         let mut child = Command::new("sleep").arg("60").env("ROA_TEST_MARK", "mark-1").spawn().unwrap();
         let process = Process::find(i32::try_from(child.id()).unwrap()).unwrap();
+        // A program that has just begun has no environment yet.
+        let begun = Instant::now();
+        while !process.is_marked("ROA_TEST_MARK", "mark-1") && begun.elapsed() < BOUND {
+            thread::park_timeout(Duration::from_millis(1));
+        }
         let seen = [("ROA_TEST_MARK", "mark-1"), ("ROA_TEST_MARK", "mark"), ("TEST_MARK", "mark-1")]
             .map(|(variable, uid)| process.is_marked(variable, uid));
         process.signal(Signal::SIGKILL).unwrap();

@@ -1,0 +1,85 @@
+//! Change feeds: each follows by a cursor of its own, so that a slow one holds nothing up and costs nothing.
+
+use std::sync::Arc;
+
+use futures_util::StreamExt;
+use futures_util::stream::unfold;
+use roa_core::{Batch, Epoch, Revision, Tail, TailEnd, TxnId};
+use rusqlite::Connection;
+
+use crate::error::SqliteError;
+use crate::feed::Look;
+use crate::log;
+use crate::meta::Meta;
+use crate::shared::Shared;
+
+/// How many bytes of batches are read from the file at a time.
+const READ_BYTES: usize = 8 << 20;
+
+/// The change feed after a revision.
+pub(crate) async fn open(shared: &Arc<Shared>, after: Revision) -> Result<Tail, SqliteError> {
+    let (meta, after_txn) = shared.readers.run(move |connection| begin(connection, after)).await?;
+    // Another process may have broken the history a moment ago.
+    shared.feed.publish(&meta, &[]);
+    let follower = Follower { shared: Arc::clone(shared), epoch: meta.epoch, cursor: after };
+    let stream = unfold(Some(follower), |follower| async {
+        let mut follower = follower?;
+        match follower.next().await {
+            Ok(batches) => Some((Ok(batches), Some(follower))),
+            Err(end) => Some((Err(TailEnd::from(end)), None)),
+        }
+    });
+    Ok(Tail::new(shared.id, meta.epoch, (after, after_txn), stream.fuse().boxed()))
+}
+
+fn begin(connection: &Connection, after: Revision) -> Result<(Meta, Option<TxnId>), SqliteError> {
+    let meta = Meta::read(connection)?;
+    meta.check(after)?;
+    let txn = match after {
+        head if head == meta.head => Some(meta.head_txn),
+        floor if floor == meta.floor => Some(meta.floor_txn),
+        other => log::txn_of(connection, other)?,
+    };
+    Ok((meta, txn))
+}
+
+struct Follower {
+    shared: Arc<Shared>,
+    epoch: Epoch,
+    /// The last revision that was given.
+    cursor: Revision,
+}
+
+impl Follower {
+    /// The next batches; waits until there are some.
+    async fn next(&mut self) -> Result<Vec<Arc<Batch>>, SqliteError> {
+        loop {
+            // Made before the look, so that it is woken by what comes right after the look.
+            let changed = self.shared.feed.changed.notified();
+            let count = self.shared.config.tail_chunk.get();
+            let batches = match self.shared.feed.after(self.epoch, self.cursor, count)? {
+                Look::Batches(batches) => batches,
+                Look::InFile => self.read_file(count).await?,
+                Look::Nothing => Vec::new(),
+            };
+            if let Some(last) = batches.last() {
+                self.cursor = last.revision;
+                return Ok(batches);
+            }
+            changed.await;
+        }
+    }
+
+    async fn read_file(&self, count: usize) -> Result<Vec<Arc<Batch>>, SqliteError> {
+        let (epoch, cursor) = (self.epoch, self.cursor);
+        let read = move |connection: &Connection| {
+            let meta = Meta::read(connection)?;
+            let (floor, head) = (meta.floor, meta.head);
+            if meta.epoch != epoch || cursor < floor {
+                return Err(SqliteError::Expired { floor, head });
+            }
+            log::after(connection, cursor, count, READ_BYTES)
+        };
+        self.shared.readers.run(read).await
+    }
+}

@@ -1,0 +1,96 @@
+//! One transaction: compared and written within the transaction of SQLite that its group shares.
+
+use std::sync::Arc;
+
+use roa_core::{Batch, Change, CommitError, Entry, Expect, Key, Op, Revision, Timestamp, Txn};
+use rusqlite::Connection;
+
+use crate::error::SqliteError;
+use crate::meta::Meta;
+use crate::{log, objects};
+
+/// What a transaction is refused with, or what it changed.
+pub(super) type Applied = Result<Arc<Batch>, CommitError>;
+
+/// Does all writes of a valid transaction in the next revision, or none. All is compared before anything is written.
+pub(super) fn apply(
+    connection: &Connection,
+    meta: &mut Meta,
+    txn: &Txn,
+    committed_at: Timestamp,
+) -> Result<Applied, SqliteError> {
+    let previous = match compare(connection, meta, txn)? {
+        Ok(previous) => previous,
+        Err(refused) => return Ok(Err(refused)),
+    };
+    let revision = match meta.head.next() {
+        Ok(revision) => revision,
+        Err(last) => return Ok(Err(last.into())),
+    };
+    let mut changes = Vec::with_capacity(txn.ops.len());
+    for (op, previous) in txn.ops.iter().zip(previous) {
+        changes.extend(write(connection, txn, op, previous, revision)?);
+    }
+    let (id, previous_txn) = (txn.id, meta.head_txn);
+    let batch = Batch { revision, txn: id, previous_txn, committed_at, changes: changes.into() };
+    meta.log_bytes += log::append(connection, &batch, &txn.writer)?;
+    (meta.head, meta.head_txn, meta.jumped) = (revision, txn.id, false);
+    Ok(Ok(Arc::new(batch)))
+}
+
+/// The entries that the writes will replace, or why the transaction is refused.
+type Compared = Result<Vec<Option<Arc<Entry>>>, CommitError>;
+
+fn compare(connection: &Connection, meta: &Meta, txn: &Txn) -> Result<Compared, SqliteError> {
+    if txn.epoch.is_some_and(|expected| expected != meta.epoch) {
+        return Ok(Err(CommitError::Fenced { current: meta.epoch }));
+    }
+    for guard in &txn.guards {
+        let current = objects::current(connection, &guard.key)?;
+        if !guard.expect.holds(current) {
+            return Ok(Err(CommitError::GuardFailed { key: guard.key.clone(), current }));
+        }
+    }
+    let mut previous = Vec::with_capacity(txn.ops.len());
+    for op in &txn.ops {
+        let entry = objects::get(connection, op.key())?;
+        if let Err(refused) = expect(op.key(), op.expect(), entry.as_deref()) {
+            return Ok(Err(refused));
+        }
+        previous.push(entry);
+    }
+    Ok(Ok(previous))
+}
+
+fn expect(key: &Key, expect: Expect, entry: Option<&Entry>) -> Result<(), CommitError> {
+    let current = entry.map(|entry| entry.revision);
+    if expect.holds(current) { Ok(()) } else { Err(CommitError::Conflict { key: key.clone(), current }) }
+}
+
+fn write(
+    connection: &Connection,
+    txn: &Txn,
+    op: &Op,
+    previous: Option<Arc<Entry>>,
+    revision: Revision,
+) -> Result<Option<Change>, SqliteError> {
+    let writer = || Arc::clone(&txn.writer);
+    match (op, previous) {
+        (Op::Put { value, .. }, Some(previous)) => {
+            let entry = Arc::new(previous.updated(value.clone(), revision, txn.id, writer()));
+            objects::update(connection, &entry)?;
+            Ok(Some(Change::Put { entry, previous: Some(previous) }))
+        }
+        (Op::Put { key, value, .. }, None) => {
+            let entry = Arc::new(Entry::created(key.clone(), value.clone(), revision, txn.id, writer()));
+            objects::insert(connection, &entry)?;
+            Ok(Some(Change::Put { entry, previous: None }))
+        }
+        (Op::Delete { key, .. }, Some(previous)) => {
+            objects::delete(connection, key)?;
+            Ok(Some(Change::Delete { previous }))
+        }
+        // Its expectation is a revision, so there was an entry.
+        (Op::Delete { .. }, None) => Ok(None),
+    }
+}
