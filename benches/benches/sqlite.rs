@@ -11,7 +11,6 @@ use std::cell::OnceCell;
 use std::hint::black_box;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::mpsc::{RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, SamplingMode, Throughput, criterion_group, criterion_main};
@@ -377,17 +376,21 @@ impl<S: Side> Watched<S> {
         (self, median * rounds)
     }
 
-    fn measure(self, group: &mut Group<'_>, runtime: &Runtime, spans: &[(&str, Span)]) {
-        let mut watched = Some(runtime.block_on(self.steps(Span::Commit, SETTLE)).0);
-        for (name, span) in spans {
-            group.bench_function(*name, |bencher| {
-                bencher.iter_custom(|rounds| {
-                    let steps = watched.take().unwrap().steps(*span, u32::try_from(rounds).unwrap());
-                    let (back, took) = runtime.block_on(runtime.spawn(steps)).unwrap();
-                    watched = Some(back);
-                    took
-                });
+    /// Measures one span; `watched` is made when it is first asked for.
+    fn measure(group: &mut Group<'_>, (name, span): (&str, Span), runtime: &Runtime, make: impl Fn() -> Self) {
+        let mut watched = None;
+        group.bench_function(name, |bencher| {
+            let ready = watched.take().unwrap_or_else(|| runtime.block_on(make().steps(Span::Commit, SETTLE)).0);
+            watched = Some(ready);
+            bencher.iter_custom(|rounds| {
+                let steps = watched.take().unwrap().steps(span, u32::try_from(rounds).unwrap());
+                let (back, took) = runtime.block_on(runtime.spawn(steps)).unwrap();
+                watched = Some(back);
+                took
             });
+        });
+        if let Some(watched) = watched {
+            watched.client.side.close(runtime);
         }
     }
 }
@@ -409,17 +412,16 @@ fn follow(runtime: &Runtime, roa: &Roa) -> mpsc::Receiver<Instant> {
     arrivals
 }
 
-/// A thread with a connection of its own that looks each millisecond, until the sender is dropped.
-fn follow_raw(path: PathBuf) -> (Sender<()>, mpsc::Receiver<Instant>) {
-    let (stop, stopped) = std::sync::mpsc::channel();
+/// A thread with a connection of its own that looks each millisecond, until nobody listens.
+fn follow_raw(path: PathBuf) -> mpsc::Receiver<Instant> {
     let (arrived, arrivals) = mpsc::channel(1_024);
     std::thread::spawn(move || {
-        let reader = RawReader::open(&path).unwrap();
-        let random = SeededRandom::new(1);
-        let (mut last, mut seen, mut wait) = (0, reader.data_version().unwrap(), POLL);
-        while stopped.recv_timeout(wait) == Err(RecvTimeoutError::Timeout) {
+        let (reader, random) = (RawReader::open(&path).unwrap(), SeededRandom::new(1));
+        let (mut last, mut seen, mut wait) = (0, None, POLL);
+        while !arrived.is_closed() {
+            std::thread::park_timeout(wait);
             wait = POLL;
-            let version = reader.data_version().unwrap();
+            let version = Some(reader.data_version().unwrap());
             if version == seen {
                 continue;
             }
@@ -430,43 +432,45 @@ fn follow_raw(path: PathBuf) -> (Sender<()>, mpsc::Receiver<Instant>) {
             wait = POLL.mul_f64(random.unit());
             for commit in commits {
                 last = commit.revision;
-                arrived.blocking_send(now).unwrap();
+                if arrived.blocking_send(now).is_err() {
+                    return;
+                }
             }
         }
     });
-    (stop, arrivals)
+    arrivals
 }
 
 /// From the call of `commit` to its arrival at a feed of the same process, one at a time, beside the commit alone.
 fn same_process(criterion: &mut Criterion) {
-    let runtime = runtime();
     let mut group = group(criterion, "write-to-watcher", 3);
-    let directory = directory();
-    let roa = Roa::open(&runtime, SqliteConfig::new(directory.path().join("roa.db")));
-    let watched = Watched::new(&roa, follow(&runtime, &roa));
-    let spans = [("commit", Span::Commit), ("watcher", Span::Arrival)];
-    watched.measure(&mut group, &runtime, &spans);
-    roa.close(&runtime);
+    for span in [("commit", Span::Commit), ("watcher", Span::Arrival)] {
+        let (runtime, directory) = (runtime(), directory());
+        Watched::measure(&mut group, span, &runtime, || {
+            let roa = Roa::open(&runtime, SqliteConfig::new(directory.path().join("roa.db")));
+            Watched::new(&roa, follow(&runtime, &roa))
+        });
+    }
     group.finish();
 }
 
 /// From the answer of a commit to its arrival at a feed of another handle, whose connections are its own as another
 /// process's would be.
 fn other_process(criterion: &mut Criterion) {
-    let runtime = runtime();
     let mut group = group(criterion, "other-process", 3);
-    let directory = directory();
-    let path = directory.path().join("raw.db");
-    let raw = Raw::open(&path, "FULL");
-    let (stop, arrivals) = follow_raw(path);
-    Watched::new(&raw, arrivals).measure(&mut group, &runtime, &[("raw-poll-1ms", Span::AfterAnswer)]);
-    drop((stop, raw));
-    let config = SqliteConfig::new(directory.path().join("roa.db"));
-    let (roa, other) = (Roa::open(&runtime, config.clone()), Roa::open(&runtime, config));
-    let watched = Watched::new(&roa, follow(&runtime, &other));
-    watched.measure(&mut group, &runtime, &[("roa", Span::AfterAnswer)]);
-    roa.close(&runtime);
-    other.close(&runtime);
+    let (runtime, directory) = (runtime(), directory());
+    Watched::measure(&mut group, ("raw-poll-1ms", Span::AfterAnswer), &runtime, || {
+        let path = directory.path().join("raw.db");
+        let raw = Raw::open(&path, "FULL");
+        Watched::new(&raw, follow_raw(path))
+    });
+    let other = OnceCell::new();
+    Watched::measure(&mut group, ("roa", Span::AfterAnswer), &runtime, || {
+        let config = SqliteConfig::new(directory.path().join("roa.db"));
+        let roa = Roa::open(&runtime, config.clone());
+        Watched::new(&roa, follow(&runtime, other.get_or_init(|| Roa::open(&runtime, config))))
+    });
+    other.get().iter().for_each(|other| other.close(&runtime));
     group.finish();
 }
 

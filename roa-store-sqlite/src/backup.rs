@@ -175,11 +175,11 @@ fn fence_copy(
 /// Replaces what is in the store's file in one transaction. A file that can't be read is put aside.
 fn overwrite(copy: &Connection, part: tempfile::TempPath, config: &SqliteConfig) -> Result<(), SqliteError> {
     match overwrite_content(copy, config) {
-        Err(SqliteError::Corrupt(reason)) => {
+        Err(damaged @ (SqliteError::Corrupt(_) | SqliteError::NotADatabase)) => {
             for suffix in ["", "-wal", "-shm"] {
                 put_aside(&config.beside(suffix), &config.beside(&format!("-damaged{suffix}")))?;
             }
-            tracing::warn!(path = %config.path.display(), %reason, "put the damaged database aside");
+            tracing::warn!(path = %config.path.display(), reason = %damaged, "put the damaged database aside");
             Ok(persist(part, &config.path)?)
         }
         other => other,

@@ -53,10 +53,7 @@ fn check_file(config: &SqliteConfig) -> Result<CheckReport, OpenError> {
     }
     let connection = connect::plain(path, OpenFlags::SQLITE_OPEN_READ_WRITE);
     let report = connection.and_then(|connection| check_snapshot(&connection));
-    report.map_err(|error| match error {
-        SqliteError::Corrupt(report) => OpenError::Damaged { path: path.clone(), report },
-        other => OpenError::sqlite(path, &other),
-    })
+    report.map_err(|error| OpenError::unreadable(path, error))
 }
 
 fn check_snapshot(connection: &Connection) -> Result<CheckReport, SqliteError> {

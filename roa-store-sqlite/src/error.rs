@@ -2,7 +2,7 @@
 //! the contract.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use roa_core::{CommitError, Error, Revision, RevisionError, TailEnd, TxnId, Violations};
@@ -84,6 +84,15 @@ impl OpenError {
         Self::Io { path: path.into(), source: Arc::new(source) }
     }
 
+    /// Why the content of a file can't be used.
+    pub(crate) fn unreadable(path: &Path, error: SqliteError) -> Self {
+        match error {
+            SqliteError::Corrupt(report) => Self::Damaged { path: path.to_owned(), report },
+            SqliteError::NotADatabase => Self::Damaged { path: path.to_owned(), report: error.to_string() },
+            other => Self::sqlite(path, &other),
+        }
+    }
+
     pub(crate) fn sqlite(path: impl Into<PathBuf>, error: &impl ToString) -> Self {
         Self::Sqlite { path: path.into(), reason: error.to_string() }
     }
@@ -110,6 +119,8 @@ pub(crate) enum SqliteError {
         "the store has {bytes} bytes, expected less than {max}; hint: delete objects, compact it or raise max_bytes"
     )]
     Quota { bytes: u64, max: u64 },
+    #[error("the file is not a database")]
+    NotADatabase,
     #[error("{0}")]
     Corrupt(String),
     #[error("{0}")]
@@ -139,7 +150,8 @@ impl From<rusqlite::Error> for SqliteError {
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Busy,
             Some(ErrorCode::OperationInterrupted) => Self::Interrupted,
             Some(ErrorCode::DiskFull) => Self::DiskFull,
-            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Self::Corrupt(error.to_string()),
+            Some(ErrorCode::NotADatabase) => Self::NotADatabase,
+            Some(ErrorCode::DatabaseCorrupt) => Self::Corrupt(error.to_string()),
             _ => Self::Failed(error.to_string()),
         }
     }
@@ -164,6 +176,7 @@ impl From<SqliteError> for Error {
             SqliteError::TooLarge { requested, head } => Self::TooLarge { requested, head },
             SqliteError::UnknownAt => Self::invalid("list request", Violations::one("at", error.to_string())),
             SqliteError::Corrupt(reason) => Self::corrupt(reason),
+            SqliteError::NotADatabase => Self::corrupt(error.to_string()),
             other => Self::unavailable(other.to_string()),
         }
     }

@@ -51,7 +51,8 @@ impl Follower {
             let looked = self.wait().map_err(SqliteError::from).and_then(|woken| self.look(woken));
             self.shared.trouble.note(Concern::Following, looked.as_ref().err().map(ToString::to_string));
             if looked.is_err() {
-                self.connection = None;
+                // What another connection says of versions can't be compared.
+                (self.connection, self.version) = (None, None);
             }
         }
     }

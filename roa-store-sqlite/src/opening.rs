@@ -44,10 +44,7 @@ fn open_locked(
     clock: &dyn Clock,
     random: &dyn Random,
 ) -> Result<(Connection, Meta, String), OpenError> {
-    let refused = |error: SqliteError| match error {
-        SqliteError::Corrupt(report) => OpenError::Damaged { path: config.path.clone(), report },
-        other => OpenError::sqlite(&config.path, &other),
-    };
+    let refused = |error| OpenError::unreadable(&config.path, error);
     let io = |error| OpenError::io(&config.path, error);
     // Another process may have made it in the meantime.
     if place::inspect(&config.path)? == Found::Nothing {

@@ -9,7 +9,8 @@ use std::path::Path;
 use nix::sys::statfs::statfs;
 use rusqlite::{Connection, OpenFlags};
 
-use crate::error::OpenError;
+use crate::connect;
+use crate::error::{OpenError, SqliteError};
 use crate::migrate::{APPLICATION_ID, Identity, VERSION};
 
 /// What is at a path.
@@ -72,8 +73,13 @@ pub(crate) fn inspect(path: &Path) -> Result<Found, OpenError> {
         Ok(metadata) if metadata.len() == 0 => return Ok(Found::Nothing),
         Ok(_) => {}
     }
-    let identity = untouched(path).and_then(|connection| Identity::read(&connection));
-    let identity = identity.map_err(|_unreadable| foreign(path, "not a SQLite database"))?;
+    let identity = match untouched(path).and_then(|connection| Identity::read(&connection)) {
+        Err(SqliteError::NotADatabase) => return Err(foreign(path, "not a SQLite database")),
+        // Its pages are being moved, or were when their process ended: then the file alone is not the whole database.
+        Err(_) => connect::plain(path, OpenFlags::SQLITE_OPEN_READ_WRITE).and_then(|whole| Identity::read(&whole)),
+        identity => identity,
+    };
+    let identity = identity.map_err(|error| OpenError::unreadable(path, error))?;
     check_identity(path, identity)
 }
 
@@ -95,7 +101,7 @@ fn foreign(path: &Path, found: &str) -> OpenError {
 
 /// A connection that neither locks the file nor writes beside it. It is not `std::fs` that reads the file, since closing
 /// a file drops all locks that the process has on it, SQLite's included.
-fn untouched(path: &Path) -> Result<Connection, crate::error::SqliteError> {
+fn untouched(path: &Path) -> Result<Connection, SqliteError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     Ok(Connection::open_with_flags(uri(path), flags)?)
 }

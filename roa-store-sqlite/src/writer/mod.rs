@@ -196,6 +196,8 @@ impl Writer {
             Some(connection) => connection,
             None => connect::writer(&self.shared.config)?,
         };
+        // Whoever begins a transaction looks by itself until it may.
+        connection.busy_timeout(Duration::ZERO)?;
         Ok(self.connection.insert(connection))
     }
 

@@ -79,12 +79,12 @@ impl Writer {
         if bytes == 0 || !(idle || bytes > WAL_LARGE) {
             return Ok(());
         }
-        let (patience, busy_timeout) = (if idle { Duration::ZERO } else { READERS }, self.shared.config.busy_timeout);
+        let patience = if idle { Duration::ZERO } else { READERS };
         let connection = self.connection()?;
         connection.busy_timeout(patience)?;
         // Whether readers were in the way shows in the size of the file.
         let moved = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
-        connection.busy_timeout(busy_timeout)?;
+        connection.busy_timeout(Duration::ZERO)?;
         Ok(moved?)
     }
 
@@ -142,8 +142,10 @@ impl Writer {
 
     /// Leaves all on the disk, at the end.
     pub(super) fn settle(&mut self) -> Result<(), SqliteError> {
+        let busy_timeout = self.shared.config.busy_timeout;
         self.connection()?.pragma_update(None, "synchronous", "FULL")?;
         let connection = self.connection()?;
+        connection.busy_timeout(busy_timeout)?;
         connection.execute_batch("BEGIN IMMEDIATE")?;
         let written = Meta::read(connection).and_then(|mut meta| {
             if meta.unsynced_boot.take().is_some() {
