@@ -205,10 +205,15 @@ fn w18_another_chain_is_noticed() {
 fn an_event_that_the_revision_lacks_is_noticed() {
     altered(
         |session, recording| {
-            let foreign =
-                recording.log.iter().find(|batch| batch.changes[0].key() != recording.log[9].changes[0].key());
-            let invented = foreign.unwrap().changes[0].clone();
-            edit_batch(session, 9, |batch| batch.changes = vec![batch.changes[0].clone(), invented].into());
+            let own = &recording.log[9].changes;
+            let is_foreign = |change: &&Change| own.iter().all(|other| other.key() != change.key());
+            let invented =
+                recording.log.iter().flat_map(|batch| batch.changes.iter()).find(is_foreign).unwrap().clone();
+            edit_batch(session, 9, |batch| {
+                let mut changes = batch.changes.to_vec();
+                changes.push(invented);
+                batch.changes = changes.into();
+            });
         },
         |found| matches!(found, WatchAnomaly::WrongChange { expected: None, .. }),
     );
