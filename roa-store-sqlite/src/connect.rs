@@ -1,6 +1,8 @@
 //! Connections, and what is set on each.
 
 use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, OpenFlags};
 
@@ -13,6 +15,11 @@ const STATEMENTS: usize = 32;
 const CHECKPOINT_PAGES: i64 = 1_000;
 /// To how many bytes the write-ahead log is cut when it begins anew.
 const WAL_KEPT: i64 = 16 << 20;
+
+/// How long to wait at least before looking again whether another process has ended its transaction. The times differ, so
+/// that they don't keep step with that process.
+const LOOK: Duration = Duration::from_micros(150);
+const LOOKS: u32 = 5;
 
 /// The connection that writes.
 pub(crate) fn writer(config: &SqliteConfig) -> Result<Connection, SqliteError> {
@@ -40,6 +47,23 @@ pub(crate) fn plain(path: &Path, flags: OpenFlags) -> Result<Connection, SqliteE
     common(&connection)?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     Ok(connection)
+}
+
+/// Begins a transaction that writes: takes the one lock of all writers, in time. SQLite's own way of waiting sleeps longer
+/// each time, up to 100 ms, and so hardly gets it from a process that writes without a pause; looking often does.
+pub(crate) fn begin(connection: &Connection, busy_timeout: Duration) -> Result<(), SqliteError> {
+    let deadline = Instant::now() + busy_timeout;
+    connection.busy_timeout(Duration::ZERO)?;
+    let mut attempt = 0;
+    loop {
+        let begun = connection.prepare_cached("BEGIN IMMEDIATE").and_then(|mut begin| begin.execute([]));
+        match begun.map_err(SqliteError::from) {
+            Err(SqliteError::Busy) if Instant::now() < deadline => {}
+            other => return other.map(drop),
+        }
+        attempt += 1;
+        thread::park_timeout(LOOK * (1 + attempt % LOOKS));
+    }
 }
 
 fn open(path: &Path, flags: OpenFlags) -> Result<Connection, SqliteError> {

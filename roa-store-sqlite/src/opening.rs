@@ -3,6 +3,7 @@
 use std::fs;
 use std::io;
 use std::path::Path;
+use std::time::Duration;
 
 use roa_core::{Clock, Random, Revision};
 use rusqlite::{Connection, OpenFlags};
@@ -58,7 +59,7 @@ fn open_locked(
         check_pages(&connection).map_err(refused)?;
     }
     let boot = boot_id().map_err(io)?;
-    let meta = resume(&connection, sidecar, &boot, clock, random).map_err(refused)?;
+    let meta = resume((&connection, config.busy_timeout), sidecar, &boot, clock, random).map_err(refused)?;
     Ok((connection, meta, boot))
 }
 
@@ -95,13 +96,13 @@ fn check_pages(connection: &Connection) -> Result<(), SqliteError> {
 
 /// Where the history goes on: after a jump, if it may have been broken.
 fn resume(
-    connection: &Connection,
+    (connection, busy_timeout): (&Connection, Duration),
     sidecar: &Sidecar,
     boot: &str,
     clock: &dyn Clock,
     random: &dyn Random,
 ) -> Result<Meta, SqliteError> {
-    connection.execute_batch("BEGIN IMMEDIATE")?;
+    connect::begin(connection, busy_timeout)?;
     let mut meta = Meta::read(connection)?;
     let mark = sidecar.read()?;
     if let Some(reason) = fence::broken(&meta, mark, boot) {

@@ -19,6 +19,9 @@ const STEPS: i32 = 10_000;
 /// Runs on a reader's connection; says whether that is still good.
 type Job = Box<dyn FnOnce(Result<&Connection, SqliteError>) -> bool + Send>;
 
+/// Where the result of a read will be.
+pub(crate) type Answer<T> = oneshot::Receiver<Result<T, SqliteError>>;
+
 /// Threads that read. Each read sees one snapshot, and has a time in which to end, since the write-ahead log can't begin
 /// anew while a snapshot of it is held.
 pub(crate) struct Readers {
@@ -45,20 +48,20 @@ impl Readers {
         work: impl FnOnce(&Connection) -> Result<T, SqliteError> + Send + 'static,
     ) -> Result<T, SqliteError> {
         let sender = lock(&self.jobs).clone().ok_or(SqliteError::Closed)?;
-        let (reply, answer) = oneshot::channel();
-        let job: Job = Box::new(move |connection| {
-            if reply.is_closed() {
-                return true;
-            }
-            let result = connection.and_then(|connection| in_snapshot(connection, work));
-            let good = !matches!(result, Err(SqliteError::Failed(_) | SqliteError::Corrupt(_)));
-            // Nobody waits any more: nothing was changed.
-            let _unread = reply.send(result);
-            good
-        });
+        let (job, answer) = job(work);
         sender.send(job).await.map_err(|_closed| SqliteError::Closed)?;
         drop(sender);
         answer.await.map_err(|_closed| SqliteError::Closed)?
+    }
+
+    /// Begins to read ahead, if nobody waits for a reader; the result is to be had later, or dropped.
+    pub(crate) fn ahead<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Connection) -> Result<T, SqliteError> + Send + 'static,
+    ) -> Option<Answer<T>> {
+        let sender = lock(&self.jobs).clone()?;
+        let (job, answer) = job(work);
+        sender.try_send(job).is_ok().then_some(answer)
     }
 
     /// Takes no more jobs, and waits until those that were taken have ended.
@@ -83,6 +86,24 @@ impl fmt::Debug for Readers {
 /// None of the code under these locks can panic midway through a change.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Work as a reader takes it, and where its result will be.
+fn job<T: Send + 'static>(
+    work: impl FnOnce(&Connection) -> Result<T, SqliteError> + Send + 'static,
+) -> (Job, Answer<T>) {
+    let (reply, answer) = oneshot::channel();
+    let job = move |connection: Result<&Connection, SqliteError>| {
+        if reply.is_closed() {
+            return true;
+        }
+        let result = connection.and_then(|connection| in_snapshot(connection, work));
+        let good = !matches!(result, Err(SqliteError::Failed(_) | SqliteError::Corrupt(_)));
+        // Nobody waits any more: nothing was changed.
+        let _unread = reply.send(result);
+        good
+    };
+    (Box::new(job), answer)
 }
 
 fn in_snapshot<T>(

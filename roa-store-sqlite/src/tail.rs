@@ -11,6 +11,7 @@ use crate::error::SqliteError;
 use crate::feed::Look;
 use crate::log;
 use crate::meta::Meta;
+use crate::readers::Answer;
 use crate::shared::Shared;
 
 /// How many bytes of batches are read from the file at a time.
@@ -21,7 +22,7 @@ pub(crate) async fn open(shared: &Arc<Shared>, after: Revision) -> Result<Tail, 
     let (meta, after_txn) = shared.readers.run(move |connection| begin(connection, after)).await?;
     // Another process may have broken the history a moment ago.
     shared.feed.publish(&meta, &[]);
-    let follower = Follower { shared: Arc::clone(shared), epoch: meta.epoch, cursor: after };
+    let follower = Follower { shared: Arc::clone(shared), epoch: meta.epoch, cursor: after, ahead: None };
     let stream = unfold(Some(follower), |follower| async {
         let mut follower = follower?;
         match follower.next().await {
@@ -48,17 +49,23 @@ struct Follower {
     epoch: Epoch,
     /// The last revision that was given.
     cursor: Revision,
+    /// What comes after it in the file, being read while what was given is handled.
+    ahead: Option<Answer<Vec<Arc<Batch>>>>,
 }
 
 impl Follower {
     /// The next batches; waits until there are some.
     async fn next(&mut self) -> Result<Vec<Arc<Batch>>, SqliteError> {
+        let shared = Arc::clone(&self.shared);
         loop {
             // Made before the look, so that it is woken by what comes right after the look.
-            let changed = self.shared.feed.changed.notified();
-            let count = self.shared.config.tail_chunk.get();
-            let batches = match self.shared.feed.after(self.epoch, self.cursor, count)? {
-                Look::Batches(batches) => batches,
+            let changed = shared.feed.changed.notified();
+            let count = shared.config.tail_chunk.get();
+            let batches = match shared.feed.after(self.epoch, self.cursor, count)? {
+                Look::Batches(batches) => {
+                    self.ahead = None;
+                    batches
+                }
                 Look::InFile => self.read_file(count).await?,
                 Look::Nothing => Vec::new(),
             };
@@ -70,16 +77,30 @@ impl Follower {
         }
     }
 
-    async fn read_file(&self, count: usize) -> Result<Vec<Arc<Batch>>, SqliteError> {
-        let (epoch, cursor) = (self.epoch, self.cursor);
-        let read = move |connection: &Connection| {
-            let meta = Meta::read(connection)?;
-            let (floor, head) = (meta.floor, meta.head);
-            if meta.epoch != epoch || cursor < floor {
-                return Err(SqliteError::Expired { floor, head });
-            }
-            log::after(connection, cursor, count, READ_BYTES)
+    async fn read_file(&mut self, count: usize) -> Result<Vec<Arc<Batch>>, SqliteError> {
+        let batches = match self.ahead.take() {
+            Some(ahead) => ahead.await.map_err(|_ended| SqliteError::Closed)??,
+            None => self.shared.readers.run(read(self.epoch, self.cursor, count)).await?,
         };
-        self.shared.readers.run(read).await
+        if let Some(last) = batches.last().filter(|_| batches.len() == count) {
+            self.ahead = self.shared.readers.ahead(read(self.epoch, last.revision, count));
+        }
+        Ok(batches)
+    }
+}
+
+/// The next batches of the file.
+fn read(
+    epoch: Epoch,
+    cursor: Revision,
+    count: usize,
+) -> impl FnOnce(&Connection) -> Result<Vec<Arc<Batch>>, SqliteError> {
+    move |connection| {
+        let meta = Meta::read(connection)?;
+        let (floor, head) = (meta.floor, meta.head);
+        if meta.epoch != epoch || cursor < floor {
+            return Err(SqliteError::Expired { floor, head });
+        }
+        log::after(connection, cursor, count, READ_BYTES)
     }
 }

@@ -1,13 +1,12 @@
 //! Group commit: transactions that came while the disk was busy share its next sync. Each is answered when that is done.
 
 use std::sync::Arc;
-use std::thread;
-use std::time::{Duration, Instant};
 
 use roa_core::{Batch, Op, Timestamp, Txn};
 use rusqlite::Connection;
 
 use crate::SqliteDurability;
+use crate::connect;
 use crate::error::SqliteError;
 use crate::log;
 use crate::meta::Meta;
@@ -16,11 +15,6 @@ use crate::sidecar::Mark;
 
 use super::apply::{Applied, apply};
 use super::{Pending, Writer};
-
-/// How long to wait at least before looking again whether another process has ended its transaction. The times differ, so
-/// that they don't keep step with that process.
-const LOOK: Duration = Duration::from_micros(150);
-const LOOKS: u32 = 5;
 
 /// What came of a group that was committed.
 struct Committed {
@@ -67,17 +61,17 @@ impl Writer {
     /// its end; one that began by reading could not be turned into one that writes.
     pub(super) fn begin(&mut self) -> Result<Meta, SqliteError> {
         let (durability, boot) = (self.shared.config.durability, self.boot.clone());
-        let deadline = Instant::now() + self.shared.config.busy_timeout;
+        let busy_timeout = self.shared.config.busy_timeout;
         let connection = self.connection()?;
         loop {
-            begin_immediate(connection, deadline)?;
+            connect::begin(connection, busy_timeout)?;
             let mut meta = Meta::read(connection)?;
             if durability == SqliteDurability::PowerLoss || meta.unsynced_boot.as_ref() == Some(&boot) {
                 return Ok(meta);
             }
             // The disk must know that it may miss commits before it can miss one.
             connection.execute_batch("ROLLBACK; PRAGMA synchronous = FULL")?;
-            begin_immediate(connection, deadline)?;
+            connect::begin(connection, busy_timeout)?;
             meta = Meta::read(connection)?;
             meta.unsynced_boot = Some(boot.clone());
             meta.write(connection)?;
@@ -152,21 +146,6 @@ impl Writer {
             };
             let _dropped = reply.send(Err(outcome));
         }
-    }
-}
-
-/// Takes the one lock of all writers, by the deadline. SQLite's own way of waiting sleeps longer each time, up to 100 ms,
-/// and so never gets it from a process that writes without a pause; looking often does.
-fn begin_immediate(connection: &Connection, deadline: Instant) -> Result<(), SqliteError> {
-    let mut attempt = 0;
-    loop {
-        let begun = connection.prepare_cached("BEGIN IMMEDIATE").and_then(|mut begin| begin.execute([]));
-        match begun.map_err(SqliteError::from) {
-            Err(SqliteError::Busy) if Instant::now() < deadline => {}
-            other => return other.map(drop),
-        }
-        attempt += 1;
-        thread::park_timeout(LOOK * (1 + attempt % LOOKS));
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use rusqlite::Connection;
 
 use crate::compact;
+use crate::connect;
 use crate::error::SqliteError;
 use crate::log::{self, Oldest};
 use crate::meta::Meta;
@@ -145,8 +146,7 @@ impl Writer {
         let busy_timeout = self.shared.config.busy_timeout;
         self.connection()?.pragma_update(None, "synchronous", "FULL")?;
         let connection = self.connection()?;
-        connection.busy_timeout(busy_timeout)?;
-        connection.execute_batch("BEGIN IMMEDIATE")?;
+        connect::begin(connection, busy_timeout)?;
         let written = Meta::read(connection).and_then(|mut meta| {
             if meta.unsynced_boot.take().is_some() {
                 // This sync is one of all commits before it.
