@@ -1,0 +1,18 @@
+-- Uses each command that the store needs, on keys of its own, so that a missing right is found when it is opened.
+-- KEYS: a hash, a sorted set, a stream, all under the store's prefix.
+redis.call('HSET', KEYS[1], 'a', '1')
+redis.call('HGET', KEYS[1], 'a')
+redis.call('HMGET', KEYS[1], 'a')
+redis.call('HLEN', KEYS[1])
+redis.call('EXISTS', KEYS[1])
+redis.call('ZADD', KEYS[2], 0, 'a')
+redis.call('ZRANGE', KEYS[2], '-', '+', 'BYLEX', 'LIMIT', 0, 1)
+redis.call('ZCARD', KEYS[2])
+redis.call('ZREM', KEYS[2], 'a')
+redis.call('HDEL', KEYS[1], 'a')
+redis.call('XADD', KEYS[3], '1-0', 'a', '1')
+redis.call('XRANGE', KEYS[3], '-', '+', 'COUNT', 1)
+redis.call('XLEN', KEYS[3])
+redis.call('XTRIM', KEYS[3], 'MINID', '2-0')
+redis.call('UNLINK', KEYS[1], KEYS[2], KEYS[3])
+return redis.call('INFO', 'replication')
