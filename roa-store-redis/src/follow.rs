@@ -32,6 +32,8 @@ pub(crate) async fn run(shared: Arc<Shared>) {
                 return;
             }
             shared.trouble.note(Concern::Following, Some(error.to_string()));
+            // What has cut this connection has mostly cut the other as well.
+            shared.link.distrust(&error.to_string());
             backoff.wait(&shared).await;
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! Redis replicates after it has answered, and starts with what its files have. So after a restart, a fail-over or a
 //! `FLUSHALL` commits that were acknowledged may be missing, and their revisions may be used again for others. Signs of
-//! it are: the server's replication id is another than the one in the store; the newest commit that this process knows
+//! it are: the server is another process than the store says, or was promoted since; the newest commit that this process knows
 //! is not there, or is another transaction; the log is shorter than its head says; there is nothing at all.
 
 use redis::Value;
@@ -10,7 +10,7 @@ use redis::aio::MultiplexedConnection;
 use roa_core::{Epoch, Revision, TxnId};
 
 use crate::codec;
-use crate::connect;
+use crate::connect::{self, Server};
 use crate::error::RedisStoreError;
 use crate::meta::{Meta, bytes, elements, epoch_text};
 use crate::scripts::all;
@@ -45,15 +45,15 @@ async fn try_settle(shared: &Shared, connection: &mut MultiplexedConnection) -> 
             return Err(RedisStoreError::Refused("READONLY the server has become a replica".to_owned()));
         }
         let Some(meta) = read(shared, connection).await? else {
-            begin_anew(shared, connection, server.replid()).await?;
+            begin_anew(shared, connection, &server).await?;
             continue;
         };
         if meta.store != shared.id {
             return Err(RedisStoreError::OtherStore { expected: shared.id, found: meta.store });
         }
-        match sign(shared, connection, (&meta, mark), server.replid()).await? {
+        match sign(shared, connection, (&meta, mark), &server).await? {
             None => return Ok(meta),
-            Some(reason) => fence(shared, connection, &meta, server.replid(), &reason).await?,
+            Some(reason) => fence(shared, connection, &meta, &server, &reason).await?,
         }
     }
     Err(RedisStoreError::Broken("it changes while it is being fenced".to_owned()))
@@ -72,10 +72,16 @@ async fn sign(
     shared: &Shared,
     connection: &mut MultiplexedConnection,
     (meta, mark): (&Meta, Mark),
-    replid: &str,
+    server: &Server,
 ) -> Result<Option<String>, RedisStoreError> {
-    if meta.replid != replid {
+    if meta.run_id != server.run_id() || meta.replid != server.replid() && server.was_promoted() {
         return Ok(Some("redis was started anew, or a replica became the primary".to_owned()));
+    }
+    if meta.replid != server.replid() {
+        // The same process with the same data, which has begun to keep a backlog for its first replica.
+        let mut known = redis::cmd("HSET");
+        known.arg(&shared.keys.meta).arg("replid").arg(server.replid());
+        send(connection, &known).await?;
     }
     if meta.head < mark.revision {
         return Ok(Some(format!("the head is {}, this process has seen {}", meta.head, mark.revision)));
@@ -136,11 +142,11 @@ async fn fence(
     shared: &Shared,
     connection: &mut MultiplexedConnection,
     meta: &Meta,
-    replid: &str,
+    server: &Server,
     reason: &str,
 ) -> Result<(), RedisStoreError> {
     let highest = shared.mark().revision;
-    if jump(shared, connection, meta.epoch, highest, replid).await? {
+    if jump(shared, connection, meta.epoch, highest, [server.run_id(), server.replid()]).await? {
         shared.count_break();
         tracing::error!(store = %shared.id, %reason, "the history of the store is broken: fenced; all lists begin anew");
     }
@@ -153,7 +159,7 @@ pub(crate) async fn jump(
     connection: &mut MultiplexedConnection,
     expected: Epoch,
     highest: Revision,
-    replid: &str,
+    server: [&str; 2],
 ) -> Result<bool, RedisStoreError> {
     // Past the epoch that this process knows as well: a fence can itself be lost.
     let counter = expected.counter.max(shared.mark().epoch.counter);
@@ -163,7 +169,7 @@ pub(crate) async fn jump(
     let keys = [shared.keys.meta.as_str(), &shared.keys.log];
     let jumped = invoke(connection, &shared.scripts.fence, &keys, |call| {
         call.arg(epoch_text(expected)).arg(epoch_text(next)).arg(highest.get()).arg(opening.get());
-        call.arg(past).arg(replid).arg(TxnId::none().0.as_bytes());
+        call.arg(past).arg(TxnId::none().0.as_bytes()).arg(&server[..]);
     });
     Ok(jumped.await? == Value::Int(1))
 }
@@ -172,7 +178,7 @@ pub(crate) async fn jump(
 async fn begin_anew(
     shared: &Shared,
     connection: &mut MultiplexedConnection,
-    replid: &str,
+    server: &Server,
 ) -> Result<(), RedisStoreError> {
     let mark = shared.mark();
     let head = Revision::jump(mark.revision, mark.revision, shared.clock.now(), &*shared.random);
@@ -180,7 +186,7 @@ async fn begin_anew(
     let keys = all(&shared.keys);
     let made = invoke(connection, &shared.scripts.open, &keys, |call| {
         call.arg(crate::migrate::SCHEMA).arg(shared.id.to_string()).arg(epoch_text(epoch)).arg(head.get());
-        call.arg(replid).arg(TxnId::none().0.as_bytes()).arg(1);
+        call.arg(TxnId::none().0.as_bytes()).arg(1).arg(server.run_id()).arg(server.replid());
     });
     if made.await? == Value::Int(1) {
         shared.count_break();

@@ -24,7 +24,8 @@ pub(crate) struct Meta {
     pub(crate) log_bytes: u64,
     /// The bytes of all changes up to the floor.
     pub(crate) floor_bytes: u64,
-    /// The server's replication id when the history was last known to be whole.
+    /// The server's run id and replication id when the history was last known to be whole.
+    pub(crate) run_id: String,
     pub(crate) replid: String,
     pub(crate) entries: u64,
     /// How many keys the index has.
@@ -37,7 +38,7 @@ impl Meta {
     /// The answer of the script `state`; `None` if there is no store.
     pub(crate) fn parse(reply: Value) -> Result<Option<Self>, RedisStoreError> {
         let [fields, entries, indexed, logged] = array(reply)?;
-        let [format, schema, store, epoch, head, head_txn, floor, floor_txn, bytes, floor_bytes, _jumped, replid] =
+        let [format, schema, store, epoch, head, head_txn, floor, floor_txn, bytes, floor_bytes, run_id, replid] =
             array(fields)?;
         if format == Value::Nil {
             return Ok(None);
@@ -57,6 +58,7 @@ impl Meta {
             floor_txn: txn(floor_txn)?,
             log_bytes: total.saturating_sub(below),
             floor_bytes: below,
+            run_id: text(run_id)?,
             replid: text(replid)?,
             entries: count(entries)?,
             indexed: count(indexed)?,

@@ -55,7 +55,7 @@ async fn find_or_make(
     let (id, epoch) = (StoreId(parts.random.uuid()), Epoch::first(&*parts.random));
     let made = invoke(connection, &parts.scripts.open, &keys, |call| {
         call.arg(migrate::SCHEMA).arg(id.to_string()).arg(epoch_text(epoch)).arg(opening.get());
-        call.arg(server.replid()).arg(TxnId::none().0.as_bytes()).arg(0);
+        call.arg(TxnId::none().0.as_bytes()).arg(0).arg(server.run_id()).arg(server.replid());
     });
     made.await?;
     let nothing = || RedisStoreError::Broken("the store that was just made is gone".to_owned());

@@ -1,0 +1,296 @@
+//! Breaks of the history: each is noticed, fenced once, and told to everybody who follows.
+#![expect(clippy::unwrap_used, reason = "a test that fails says where")]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use roa_core::{
+    CommitError, Health, Key, KeyPrefix, ListRequest, Revision, Store, StoreState, SystemRandom, Tail, TailEnd, Txn,
+    TxnId, Value,
+};
+use roa_runtime::SystemClock;
+use roa_store_redis::test_util::RedisServer;
+use roa_store_redis::{RedisConfig, RedisStore};
+
+/// How long anything may take until it is seen.
+const BOUND: Duration = Duration::from_secs(20);
+
+fn config(url: String) -> RedisConfig {
+    let quick = Duration::from_millis(200);
+    RedisConfig::new(url).block(quick).timeouts(Duration::from_secs(2), Duration::from_secs(2))
+}
+
+async fn open(config: RedisConfig) -> RedisStore {
+    RedisStore::open(config, Arc::new(SystemClock::new()), Arc::new(SystemRandom)).await.unwrap()
+}
+
+fn key(name: &str) -> Key {
+    Key::new("g", "things", "n", name).unwrap()
+}
+
+fn txn() -> Txn {
+    Txn::new(TxnId::random(&SystemRandom), "test")
+}
+
+async fn create(store: &RedisStore, name: &str) -> Result<Revision, CommitError> {
+    store.commit(txn().create(key(name), Value::opaque("value"))).await
+}
+
+/// Commits as soon as that is possible again.
+async fn create_again(store: &RedisStore, name: &str) -> Revision {
+    let creating = async {
+        loop {
+            match create(store, name).await {
+                Ok(revision) => return revision,
+                Err(CommitError::Conflict { current: Some(at), .. }) => return at,
+                Err(_) => tokio::task::yield_now().await,
+            }
+        }
+    };
+    tokio::time::timeout(BOUND, creating).await.unwrap()
+}
+
+async fn names(store: &RedisStore) -> Vec<String> {
+    let page = store.list(ListRequest::new(KeyPrefix::everything())).await.unwrap();
+    page.entries.iter().map(|entry| entry.key.name().to_owned()).collect()
+}
+
+async fn tail_from(store: &RedisStore, after: Revision) -> Tail {
+    store.tail(after).await.unwrap()
+}
+
+async fn end_of(mut tail: Tail) -> TailEnd {
+    let ended = async {
+        loop {
+            if let Err(end) = tail.next().await.unwrap() {
+                return end;
+            }
+        }
+    };
+    tokio::time::timeout(BOUND, ended).await.unwrap()
+}
+
+async fn revisions(tail: &mut Tail, until: Revision) -> Vec<u64> {
+    let mut seen: Vec<u64> = Vec::new();
+    let reading = async {
+        while seen.last() != Some(&until.get()) {
+            seen.extend(tail.next().await.unwrap().unwrap().iter().map(|batch| batch.revision.get()));
+        }
+    };
+    tokio::time::timeout(BOUND, reading).await.unwrap();
+    seen
+}
+
+fn assert_jumped(before: StoreState, after: StoreState) {
+    assert_eq!(after.epoch.counter, before.epoch.counter + 1, "{before:?} {after:?}");
+    assert!(after.head.get() > before.head.get() + Revision::JUMP, "{before:?} {after:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn r1_a_server_that_has_forgotten_the_scripts_is_given_them_again() {
+    let server = RedisServer::start();
+    let store = open(config(server.unix_url())).await;
+    let first = create(&store, "a").await.unwrap();
+    server.command::<()>(&["SCRIPT", "FLUSH"]);
+    assert_eq!(create(&store, "b").await.unwrap(), first.next().unwrap());
+    server.command::<()>(&["SCRIPT", "FLUSH"]);
+    assert_eq!(names(&store).await, ["a", "b"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn r4_a_restart_is_a_break_that_is_fenced_once_and_loses_nothing() {
+    let server = RedisServer::start();
+    let (one, two) = (open(config(server.unix_url())).await, open(config(server.unix_url())).await);
+    create(&one, "a").await.unwrap();
+    let before = one.state().await.unwrap();
+    let tails = [tail_from(&one, before.floor).await, tail_from(&two, before.head).await];
+    server.restart();
+    for tail in tails {
+        assert!(matches!(end_of(tail).await, TailEnd::Expired { .. }));
+    }
+    create_again(&two, "b").await;
+    let after = one.state().await.unwrap();
+    assert_jumped(before, after);
+    assert_eq!(two.state().await.unwrap().epoch, after.epoch, "exactly one of them jumped");
+    assert_eq!(names(&one).await, ["a", "b"]);
+    let stale = txn().expect_epoch(before.epoch).create(key("c"), Value::opaque("v"));
+    assert!(matches!(one.commit(stale).await, Err(CommitError::Fenced { current }) if current == after.epoch));
+    let breaks = one.info().await.unwrap().breaks + two.info().await.unwrap().breaks;
+    assert_eq!(breaks, 1);
+    assert!(one.check().await.unwrap().problems.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn r3_a_flush_is_noticed_and_the_store_begins_anew_past_all_that_was_seen() {
+    let server = RedisServer::start();
+    let (one, two) = (open(config(server.unix_url())).await, open(config(server.unix_url())).await);
+    create(&one, "a").await.unwrap();
+    let before = one.state().await.unwrap();
+    let tails = [tail_from(&one, before.head).await, tail_from(&two, before.head).await];
+    server.command::<()>(&["FLUSHALL"]);
+    for tail in tails {
+        assert!(matches!(end_of(tail).await, TailEnd::Expired { .. }));
+    }
+    create_again(&one, "b").await;
+    assert_jumped(before, one.state().await.unwrap());
+    assert_eq!(one.state().await.unwrap().epoch, two.state().await.unwrap().epoch);
+    assert_eq!((names(&two).await, one.id()), (vec!["b".to_owned()], two.id()));
+    assert_eq!(open(config(server.unix_url())).await.id(), one.id(), "it is the same store");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn r3_a_store_of_another_id_is_never_written() {
+    let server = RedisServer::start();
+    let store = open(config(server.unix_url())).await;
+    let head = create(&store, "a").await.unwrap();
+    let tail = tail_from(&store, head).await;
+    let other = "00000000-0000-4000-8000-000000000001";
+    server.command::<i64>(&["HSET", "{roa:default}:meta", "store", other]);
+    server.command::<()>(&["CLIENT", "KILL", "TYPE", "normal"]);
+    assert!(matches!(end_of(tail).await, TailEnd::Expired { .. }));
+    let refused = async {
+        // The first may meet the connection that was cut.
+        loop {
+            if let CommitError::Unavailable { reason } = create(&store, "b").await.unwrap_err() {
+                return reason;
+            }
+        }
+    };
+    assert!(tokio::time::timeout(BOUND, refused).await.unwrap().contains(other));
+    assert!(matches!(store.health().await, Health::Failing(_)));
+    assert_eq!(server.command::<i64>(&["HLEN", "{roa:default}:objects"]), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn w9_a_lost_connection_is_no_break_and_the_feed_goes_on() {
+    let server = RedisServer::start();
+    let store = open(config(server.unix_url())).await;
+    let before = store.state().await.unwrap();
+    let mut tail = tail_from(&store, before.head).await;
+    for round in 0..10 {
+        create_again(&store, &format!("a{round}")).await;
+        server.command::<()>(&["CLIENT", "KILL", "TYPE", "normal"]);
+        create_again(&store, &format!("b{round}")).await;
+    }
+    let after = store.state().await.unwrap();
+    assert_eq!(after.epoch, before.epoch);
+    let expected: Vec<_> = (before.head.get() + 1..=after.head.get()).collect();
+    assert_eq!(revisions(&mut tail, after.head).await, expected);
+    assert_eq!(names(&store).await.len(), 20);
+}
+
+/// A primary and a replica that has all that it has.
+async fn replicated(store_at: impl Fn(&RedisServer) -> RedisConfig) -> (RedisServer, RedisServer, RedisStore) {
+    let (primary, replica) = (RedisServer::start(), RedisServer::start());
+    let store = open(store_at(&primary)).await;
+    create(&store, "kept").await.unwrap();
+    replica.command::<()>(&["REPLICAOF", "127.0.0.1", &primary.port().to_string()]);
+    until_replicated(&replica, 1).await;
+    (primary, replica, store)
+}
+
+async fn until_replicated(replica: &RedisServer, entries: i64) {
+    let synced = async {
+        while replica.command::<i64>(&["HLEN", "{roa:default}:objects"]) != entries {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(BOUND, synced).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_first_replica_is_no_break() {
+    let (_primary, _replica, store) = replicated(|server| config(server.url())).await;
+    let before = store.state().await.unwrap();
+    let mut tail = tail_from(&store, before.head).await;
+    let revision = create(&store, "more").await.unwrap();
+    assert_eq!(revisions(&mut tail, revision).await, [revision.get()]);
+    assert_eq!((store.state().await.unwrap().epoch.counter, store.info().await.unwrap().breaks), (1, 0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn r6_a_fail_over_that_loses_what_was_acknowledged_is_fenced() {
+    let (primary, replica, store) = replicated(|server| config(server.url())).await;
+    let before = store.state().await.unwrap();
+    // The link between them is cut, and the primary goes on to acknowledge.
+    replica.command::<()>(&["REPLICAOF", "NO", "ONE"]);
+    let lost = create(&store, "lost").await.unwrap();
+    let tail = tail_from(&store, before.head).await;
+    // Somebody listens where the primary was: what was promoted.
+    let proxy_port = primary.port();
+    primary.kill();
+    let replica_port = replica.port();
+    let forward = forward(proxy_port, replica_port).await;
+    assert!(matches!(end_of(tail).await, TailEnd::Expired { .. }));
+    let after = store.state().await.unwrap();
+    assert_jumped(StoreState { head: lost, ..before }, after);
+    assert_eq!(names(&store).await, ["kept"]);
+    let stale = txn().expect_epoch(before.epoch).create(key("stale"), Value::opaque("v"));
+    assert!(matches!(store.commit(stale).await, Err(CommitError::Fenced { .. })));
+    assert!(create_again(&store, "new").await > after.head);
+    assert_eq!(store.info().await.unwrap().breaks, 1, "the loss is counted");
+    forward.abort();
+}
+
+/// Forwards connections from one port of the loopback interface to another.
+async fn forward(from: u16, to: u16) -> tokio::task::JoinHandle<()> {
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", from)).await.unwrap();
+    let serve = async move {
+        let mut connections = tokio::task::JoinSet::new();
+        while let Ok((mut client, _)) = listener.accept().await {
+            connections.spawn(async move {
+                let mut server = tokio::net::TcpStream::connect(("127.0.0.1", to)).await.unwrap();
+                let _ended = tokio::io::copy_bidirectional(&mut client, &mut server).await;
+            });
+        }
+    };
+    #[expect(clippy::disallowed_methods, reason = "the test aborts it")]
+    tokio::spawn(serve)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn r8_a_server_without_memory_refuses_and_nothing_is_applied() {
+    let server = RedisServer::start();
+    let store = open(config(server.unix_url())).await;
+    let head = create(&store, "a").await.unwrap();
+    server.command::<()>(&["CONFIG", "SET", "maxmemory", "1"]);
+    let refused = create(&store, "b").await.unwrap_err();
+    assert!(matches!(refused, CommitError::Unavailable { .. }), "{refused:?}");
+    assert_eq!((store.state().await.unwrap().head, names(&store).await), (head, vec!["a".to_owned()]));
+    server.command::<()>(&["CONFIG", "SET", "maxmemory", "0"]);
+    assert_eq!(create(&store, "b").await.unwrap(), head.next().unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn r11_a_log_that_was_cut_behind_the_stores_back_is_a_break() {
+    let server = RedisServer::start();
+    let store = open(config(server.unix_url())).await;
+    let before = store.state().await.unwrap();
+    for name in ["a", "b", "c"] {
+        create(&store, name).await.unwrap();
+    }
+    let tail = tail_from(&store, store.state().await.unwrap().head).await;
+    server.command::<i64>(&["XTRIM", "{roa:default}:log", "MAXLEN", "1"]);
+    assert!(matches!(end_of(tail).await, TailEnd::Expired { .. }));
+    let after = store.state().await.unwrap();
+    assert!(after.epoch != before.epoch && after.floor == after.head);
+    assert_eq!(names(&store).await, ["a", "b", "c"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn s6_wait_for_replicas_that_are_not_there_is_unclear() {
+    let server = RedisServer::start();
+    let config = config(server.unix_url()).wait_replicas(1).wait_timeout(Duration::from_millis(100));
+    let store = open(config).await;
+    let unclear = create(&store, "a").await.unwrap_err();
+    assert!(matches!(unclear, CommitError::Ambiguous { .. }), "{unclear:?}");
+    let replica = RedisServer::start_with(&["--replicaof", "127.0.0.1", &server.port().to_string()]);
+    let attached = async {
+        while replica.command::<i64>(&["HLEN", "{roa:default}:objects"]) != 1 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(BOUND, attached).await.unwrap();
+    create(&store, "b").await.unwrap();
+}
