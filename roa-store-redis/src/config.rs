@@ -268,7 +268,8 @@ impl RedisConfig {
 pub enum RedisPersistence {
     /// Nothing survives the server's end but an occasional snapshot.
     None,
-    /// An append-only file that is synced each second: a power cut takes the last second.
+    /// An append-only file that is synced each second: a power cut takes the last second, the server's end what it had
+    /// not yet written while it was syncing.
     EverySecond,
     /// An append-only file that is synced before each answer.
     Always,

@@ -38,7 +38,7 @@ pub enum OpenError {
     },
     /// The user lacks a right.
     #[error(
-        "open the store at {address}: {reason}; hint: the user needs the keys ~{keys} and the commands of an ACL category list as in the documentation"
+        "open the store at {address}: {reason}; hint: the user needs `~{keys} +@connection +@scripting +@hash +@sortedset +@stream +@keyspace +info +wait`"
     )]
     NotPermitted {
         /// Where.
@@ -90,7 +90,9 @@ impl OpenError {
         let address = address.to_owned();
         match error {
             RedisStoreError::Foreign(found) => Self::Foreign { address, key: key.to_owned(), found },
-            RedisStoreError::NotPermitted(reason) => Self::NotPermitted { address, reason, keys: key.to_owned() },
+            RedisStoreError::NotPermitted(reason) => {
+                Self::NotPermitted { address, reason, keys: key.replace(":meta", ":*") }
+            }
             RedisStoreError::Corrupt(reason) => Self::Damaged { address, reason },
             other => Self::Unreachable { address, reason: other.to_string() },
         }
@@ -210,9 +212,7 @@ impl From<redis::RedisError> for RedisStoreError {
         match found {
             Some(refusal) if code != *refusal => Self::Refused(detail.to_owned()),
             Some(_) => Self::Refused(said),
-            None if code == "NOPERM" || said.contains("ACL failure") || said.contains("NOPERM") => {
-                Self::NotPermitted(said)
-            }
+            None if is_permission(code, &said) => Self::NotPermitted(said),
             None if code == "WRONGTYPE" || detail.contains("WRONGTYPE") => {
                 Self::Foreign("it holds a value of another type".to_owned())
             }
@@ -222,6 +222,12 @@ impl From<redis::RedisError> for RedisStoreError {
             None => Self::Failed(said),
         }
     }
+}
+
+/// What servers say of a missing right, by themselves and from within a script, in versions 6.2 to 8.
+fn is_permission(code: &str, said: &str) -> bool {
+    code == "NOPERM"
+        || ["NOPERM", "ACL failure", "The user executing the script can't"].iter().any(|part| said.contains(part))
 }
 
 impl From<crate::codec::CodecError> for RedisStoreError {

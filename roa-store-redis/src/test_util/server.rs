@@ -47,6 +47,15 @@ impl RedisServer {
         Self { directory, port, arguments, child }
     }
 
+    /// A port of the loopback interface that nobody listens on.
+    ///
+    /// # Panics
+    /// If there is none.
+    #[must_use]
+    pub fn free_port() -> u16 {
+        free_port()
+    }
+
     /// Its address on the loopback interface.
     #[must_use]
     pub fn url(&self) -> String {
@@ -142,10 +151,18 @@ impl Drop for RedisServer {
     }
 }
 
+/// The bus of a cluster listens 10,000 above: that must be a port as well.
+const HIGHEST_PORT: u16 = 55_000;
+
 #[expect(clippy::expect_used, reason = "a test that can't set up must stop")]
 fn free_port() -> u16 {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port is free");
-    listener.local_addr().expect("it has an address").port()
+    loop {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port is free");
+        let port = listener.local_addr().expect("it has an address").port();
+        if port <= HIGHEST_PORT {
+            return port;
+        }
+    }
 }
 
 fn spawn(directory: &Path, port: u16, arguments: &[String]) -> Child {
