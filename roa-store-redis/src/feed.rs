@@ -1,12 +1,14 @@
 //! [`Feed`]: the newest batches in memory, and who waits for more.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use roa_core::{Batch, Epoch, Revision, StoreState};
 use tokio::sync::Notify;
 
 use crate::error::RedisStoreError;
+use crate::shared::Shared;
 
 /// What change feeds look at first: the batches that this process has read last, dense up to the newest.
 /// What is not here is in Redis.
@@ -17,6 +19,28 @@ pub(crate) struct Feed {
     /// Wakes the feeds that wait. It tells nothing but that they are to look again, so that many commits are one
     /// wake-up.
     pub(crate) changed: Notify,
+    /// How many feeds there are: without one, nobody reads the log.
+    feeds: AtomicUsize,
+    /// Wakes who reads the log when the first feed begins.
+    begun: Notify,
+}
+
+/// One feed that there is, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Following(Arc<Shared>);
+
+impl Following {
+    pub(crate) fn begin(shared: &Arc<Shared>) -> Self {
+        shared.feed.feeds.fetch_add(1, Ordering::SeqCst);
+        shared.feed.begun.notify_one();
+        Self(Arc::clone(shared))
+    }
+}
+
+impl Drop for Following {
+    fn drop(&mut self) {
+        self.0.feed.feeds.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 #[derive(Debug)]
@@ -47,7 +71,23 @@ pub(crate) enum Look {
 impl Feed {
     pub(crate) fn new(state: StoreState, max_bytes: usize) -> Self {
         let recent = Recent { state, batches: VecDeque::new(), bytes: 0, end: None };
-        Self { recent: Mutex::new(recent), max_bytes, changed: Notify::new() }
+        Self {
+            recent: Mutex::new(recent),
+            max_bytes,
+            changed: Notify::new(),
+            feeds: AtomicUsize::new(0),
+            begun: Notify::new(),
+        }
+    }
+
+    /// Whether there is a feed.
+    pub(crate) fn is_followed(&self) -> bool {
+        self.feeds.load(Ordering::SeqCst) > 0
+    }
+
+    /// Resolves when a feed begins, at once if one has begun since the last call.
+    pub(crate) async fn begun(&self) {
+        self.begun.notified().await;
     }
 
     /// The newest revision that feeds know of, and its epoch.

@@ -47,6 +47,11 @@ async fn session(shared: &Shared, backoff: &mut Backoff) -> Result<(), RedisStor
     shared.trouble.note(Concern::Following, None);
     backoff.reset();
     loop {
+        if !shared.feed.is_followed() {
+            wait_for_feed(shared).await?;
+            cursor = Cursor::at_head(shared, &lineage::settle(shared, &mut connection).await?);
+            continue;
+        }
         let entries = wait_or_closed(shared, &mut connection, cursor.last()).await?;
         let read = cursor.read(entries)?;
         if let Some(newest) = read.batches.last() {
@@ -59,6 +64,15 @@ async fn session(shared: &Shared, backoff: &mut Backoff) -> Result<(), RedisStor
             let meta = lineage::settle(shared, &mut connection).await?;
             cursor.adjust(shared, &meta);
         }
+    }
+}
+
+/// Waits for the first feed, or as long as one wait for changes takes.
+async fn wait_for_feed(shared: &Shared) -> Result<(), RedisStoreError> {
+    let begun = tokio::time::timeout(shared.config.block, shared.feed.begun());
+    match select(pin!(begun), pin!(shared.link.closed())).await {
+        Either::Left(_) => Ok(()),
+        Either::Right(_) => Err(RedisStoreError::Closed),
     }
 }
 
@@ -122,6 +136,13 @@ impl Cursor {
             shared.feed.publish(meta.state(), &[]);
         }
         Self { state: meta.state(), checker: TailChecker::new(last, txn), writers: Writers::default() }
+    }
+
+    /// Goes on at the head, and leaves what came before to Redis.
+    fn at_head(shared: &Shared, meta: &Meta) -> Self {
+        shared.feed.publish(meta.state(), &[]);
+        let checker = TailChecker::new(meta.head, Some(meta.head_txn));
+        Self { state: meta.state(), checker, writers: Writers::default() }
     }
 
     const fn last(&self) -> Revision {

@@ -7,7 +7,7 @@ use futures_util::stream::unfold;
 use roa_core::{Batch, Epoch, Revision, Tail, TailEnd, TxnId};
 
 use crate::error::RedisStoreError;
-use crate::feed::Look;
+use crate::feed::{Following, Look};
 use crate::log;
 use crate::meta::{Meta, check};
 use crate::scripts::all;
@@ -18,11 +18,13 @@ const READ_BYTES: u64 = 8 << 20;
 
 /// The change feed after a revision.
 pub(crate) async fn open(shared: &Arc<Shared>, after: Revision) -> Result<Tail, RedisStoreError> {
+    // Before the look: what is committed after it is read by somebody.
+    let following = Following::begin(shared);
     let meta = shared.meta().await?;
     meta.check(after)?;
     let after_txn = txn_of(shared, &meta, after).await?;
-    let follower =
-        Follower { shared: Arc::clone(shared), epoch: meta.epoch, cursor: after, chunk: chunk(shared, &meta) };
+    let (epoch, chunk) = (meta.epoch, chunk(shared, &meta));
+    let follower = Follower { shared: Arc::clone(shared), epoch, cursor: after, chunk, _following: following };
     let stream = unfold(Some(follower), |follower| async {
         let mut follower = follower?;
         match follower.next().await {
@@ -70,6 +72,7 @@ struct Follower {
     cursor: Revision,
     /// How many batches are read from Redis at a time.
     chunk: usize,
+    _following: Following,
 }
 
 impl Follower {
