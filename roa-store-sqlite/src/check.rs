@@ -127,6 +127,9 @@ impl Check {
             self.problem(format!("log: {} names another predecessor than {before}", batch.revision));
         }
         for change in batch.changes.iter() {
+            if change.current().is_some_and(|entry| entry.revision != batch.revision) {
+                self.problem(format!("log: {} writes {} at another revision", batch.revision, change.key()));
+            }
             self.last.insert(change.key().clone(), change.current().map(|entry| entry.revision));
         }
     }

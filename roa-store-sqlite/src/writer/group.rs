@@ -86,7 +86,6 @@ impl Writer {
         for Pending { txn, .. } in group {
             outcomes.push(apply_within(quota.as_ref(), connection, &mut meta, txn, committed_at)?);
         }
-        meta.write_head(connection)?;
         Ok(Committed { meta, outcomes })
     }
 

@@ -13,7 +13,7 @@ mod upkeep;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use roa_core::{Clock, CommitError, Epoch, Random, Revision, StoreState, Txn};
@@ -21,13 +21,14 @@ use rusqlite::Connection;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use crate::SqliteConfig;
+use crate::connect;
 use crate::error::{OpenError, SqliteError};
 use crate::feed::Feed;
+use crate::follow::{self, FollowerHandle};
 use crate::opening::{self, Opened};
 use crate::readers::Readers;
 use crate::shared::{Shared, Trouble};
 use crate::sidecar::Sidecar;
-use crate::{connect, follow};
 
 /// How often the files are looked after.
 const UPKEEP: Duration = Duration::from_secs(1);
@@ -107,7 +108,7 @@ struct Writer {
     /// None after a failure that may have left it in an unknown state.
     connection: Option<Connection>,
     sidecar: Sidecar,
-    follower: Option<JoinHandle<()>>,
+    follower: Option<FollowerHandle>,
     boot: String,
     upkeep_at: Instant,
     /// Whether something was committed since the files were last looked after.
@@ -118,6 +119,8 @@ struct Writer {
     full: Option<SqliteError>,
     /// The bytes of changes in the log at that time.
     measured_at: u64,
+    /// How many requests were taken together last.
+    last_group: usize,
 }
 
 impl Writer {
@@ -141,6 +144,7 @@ impl Writer {
             full: None,
             // Far from any: the first group is measured.
             measured_at: u64::MAX,
+            last_group: 0,
         })
     }
 
@@ -174,6 +178,12 @@ impl Writer {
         let mut queued = VecDeque::from([first]);
         let max = self.shared.config.max_group.get();
         queued.extend(requests.try_iter().take(max - 1));
+        if queued.len() < self.last_group {
+            // Those who were answered last are about to ask again: what they ask can share this sync.
+            thread::yield_now();
+            queued.extend(requests.try_iter().take(max - queued.len()));
+        }
+        self.last_group = queued.len();
         let mut group = Vec::with_capacity(queued.len());
         for Queued { request, _place } in queued {
             match request {
@@ -218,8 +228,8 @@ impl Writer {
         if let Err(error) = self.settle() {
             tracing::warn!(store = %self.shared.id, %error, "failed to settle the SQLite store at its end");
         }
-        if self.follower.take().is_some_and(|follower| follower.join().is_err()) {
-            tracing::error!("the follower of the SQLite store panicked");
+        if let Some(follower) = self.follower.take() {
+            follower.close();
         }
     }
 }
