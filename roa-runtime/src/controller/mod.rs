@@ -54,7 +54,8 @@ impl<C: Controller> ControllerDriver<C> {
         metrics: ControllerMetrics,
     ) -> Self {
         let random = Arc::clone(context.random());
-        let queue = WorkQueue::new(config.queue.clone(), Arc::clone(&clocks.domain), random);
+        let clock = Arc::clone(&clocks.domain);
+        let queue = WorkQueue::shared_fairly(config.queue.clone(), clock, random, Key::namespace);
         let (gate, parked, overflow) = (WriteGate::default(), Parked::default(), Overflow::default());
         let inner = Inner { controller, cache, context, queue, gate, parked, config, clocks, metrics, overflow };
         let inner = Arc::new(inner);
