@@ -5,6 +5,7 @@
 //! - Changes: [`WatchHub`], [`StreamWatcher`], [`PollWatcher`], [`Bookmarks`], [`HandlerRunner`]
 //! - Reading: [`Cache`]
 //! - Working: [`WorkQueue`], [`ControllerDriver`], [`ReconcilerDriver`]
+//! - Containing failures: [`Breaker`], [`Bulkhead`], [`Protected`], [`RetryBudget`]
 //! - Leading: [`LeaseDriver`], [`Lease`]
 //! - Around: [`Tasks`], [`Clocks`], [`SystemClock`], [`ScaledClock`], [`DeadlineStore`], [`RuntimeMetrics`], [`LogSink`]
 
@@ -22,6 +23,7 @@ mod manager;
 mod metrics;
 mod queue;
 mod reconciler;
+mod safety;
 mod sinks;
 mod tasks;
 mod watcher;
@@ -42,6 +44,10 @@ pub use queue::{
     RateLimit, Run, Streak, WorkQueue, next_run,
 };
 pub use reconciler::{ReconcilerConfig, ReconcilerDriver, Sweep};
+pub use safety::{
+    Breaker, BreakerConfig, BreakerState, Bulkhead, BulkheadConfig, DependencyMetrics, Full, Place, Protected,
+    RELEASE_ANNOTATION, Refused, RetryBudget, RetryBudgetConfig, Trip,
+};
 pub use sinks::{ChannelSink, FanOutSink, LogSink};
 pub use tasks::{SpawnError, Tasks};
 pub use watcher::{PollWatcher, StreamWatcher};

@@ -48,6 +48,23 @@ async fn change(cx: &Context, key: &Key, change: impl Fn(&mut DynamicObject) -> 
     Ok(())
 }
 
+/// Takes back that an object was given up, if it says so: whoever said it.
+pub(super) async fn clear_given_up(cx: &Context, key: &Key) -> Result<()> {
+    let (Some(entry), _) = cx.resources().entry(key).await? else { return Ok(()) };
+    let object = entry.object().map_err(Clone::clone)?.to_dynamic()?;
+    match conditions(&object).get(RECONCILED) {
+        Some(condition) if condition.status != ConditionStatus::True => {
+            set_reconciled(cx, key, ConditionStatus::True, (RECONCILED, "")).await
+        }
+        _ => Ok(()),
+    }
+}
+
+fn conditions(object: &DynamicObject) -> Conditions {
+    let conditions = object.status().and_then(|status| status.get("conditions")).cloned().unwrap_or_default();
+    serde_json::from_value(conditions).unwrap_or_default()
+}
+
 /// Says in an object's status whether its last calls succeeded.
 pub(super) async fn set_reconciled(cx: &Context, key: &Key, status: ConditionStatus, why: (&str, &str)) -> Result<()> {
     for attempt in 1.. {
@@ -55,8 +72,7 @@ pub(super) async fn set_reconciled(cx: &Context, key: &Key, status: ConditionSta
             Err(Error::NotFound { .. }) => return Ok(()),
             outcome => outcome?,
         };
-        let conditions = object.status().and_then(|status| status.get("conditions")).cloned().unwrap_or_default();
-        let mut conditions: Conditions = serde_json::from_value(conditions).unwrap_or_default();
+        let mut conditions = conditions(&object);
         if !conditions.set(RECONCILED, status, why, object.metadata.generation, cx.now()) {
             return Ok(());
         }

@@ -330,7 +330,7 @@ impl<K: QueueKey> Shared<K> {
 
     fn finish(&self, claim: &Claim<K>, outcome: Outcome) -> NextRun {
         let jitter = match outcome {
-            Outcome::Failed | Outcome::Requeue => self.random.unit(),
+            Outcome::Failed | Outcome::FailedAfter(_) | Outcome::Requeue | Outcome::Defer(_) => self.random.unit(),
             Outcome::Done | Outcome::RequeueAfter(_) | Outcome::Drop => 0.0,
         };
         let now = self.clock.monotonic();

@@ -35,11 +35,12 @@ impl Request {
     /// more, but a resync stays one.
     fn following(&self, outcome: Outcome, due: Monotonic) -> Self {
         let causes = match outcome {
-            Outcome::Failed => {
+            Outcome::Failed | Outcome::FailedAfter(_) => {
                 let mut causes = self.causes;
                 causes.insert(Cause::Retry);
                 causes
             }
+            Outcome::Defer(_) => self.causes,
             _ => Causes::one(Cause::Requeued),
         };
         Self { due, priority: self.priority.min(Priority::Retry), causes }
@@ -196,7 +197,7 @@ impl<K: QueueKey> State<K> {
         self.running.remove(&number);
         let decide = || next_run(outcome, entry.streak, &self.config.backoff, jitter);
         let next = if forgotten { settled } else { decide() };
-        self.totals.retries += u64::from(outcome == Outcome::Failed && next.after.is_some());
+        self.totals.retries += u64::from(outcome.is_failure() && next.after.is_some());
         self.totals.drops += u64::from(outcome == Outcome::Drop);
         let own = next.after.map(|after| entry.request.following(outcome, now + after));
         let request = own.into_iter().chain(again).reduce(Request::merged);

@@ -5,9 +5,11 @@
 mod cache;
 mod controllers;
 mod deadline;
+mod driving;
 mod handlers;
 mod hub;
 mod managers;
 mod resources;
+mod safety;
 mod support;
 mod watchers;

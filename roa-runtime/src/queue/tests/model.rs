@@ -35,6 +35,7 @@ fn outcome() -> impl Strategy<Value = Outcome> {
         Just(Outcome::Requeue),
         Just(Outcome::Drop),
         millis().prop_map(Outcome::RequeueAfter),
+        millis().prop_map(Outcome::FailedAfter),
     ]
 }
 
@@ -222,7 +223,7 @@ impl Model {
             due: now + after,
             priority: known.wish.priority.min(Priority::Retry),
             causes: match outcome {
-                Outcome::Failed => [known.wish.causes.clone(), vec![Cause::Retry]].concat(),
+                Outcome::Failed | Outcome::FailedAfter(_) => [known.wish.causes.clone(), vec![Cause::Retry]].concat(),
                 _ => vec![Cause::Requeued],
             },
         });
