@@ -5,7 +5,7 @@
 //! - Changes: [`WatchHub`], [`StreamWatcher`], [`PollWatcher`], [`Bookmarks`], [`HandlerRunner`]
 //! - Reading: [`Cache`]
 //! - Working: [`WorkQueue`], [`ControllerDriver`], [`ReconcilerDriver`]
-//! - Containing failures: [`Breaker`], [`Bulkhead`], [`Protected`], [`RetryBudget`]
+//! - Containing failures: [`Breaker`], [`Bulkhead`], [`Protected`], [`RetryBudget`], [`OscillationWatch`]
 //! - Leading: [`LeaseDriver`], [`Lease`]
 //! - Around: [`Tasks`], [`Clocks`], [`SystemClock`], [`ScaledClock`], [`DeadlineStore`], [`RuntimeMetrics`], [`LogSink`]
 
@@ -21,6 +21,7 @@ mod lease;
 mod locks;
 mod manager;
 mod metrics;
+mod oscillation;
 mod queue;
 mod reconciler;
 mod safety;
@@ -37,8 +38,9 @@ pub use deadline::DeadlineStore;
 pub use handlers::{EventHandler, HandlerRunner};
 pub use hub::{EventSlice, HubConfig, HubEvent, HubItem, HubWatch, Selection, WatchHub};
 pub use lease::{Lease, LeaseConfig, LeaseConfigError, LeaseDriver, LeaseState};
-pub use manager::{Manager, ManagerConfig, ManagerError, Mode, WatchKind};
+pub use manager::{Manager, ManagerConfig, ManagerError, Mode, Runnable, WatchKind};
 pub use metrics::{ControllerMetrics, Reading, Readings, RuntimeMetrics};
+pub use oscillation::{Oscillation, OscillationConfig, OscillationDetector, OscillationWatch};
 pub use queue::{
     AddError, BackoffPolicy, Depths, KeyPhase, KeyState, NextRun, Outcome, Priority, QueueConfig, QueueStats,
     RateLimit, Run, Streak, WorkQueue, next_run,

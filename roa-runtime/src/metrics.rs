@@ -13,6 +13,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 use crate::DependencyMetrics;
+use crate::oscillation::OscillationMetrics;
 use crate::safety::SafetyMetrics;
 
 /// Upper bounds of the buckets of durations, in seconds.
@@ -44,6 +45,7 @@ pub struct RuntimeMetrics {
     swept: Family<Component, Counter>,
     drift: Family<Found, Counter>,
     safety: SafetyMetrics,
+    oscillations: OscillationMetrics,
 }
 
 impl RuntimeMetrics {
@@ -56,6 +58,7 @@ impl RuntimeMetrics {
         registry.register("swept_objects", "Objects that reconcilers looked at", this.swept.clone());
         registry.register("drift", "What reconcilers found wrong, by reason", this.drift.clone());
         this.safety.register(registry);
+        this.oscillations.register(registry);
         this
     }
 
@@ -69,12 +72,23 @@ impl RuntimeMetrics {
             swept: Family::default(),
             drift: Family::default(),
             safety: SafetyMetrics::default(),
+            oscillations: OscillationMetrics::default(),
         }
     }
 
     /// The part of one controller or reconciler.
     pub fn of(&self, component: impl Into<String>) -> ControllerMetrics {
         ControllerMetrics { all: self.clone(), component: component.into() }
+    }
+
+    pub(crate) const fn oscillations(&self) -> &OscillationMetrics {
+        &self.oscillations
+    }
+
+    /// How often writers were found to work against each other.
+    #[must_use]
+    pub fn oscillation_count(&self) -> u64 {
+        self.oscillations.total()
     }
 
     /// The part of one dependency.

@@ -4,12 +4,14 @@
 mod component;
 mod config;
 mod leader;
+mod runnable;
 
 use std::any::{Any, TypeId};
 use std::collections::HashMap;
 use std::sync::Arc;
 
 pub use config::{ManagerConfig, ManagerError, Mode, WatchKind};
+pub use runnable::Runnable;
 
 use component::{Component, Feed};
 use roa_core::{
@@ -163,6 +165,12 @@ impl Manager {
         let driver = ReconcilerDriver::new(reconciler, cache, cx, config, self.clocks.clone(), metrics);
         self.components.push(Arc::new(component::Sweeper::new(driver)));
         Ok(())
+    }
+
+    /// Adds work that belongs to no one kind. It runs where the controllers run.
+    pub fn add_runnable(&mut self, runnable: Arc<dyn Runnable>) {
+        let cx = self.context(runnable.name());
+        self.components.push(Arc::new(runnable::Running::new(runnable, cx)));
     }
 
     fn context(&self, component: &str) -> Context {

@@ -4,14 +4,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use roa_core::{Action, Dependencies, Ownership, ReconcileError, Value};
+use roa_core::{Action, CancellationSource, Context, Dependencies, Ownership, ReconcileError, Value};
 use roa_runtime::{
-    BreakerConfig, BreakerState, ControllerConfig, Protected, RELEASE_ANNOTATION, RetryBudgetConfig, RuntimeMetrics,
-    Trip,
+    BreakerConfig, BreakerState, ChannelSink, ControllerConfig, OscillationConfig, OscillationWatch, Protected,
+    RELEASE_ANNOTATION, RetryBudgetConfig, Runnable, RuntimeMetrics, SystemClock, Tasks, Trip,
 };
 
 use crate::driving::{Answer, Driving, Scripted, advancing_until, config, reconciled, reconciled_is};
-use crate::support::{World, until};
+use crate::support::{World, soon, until};
 
 fn failing() -> Answer {
     Err(ReconcileError::Transient { reason: "Down", message: "no answer".into() })
@@ -159,4 +159,32 @@ async fn retries_wait_for_their_budget_and_new_work_does_not() {
     until("new work runs", || driving.count("success") == 1).await;
     assert_eq!(driving.count("error"), 13, "one of the burst, and one in each second");
     driving.stop().await;
+}
+
+/// Lesson 24.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn writers_that_work_against_each_other_are_named_with_the_field() {
+    let world = World::new().await;
+    let (metrics, stop) = (RuntimeMetrics::unregistered(), CancellationSource::new());
+    let (sink, mut events) = ChannelSink::new(10);
+    let cx = Context::new("oscillation-watch", world.resources.clone()).with_events(Arc::new(sink));
+    let cx = cx.with_cancellation(stop.token());
+    let watch = OscillationWatch::new(world.hub.clone(), OscillationConfig::default(), &metrics);
+    let tasks = Tasks::new("test", 1);
+    tasks.spawn_draining("watch", move |_| async move { watch.run(&cx).await }).unwrap();
+    until("it watches", || world.hub.watchers() == 1).await;
+    world.create("a", 1).await;
+    let resize = async |writer: &str, size| {
+        let api = world.resources.clone().writing_as(writer).api::<crate::support::Thing>().unwrap();
+        api.patch("test", "a", |thing| thing.spec.size = size).await.unwrap();
+    };
+    resize("autoscaler", 2).await;
+    resize("operator", 3).await;
+    resize("autoscaler", 2).await;
+    let event = soon("an event", events.recv()).await.unwrap();
+    let told = "spec.size was changed by operator and changed back by autoscaler: they work against each other";
+    assert_eq!((event.reason.as_str(), event.message.as_str()), ("Oscillation", told));
+    assert_eq!(metrics.oscillation_count(), 1);
+    stop.cancel();
+    assert!(soon("the end", tasks.shutdown(&SystemClock::new(), Duration::from_secs(5))).await.is_empty());
 }
