@@ -6,6 +6,7 @@
 //! - Reading: [`Cache`]
 //! - Working: [`WorkQueue`], [`ControllerDriver`], [`ReconcilerDriver`]
 //! - Containing failures: [`Breaker`], [`Bulkhead`], [`Protected`], [`RetryBudget`], [`OscillationWatch`]
+//! - Tidying up: [`GarbageCollector`], [`Runnable`]
 //! - Leading: [`LeaseDriver`], [`Lease`]
 //! - Around: [`Tasks`], [`Clocks`], [`SystemClock`], [`ScaledClock`], [`DeadlineStore`], [`RuntimeMetrics`], [`LogSink`]
 
@@ -15,6 +16,7 @@ mod clock;
 mod clocks;
 mod controller;
 mod deadline;
+mod gc;
 mod handlers;
 mod hub;
 mod lease;
@@ -35,6 +37,7 @@ pub use clock::{BootClock, ScaledClock, SystemClock};
 pub use clocks::Clocks;
 pub use controller::{ControllerConfig, ControllerDriver};
 pub use deadline::DeadlineStore;
+pub use gc::{GarbageCollector, GarbageCollectorConfig};
 pub use handlers::{EventHandler, HandlerRunner};
 pub use hub::{EventSlice, HubConfig, HubEvent, HubItem, HubWatch, Selection, WatchHub};
 pub use lease::{Lease, LeaseConfig, LeaseConfigError, LeaseDriver, LeaseState};

@@ -13,6 +13,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 use crate::DependencyMetrics;
+use crate::gc::CollectorMetrics;
 use crate::oscillation::OscillationMetrics;
 use crate::safety::SafetyMetrics;
 
@@ -46,6 +47,7 @@ pub struct RuntimeMetrics {
     drift: Family<Found, Counter>,
     safety: SafetyMetrics,
     oscillations: OscillationMetrics,
+    collector: CollectorMetrics,
 }
 
 impl RuntimeMetrics {
@@ -59,6 +61,7 @@ impl RuntimeMetrics {
         registry.register("drift", "What reconcilers found wrong, by reason", this.drift.clone());
         this.safety.register(registry);
         this.oscillations.register(registry);
+        this.collector.register(registry);
         this
     }
 
@@ -73,6 +76,7 @@ impl RuntimeMetrics {
             drift: Family::default(),
             safety: SafetyMetrics::default(),
             oscillations: OscillationMetrics::default(),
+            collector: CollectorMetrics::default(),
         }
     }
 
@@ -83,6 +87,16 @@ impl RuntimeMetrics {
 
     pub(crate) const fn oscillations(&self) -> &OscillationMetrics {
         &self.oscillations
+    }
+
+    pub(crate) const fn collector(&self) -> &CollectorMetrics {
+        &self.collector
+    }
+
+    /// How often the garbage collector did this: `deleted`, `owner_dropped`, `orphaned`, `released`, `unblocked`, `failed`.
+    #[must_use]
+    pub fn collected(&self, action: &'static str) -> u64 {
+        self.collector.count(action)
     }
 
     /// How often writers were found to work against each other.

@@ -6,6 +6,7 @@ mod cache;
 mod controllers;
 mod deadline;
 mod driving;
+mod garbage;
 mod handlers;
 mod hub;
 mod managers;
