@@ -7,6 +7,7 @@
 //! - Working: [`WorkQueue`], [`ControllerDriver`], [`ReconcilerDriver`]
 //! - Containing failures: [`Breaker`], [`Bulkhead`], [`Protected`], [`RetryBudget`], [`OscillationWatch`]
 //! - Tidying up: [`GarbageCollector`], [`Runnable`]
+//! - Telling: [`EventRecorder`]
 //! - Leading: [`LeaseDriver`], [`Lease`]
 //! - Around: [`Tasks`], [`Clocks`], [`SystemClock`], [`ScaledClock`], [`DeadlineStore`], [`RuntimeMetrics`], [`LogSink`]
 
@@ -16,6 +17,7 @@ mod clock;
 mod clocks;
 mod controller;
 mod deadline;
+mod events;
 mod gc;
 mod handlers;
 mod hub;
@@ -37,6 +39,7 @@ pub use clock::{BootClock, ScaledClock, SystemClock};
 pub use clocks::Clocks;
 pub use controller::{ControllerConfig, ControllerDriver};
 pub use deadline::DeadlineStore;
+pub use events::{EventRecorder, EventRecorderConfig, event_kind};
 pub use gc::{GarbageCollector, GarbageCollectorConfig};
 pub use handlers::{EventHandler, HandlerRunner};
 pub use hub::{EventSlice, HubConfig, HubEvent, HubItem, HubWatch, Selection, WatchHub};

@@ -13,6 +13,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 use crate::DependencyMetrics;
+use crate::events::EventMetrics;
 use crate::gc::CollectorMetrics;
 use crate::oscillation::OscillationMetrics;
 use crate::safety::SafetyMetrics;
@@ -48,6 +49,7 @@ pub struct RuntimeMetrics {
     safety: SafetyMetrics,
     oscillations: OscillationMetrics,
     collector: CollectorMetrics,
+    events: EventMetrics,
 }
 
 impl RuntimeMetrics {
@@ -62,6 +64,7 @@ impl RuntimeMetrics {
         this.safety.register(registry);
         this.oscillations.register(registry);
         this.collector.register(registry);
+        this.events.register(registry);
         this
     }
 
@@ -77,6 +80,7 @@ impl RuntimeMetrics {
             safety: SafetyMetrics::default(),
             oscillations: OscillationMetrics::default(),
             collector: CollectorMetrics::default(),
+            events: EventMetrics::default(),
         }
     }
 
@@ -97,6 +101,16 @@ impl RuntimeMetrics {
     #[must_use]
     pub fn collected(&self, action: &'static str) -> u64 {
         self.collector.count(action)
+    }
+
+    pub(crate) const fn events(&self) -> &EventMetrics {
+        &self.events
+    }
+
+    /// How many events were `recorded`, `dropped`, `written`, `failed` to be written, or `expired`.
+    #[must_use]
+    pub fn event_count(&self, fate: &'static str) -> u64 {
+        self.events.count(fate)
     }
 
     /// How often writers were found to work against each other.

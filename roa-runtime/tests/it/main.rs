@@ -6,6 +6,7 @@ mod cache;
 mod controllers;
 mod deadline;
 mod driving;
+mod events;
 mod garbage;
 mod handlers;
 mod hub;
