@@ -7,7 +7,7 @@
 //! - Working: [`WorkQueue`], [`ControllerDriver`], [`ReconcilerDriver`]
 //! - Containing failures: [`Breaker`], [`Bulkhead`], [`Protected`], [`RetryBudget`], [`OscillationWatch`]
 //! - Tidying up: [`GarbageCollector`], [`Runnable`]
-//! - Telling: [`EventRecorder`]
+//! - Telling: [`EventRecorder`], [`CloudEventRelay`]
 //! - Leading: [`LeaseDriver`], [`Lease`]
 //! - Around: [`Tasks`], [`Clocks`], [`SystemClock`], [`ScaledClock`], [`DeadlineStore`], [`RuntimeMetrics`], [`LogSink`]
 
@@ -15,6 +15,7 @@ mod bookmark;
 mod cache;
 mod clock;
 mod clocks;
+mod cloudevents;
 mod controller;
 mod deadline;
 mod events;
@@ -37,6 +38,9 @@ pub use bookmark::Bookmarks;
 pub use cache::{Cache, CacheListener};
 pub use clock::{BootClock, ScaledClock, SystemClock};
 pub use clocks::Clocks;
+pub use cloudevents::{
+    CloudEvent, CloudEventRelay, CloudEventRelayConfig, CloudEventSink, HttpPost, HttpSink, LineSink,
+};
 pub use controller::{ControllerConfig, ControllerDriver};
 pub use deadline::DeadlineStore;
 pub use events::{EventRecorder, EventRecorderConfig, event_kind};

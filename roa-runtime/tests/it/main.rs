@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that fails says where")]
 
 mod cache;
+mod cloudevents;
 mod controllers;
 mod deadline;
 mod driving;
