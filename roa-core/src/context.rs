@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
+use crate::resources::NotedCache;
 use crate::{
     Api, Cancellation, Clock, Dependencies, Event, EventSink, Key, Metadata, NoEvents, Object, Random, ReconcileError,
     Resource, ResourceStore, Result, Revision, Severity, Spec, Timestamp,
@@ -148,10 +149,15 @@ impl Context {
         self.resources.api::<S>()
     }
 
-    /// The cache of the kind `S`, if the process has one.
+    /// The cache of the kind `S`, if the process has one. In a unit of work, what is read from it belongs to the unit, and
+    /// a list from it makes the unit fail.
     #[must_use]
     pub fn cache<S: Spec>(&self) -> Option<Arc<dyn CacheReader<Object<S>>>> {
-        self.caches.get::<Object<S>>()
+        let cache = self.caches.get::<Object<S>>()?;
+        Some(match self.resources.unit() {
+            Some(unit) => Arc::new(NotedCache { cache, unit: Arc::clone(unit), kind: S::PLURAL }),
+            None => cache,
+        })
     }
 
     /// Makes a call of something outside, if it may be made now: what stands before the dependency of this name, such as

@@ -20,6 +20,10 @@ pub struct ControllerConfig {
     pub max_panics: u32,
     /// How much of the work may be retries; no limit if `None`. A retry that is over it waits longer than its back-off.
     pub retry_budget: Option<RetryBudgetConfig>,
+    /// Whether each call is a unit of work: what it reads through its context is noted, what it writes is held back and
+    /// done in one commit after the call returned [`Ok`], and only if nothing that was read has changed; else it runs
+    /// again. Such a controller reads single objects alone. See [`UnitOfWork`](roa_core::UnitOfWork).
+    pub transactional: bool,
     /// How long to wait for the cache to show the controller's own writes before the object is read from the store.
     pub cache_timeout: Duration,
     /// The queue's bounds, back-off and rate.
@@ -34,6 +38,7 @@ impl Default for ControllerConfig {
             max_retries: 15,
             max_panics: 3,
             retry_budget: Some(RetryBudgetConfig::default()),
+            transactional: false,
             cache_timeout: Duration::from_secs(5),
             queue: QueueConfig::default(),
         }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use roa_core::{
     Action, CacheReader, Cancellation, ClockExt, ConditionStatus, Context, Controller, Error, Key, Ownership,
-    ReconcileError, Resource, Result, Revision, WriteMark,
+    ReconcileError, Resource, Result, Revision, UnitOfWork, WriteMark,
 };
 use tracing::Instrument;
 
@@ -103,6 +103,7 @@ fn context<C: Controller>(
 async fn call<C: Controller>(inner: &Inner<C>, run: &Run<Key>, ownership: Option<&Ownership>, cx: &Context) -> Ended {
     let work = async {
         match current(inner, run.key(), ownership).await? {
+            Some(object) if inner.config.transactional => in_unit(&inner.controller, object, run.key(), cx).await,
             Some(object) => step(&inner.controller, object, run.key(), cx).await,
             None => Ok(Action::Done),
         }
@@ -139,6 +140,21 @@ async fn current<C: Controller>(
             Ok(entry.map(|entry| C::Resource::decode(&entry)).transpose()?.map(Arc::new))
         }
     }
+}
+
+/// All that the call writes is done together, if all that it read is still so: the object itself to begin with.
+async fn in_unit<C: Controller>(
+    controller: &C,
+    object: Arc<C::Resource>,
+    key: &Key,
+    cx: &Context,
+) -> Result<Action, ReconcileError> {
+    let unit = Arc::new(UnitOfWork::new());
+    unit.note(key, object.metadata().resource_version);
+    let resources = cx.resources().clone().in_unit(Arc::clone(&unit));
+    let action = step(controller, object, key, &cx.clone().with_resources(resources)).await?;
+    unit.commit(cx.resources()).await?;
+    Ok(action)
 }
 
 /// The finalizer goes on before the controller first sees the object, and off when it has cleaned up.

@@ -15,4 +15,5 @@ mod managers;
 mod resources;
 mod safety;
 mod support;
+mod units;
 mod watchers;
