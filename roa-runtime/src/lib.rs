@@ -7,7 +7,7 @@
 //! - Working: [`WorkQueue`], [`ControllerDriver`], [`ReconcilerDriver`]
 //! - Containing failures: [`Breaker`], [`Bulkhead`], [`Protected`], [`RetryBudget`], [`OscillationWatch`]
 //! - Tidying up: [`GarbageCollector`], [`Runnable`]
-//! - Telling: [`EventRecorder`], [`CloudEventRelay`]
+//! - Telling: [`EventRecorder`], [`CloudEventRelay`], [`OutboxRelay`]
 //! - Leading: [`LeaseDriver`], [`Lease`]
 //! - Around: [`Tasks`], [`Clocks`], [`SystemClock`], [`ScaledClock`], [`DeadlineStore`], [`RuntimeMetrics`], [`LogSink`]
 
@@ -27,6 +27,7 @@ mod locks;
 mod manager;
 mod metrics;
 mod oscillation;
+mod outbox;
 mod queue;
 mod reconciler;
 mod safety;
@@ -51,6 +52,7 @@ pub use lease::{Lease, LeaseConfig, LeaseConfigError, LeaseDriver, LeaseState};
 pub use manager::{Manager, ManagerConfig, ManagerError, Mode, Runnable, WatchKind};
 pub use metrics::{ControllerMetrics, Reading, Readings, RuntimeMetrics};
 pub use oscillation::{Oscillation, OscillationConfig, OscillationDetector, OscillationWatch};
+pub use outbox::{EffectHandler, OutboxConfig, OutboxRelay};
 pub use queue::{
     AddError, BackoffPolicy, Depths, KeyPhase, KeyState, NextRun, Outcome, Priority, QueueConfig, QueueStats,
     RateLimit, Run, Streak, WorkQueue, next_run,

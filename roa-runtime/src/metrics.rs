@@ -16,6 +16,7 @@ use crate::DependencyMetrics;
 use crate::events::EventMetrics;
 use crate::gc::CollectorMetrics;
 use crate::oscillation::OscillationMetrics;
+use crate::outbox::OutboxMetrics;
 use crate::safety::SafetyMetrics;
 
 /// Upper bounds of the buckets of durations, in seconds.
@@ -50,6 +51,7 @@ pub struct RuntimeMetrics {
     oscillations: OscillationMetrics,
     collector: CollectorMetrics,
     events: EventMetrics,
+    outbox: OutboxMetrics,
 }
 
 impl RuntimeMetrics {
@@ -65,6 +67,7 @@ impl RuntimeMetrics {
         this.oscillations.register(registry);
         this.collector.register(registry);
         this.events.register(registry);
+        this.outbox.register(registry);
         this
     }
 
@@ -81,6 +84,7 @@ impl RuntimeMetrics {
             oscillations: OscillationMetrics::default(),
             collector: CollectorMetrics::default(),
             events: EventMetrics::default(),
+            outbox: OutboxMetrics::default(),
         }
     }
 
@@ -111,6 +115,16 @@ impl RuntimeMetrics {
     #[must_use]
     pub fn event_count(&self, fate: &'static str) -> u64 {
         self.events.count(fate)
+    }
+
+    pub(crate) const fn outbox(&self) -> &OutboxMetrics {
+        &self.outbox
+    }
+
+    /// How many calls of an effect handler ended so: `success`, `refused`, `error`.
+    #[must_use]
+    pub fn effect_count(&self, handler: &str, result: &'static str) -> u64 {
+        self.outbox.count(handler, result)
     }
 
     /// How often writers were found to work against each other.

@@ -12,6 +12,7 @@ mod garbage;
 mod handlers;
 mod hub;
 mod managers;
+mod outbox;
 mod resources;
 mod safety;
 mod support;
