@@ -9,6 +9,7 @@
 //! - Tidying up: [`GarbageCollector`], [`Runnable`]
 //! - Telling: [`EventRecorder`], [`CloudEventRelay`], [`OutboxRelay`]
 //! - Leading: [`LeaseDriver`], [`Lease`]
+//! - Trying controllers: `testing`, with the feature `test-util`
 //! - Around: [`Tasks`], [`Clocks`], [`SystemClock`], [`ScaledClock`], [`DeadlineStore`], [`RuntimeMetrics`], [`LogSink`]
 
 mod bookmark;
@@ -33,6 +34,8 @@ mod reconciler;
 mod safety;
 mod sinks;
 mod tasks;
+#[cfg(feature = "test-util")]
+pub mod testing;
 mod watcher;
 
 pub use bookmark::Bookmarks;
