@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use roa_core::{CallOutcome, Clock, Monotonic, Passage};
+use roa_core::{CallOutcome, Clock, Monotonic, Passage, ReconcileError};
 use thiserror::Error;
 
 use super::trip::Record;
@@ -185,8 +185,33 @@ impl Breaker {
         Ok(Entered { breaker: self.clone(), term: state.term, left: false })
     }
 
+    /// Makes a call, if it may be made now, and learns how it ended. For a controller that was given the breaker;
+    /// [`Context::call`](roa_core::Context::call) does the same by name.
+    ///
+    /// # Errors
+    /// What `work` answers; [`ReconcileError::Deferred`] if the call may not be made now.
+    ///
+    /// # Cancel safety
+    /// As that of `work`; one that is dropped counts as failed.
+    pub async fn call<T>(
+        &self,
+        work: impl Future<Output = Result<T, ReconcileError>> + Send,
+    ) -> Result<T, ReconcileError> {
+        let entered = self.enter()?;
+        let result = work.await;
+        entered.leave(CallOutcome::of(&result));
+        result
+    }
+
     fn refused(&self, left: Duration) -> Refused {
         Refused { name: Arc::clone(&self.shared.name), left }
+    }
+}
+
+/// A reconcile passes it on, and is called again when the breaker may let it through.
+impl From<Refused> for ReconcileError {
+    fn from(refused: Refused) -> Self {
+        Self::Deferred { reason: "DependencyDown", message: refused.to_string(), after: refused.left }
     }
 }
 
@@ -311,6 +336,19 @@ mod tests {
         let refused = breaker.enter().unwrap_err();
         assert_eq!(refused.to_string(), "outside failed too often, and is left alone for 7s");
         assert_eq!(breaker.check(), Err(refused));
+    }
+
+    #[test]
+    fn a_controller_that_was_given_it_calls_through_it() {
+        use futures_util::FutureExt;
+        let (breaker, clock) = breaker(1);
+        let call = |result| breaker.call(async { result }).now_or_never().expect("nobody waits");
+        let down = || ReconcileError::Transient { reason: "Down", message: String::new() };
+        assert_eq!(call(Err(down())).unwrap_err().reason(), "Down");
+        let deferred = call(Ok(())).unwrap_err();
+        assert!(matches!(deferred, ReconcileError::Deferred { after, .. } if after == secs(10)), "{deferred}");
+        clock.advance(secs(10));
+        assert!(call(Ok(())).is_ok() && breaker.state() == BreakerState::Closed);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use roa_core::{Clock, ClockExt};
+use roa_core::{Clock, ClockExt, ReconcileError};
 use thiserror::Error;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -101,6 +101,13 @@ impl Bulkhead {
     fn full(&self) -> Full {
         let after = self.shared.config.max_wait.max(Duration::from_millis(100));
         Full { name: Arc::clone(&self.shared.name), running: self.running(), after }
+    }
+}
+
+/// A reconcile passes it on, and is called again later.
+impl From<Full> for ReconcileError {
+    fn from(full: Full) -> Self {
+        Self::Deferred { reason: "DependencyBusy", message: full.to_string(), after: full.after }
     }
 }
 

@@ -1,13 +1,12 @@
 //! [`Protected`]: a dependency behind a breaker, a bulkhead, or both.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use roa_core::{CallOutcome, Clock, Dependency, Passage, ReconcileError};
 
 use super::breaker::Entered;
-use super::{Breaker, BreakerConfig, Bulkhead, BulkheadConfig, DependencyMetrics, Place};
+use super::{Breaker, BreakerConfig, Bulkhead, BulkheadConfig, DependencyMetrics, Place, Refused};
 use crate::RuntimeMetrics;
 
 /// Something outside that controllers call, behind a breaker, a bulkhead, or both.
@@ -83,15 +82,11 @@ impl Protected {
         self.bulkhead.as_ref()
     }
 
-    fn refuse(&self, reason: &'static str, message: String, after: Duration) -> ReconcileError {
+    fn refuse(&self, error: ReconcileError) -> ReconcileError {
         if let Some(metrics) = &self.metrics {
-            metrics.refused(reason);
+            metrics.refused(error.reason());
         }
-        ReconcileError::Deferred { reason, message, after }
-    }
-
-    fn down(&self, refused: &super::Refused) -> ReconcileError {
-        self.refuse("DependencyDown", refused.to_string(), refused.left)
+        error
     }
 }
 
@@ -116,14 +111,13 @@ impl Dependency for Protected {
 
     async fn enter(&self) -> Result<Box<dyn Passage>, ReconcileError> {
         // Before the wait for a place, so that nobody waits for what is down; after it, so that the probe does not wait.
-        self.breaker.as_ref().map_or(Ok(()), Breaker::check).map_err(|refused| self.down(&refused))?;
+        let down = |refused: Refused| self.refuse(refused.into());
+        self.breaker.as_ref().map_or(Ok(()), Breaker::check).map_err(down)?;
         let place = match &self.bulkhead {
-            Some(bulkhead) => Some(
-                bulkhead.enter().await.map_err(|full| self.refuse("DependencyBusy", full.to_string(), full.after))?,
-            ),
+            Some(bulkhead) => Some(bulkhead.enter().await.map_err(|full| self.refuse(full.into()))?),
             None => None,
         };
-        let entered = self.breaker.as_ref().map(Breaker::enter).transpose().map_err(|refused| self.down(&refused))?;
+        let entered = self.breaker.as_ref().map(Breaker::enter).transpose().map_err(down)?;
         Ok(Box::new(Inside { entered, _place: place }))
     }
 }
@@ -133,6 +127,7 @@ mod tests {
     use super::*;
     use futures_util::FutureExt;
     use roa_core::{ManualClock, Timestamp};
+    use std::time::Duration;
 
     use crate::Trip;
 

@@ -4,11 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use proptest::prelude::*;
 use roa_core::lifecycle::{DeleteOptions, FOREGROUND_FINALIZER, FieldValidation, ORPHAN_FINALIZER, Propagation};
 use roa_core::{
-    CancellationSource, Context, DynamicObject, Key, KindDescriptor, KindRegistry, ListOptions, Metadata,
-    OwnerReference, ResourceStore, Scope, Store, SystemRandom,
+    CancellationSource, Capabilities, CommitError, Context, DynamicObject, Epoch, Health, Key, KindDescriptor,
+    KindRegistry, ListOptions, ListRequest, Metadata, OwnerReference, Page, Read, ResourceStore, Revision, Scope,
+    Store, StoreId, StoreState, SystemRandom, Tail, Txn,
 };
 use roa_runtime::{
     ChannelSink, GarbageCollector, GarbageCollectorConfig, HubConfig, Runnable, RuntimeMetrics, SystemClock, Tasks,
@@ -37,13 +39,18 @@ fn kind_of(name: &str) -> (&'static str, Scope) {
 
 impl Yard {
     async fn new() -> Self {
+        Self::seen_through(|store| store).await
+    }
+
+    /// A yard whose collector sees changes only as the store around the store shows them.
+    async fn seen_through(around: impl FnOnce(Arc<dyn Store>) -> Arc<dyn Store>) -> Self {
         let (clock, random) = (Arc::new(SystemClock::new()), Arc::new(SystemRandom));
         let store: Arc<dyn Store> = Arc::new(MemoryStore::new(MemoryConfig::default(), clock.clone(), random.clone()));
         let kinds = KindRegistry::new()
             .with_kind(KindDescriptor::dynamic("test.example.com", "v1", "Node", "nodes", Scope::Namespaced))
             .with_kind(KindDescriptor::dynamic("test.example.com", "v1", "Root", "roots", Scope::Cluster));
         let resources = ResourceStore::new(store.clone(), Arc::new(kinds), clock.clone(), random, "test");
-        let hub = WatchHub::start(store.clone(), clock.clone(), HubConfig::default()).await.unwrap();
+        let hub = WatchHub::start(around(store.clone()), clock.clone(), HubConfig::default()).await.unwrap();
         let metrics = RuntimeMetrics::unregistered();
         let collector = GarbageCollector::new(hub, clock, GarbageCollectorConfig::default(), &metrics);
         let (sink, events) = ChannelSink::new(100);
@@ -235,6 +242,73 @@ async fn d6_an_owner_in_another_namespace_is_none_and_one_of_cluster_scope_is_on
     assert_eq!(reasons, told.map(|(name, reason)| (name.to_owned(), reason.to_owned())).into());
     yard.delete("root-a", Propagation::Background).await;
     assert_eq!(yard.names().await, ["a", "root-b", "waits"]);
+    yard.stop().await;
+}
+
+/// Does not list what is called `hidden`.
+#[derive(Debug)]
+struct Blind(Arc<dyn Store>);
+
+impl std::fmt::Display for Blind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}, blind", self.0)
+    }
+}
+
+#[async_trait]
+impl Store for Blind {
+    fn id(&self) -> StoreId {
+        self.0.id()
+    }
+
+    fn capabilities(&self) -> &Capabilities {
+        self.0.capabilities()
+    }
+
+    async fn get(&self, key: &Key) -> roa_core::Result<Read> {
+        self.0.get(key).await
+    }
+
+    async fn list(&self, request: ListRequest) -> roa_core::Result<Page> {
+        let mut page = self.0.list(request).await?;
+        page.entries.retain(|entry| entry.key.name() != "hidden");
+        Ok(page)
+    }
+
+    async fn commit(&self, txn: Txn) -> Result<Revision, CommitError> {
+        self.0.commit(txn).await
+    }
+
+    async fn tail(&self, after: Revision) -> roa_core::Result<Tail> {
+        self.0.tail(after).await
+    }
+
+    async fn compact(&self, to: Revision) -> roa_core::Result<Revision> {
+        self.0.compact(to).await
+    }
+
+    async fn fence(&self, expected: Epoch, highest: Revision) -> roa_core::Result<StoreState> {
+        self.0.fence(expected, highest).await
+    }
+
+    async fn state(&self) -> roa_core::Result<StoreState> {
+        self.0.state().await
+    }
+
+    async fn health(&self) -> Health {
+        self.0.health().await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn d7_an_owner_that_only_the_graph_lacks_keeps_its_dependents() {
+    let mut yard = Yard::seen_through(|store| Arc::new(Blind(store))).await;
+    let hidden = yard.create("hidden", &[]).await;
+    yard.create("kept", &[&hidden]).await;
+    let gone = OwnerReference { uid: "another".into(), ..hidden.clone() };
+    yard.create("lost", &[&gone]).await;
+    yard.collect();
+    assert_eq!(yard.names().await, ["hidden", "kept"]);
     yard.stop().await;
 }
 
