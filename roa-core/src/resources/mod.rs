@@ -2,8 +2,11 @@
 //! the lifecycle rules of registered kinds, then commits with compare-and-swap.
 
 mod api;
+mod condition;
 mod list;
+mod outbox;
 mod transaction;
+mod unit;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,7 +15,10 @@ use async_trait::async_trait;
 
 pub use api::Api;
 pub use list::{ListOptions, ObjectList};
+pub use outbox::{Effect, EffectState};
 pub use transaction::Transaction;
+pub(crate) use unit::NotedCache;
+pub use unit::UnitOfWork;
 
 use crate::lifecycle::{DeleteOptions, FieldValidation};
 use crate::{
@@ -61,6 +67,7 @@ pub struct ResourceStore {
     writer: Arc<str>,
     ownership: Option<Ownership>,
     mark: Option<Arc<WriteMark>>,
+    unit: Option<Arc<UnitOfWork>>,
 }
 
 impl ResourceStore {
@@ -72,7 +79,7 @@ impl ResourceStore {
         random: Arc<dyn Random>,
         writer: impl Into<Arc<str>>,
     ) -> Self {
-        Self { store, kinds, clock, random, writer: writer.into(), ownership: None, mark: None }
+        Self { store, kinds, clock, random, writer: writer.into(), ownership: None, mark: None, unit: None }
     }
 
     /// The same, writing under another name.
@@ -94,6 +101,19 @@ impl ResourceStore {
     pub fn marking(mut self, mark: Arc<WriteMark>) -> Self {
         self.mark = Some(mark);
         self
+    }
+
+    /// The same, with reads noted in a unit of work and writes held back until [`UnitOfWork::commit`].
+    #[must_use]
+    pub fn in_unit(mut self, unit: Arc<UnitOfWork>) -> Self {
+        self.unit = Some(unit);
+        self
+    }
+
+    /// The unit of work that it reads and writes in, if there is one.
+    #[must_use]
+    pub const fn unit(&self) -> Option<&Arc<UnitOfWork>> {
+        self.unit.as_ref()
     }
 
     /// The kinds that it knows.
@@ -139,7 +159,15 @@ impl ResourceStore {
     /// # Errors
     /// [`Error::Unavailable`], [`Error::Corrupt`].
     pub async fn entry(&self, key: &Key) -> Result<(Option<Arc<Entry>>, Revision)> {
+        let Some(unit) = &self.unit else {
+            let read = self.store.get(key).await?;
+            return Ok((read.entry, read.revision));
+        };
+        if let Some(seen) = unit.seen(key, &self.writer)? {
+            return Ok(seen);
+        }
         let read = self.store.get(key).await?;
+        unit.take(key, read.entry.clone(), read.revision)?;
         Ok((read.entry, read.revision))
     }
 

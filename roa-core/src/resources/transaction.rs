@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::ResourceStore;
+use super::unit::{UnitOfWork, Written};
 use crate::lifecycle::{self, DeleteOptions, FieldValidation, Step};
 use crate::{
     CommitError, DynamicObject, Error, Expect, Expected, Fence, Key, KindDescriptor, RandomExt, Result, Revision,
@@ -94,6 +95,9 @@ impl<'a> Transaction<'a> {
     /// Dropping it leaves all of it done, or nothing.
     pub async fn commit(self) -> Result<Vec<DynamicObject>> {
         let resources = self.resources;
+        if let Some(unit) = &resources.unit {
+            return self.hold_back(unit).await;
+        }
         let Some(txn) = self.encode()? else {
             return Ok(self.staged.into_iter().map(|staged| staged.object).collect());
         };
@@ -107,6 +111,25 @@ impl<'a> Transaction<'a> {
             mark.note(revision);
         }
         Ok(self.staged.into_iter().map(|staged| staged.after(revision)).collect())
+    }
+
+    /// What was staged belongs to a unit of work: it is written when that is.
+    async fn hold_back(self, unit: &UnitOfWork) -> Result<Vec<DynamicObject>> {
+        let mut objects = Vec::new();
+        for staged in self.staged {
+            let (found, as_of) = self.resources.entry(&staged.key).await?;
+            if staged.expect.is_none() && found.is_some() {
+                return Err(Error::AlreadyExists { key: staged.key });
+            }
+            match &staged.step {
+                Step::Unchanged => {}
+                Step::Write(next) => unit.hold_back(&staged.key, Written::Object(next.clone()))?,
+                Step::Remove => unit.hold_back(&staged.key, Written::Gone)?,
+            }
+            let revision = staged.expect.unwrap_or(as_of);
+            objects.push(staged.after(revision));
+        }
+        Ok(objects)
     }
 
     fn encode(&self) -> Result<Option<Txn>> {
@@ -148,7 +171,7 @@ impl<'a> Transaction<'a> {
         }
     }
 
-    fn explain(&self, error: CommitError) -> Error {
+    pub(super) fn explain(&self, error: CommitError) -> Error {
         match error {
             CommitError::Conflict { key, current } => match self.staged.iter().find(|staged| staged.key == key) {
                 Some(staged) => staged.conflict(current),

@@ -15,11 +15,12 @@ use std::sync::Arc;
 
 pub use config::ControllerConfig;
 
-use gate::{Parked, WriteGate};
+use gate::{Cleared, Parked, WriteGate};
 use overflow::Overflow;
 use roa_core::{CacheReader, Cancellation, Cause, Context, Controller, Key, Ownership, Resource};
 
-use crate::{AddError, Cache, CacheListener, Clocks, ControllerMetrics, Priority, Run, WorkQueue};
+use crate::safety::{Quarantine, what_frees};
+use crate::{AddError, Cache, CacheListener, Clocks, ControllerMetrics, Priority, RetryBudget, Run, WorkQueue};
 
 /// How many keys are queued again at a time after an overflow.
 const REFILL: usize = 1_000;
@@ -36,6 +37,9 @@ struct Inner<C: Controller> {
     queue: WorkQueue<Key>,
     gate: WriteGate,
     parked: Parked,
+    cleared: Cleared,
+    quarantine: Quarantine,
+    budget: Option<RetryBudget>,
     config: ControllerConfig,
     clocks: Clocks,
     metrics: ControllerMetrics,
@@ -54,9 +58,23 @@ impl<C: Controller> ControllerDriver<C> {
         metrics: ControllerMetrics,
     ) -> Self {
         let random = Arc::clone(context.random());
-        let queue = WorkQueue::new(config.queue.clone(), Arc::clone(&clocks.domain), random);
-        let (gate, parked, overflow) = (WriteGate::default(), Parked::default(), Overflow::default());
-        let inner = Inner { controller, cache, context, queue, gate, parked, config, clocks, metrics, overflow };
+        let clock = Arc::clone(&clocks.domain);
+        let queue = WorkQueue::shared_fairly(config.queue.clone(), clock, random, Key::namespace);
+        let inner = Inner {
+            budget: config.retry_budget.map(RetryBudget::new),
+            gate: WriteGate::default(),
+            parked: Parked::default(),
+            cleared: Cleared::default(),
+            quarantine: Quarantine::default(),
+            overflow: Overflow::default(),
+            controller,
+            cache,
+            context,
+            queue,
+            config,
+            clocks,
+            metrics,
+        };
         let inner = Arc::new(inner);
         inner.cache.listen(Arc::clone(&inner) as Arc<dyn CacheListener<C::Resource>>);
         Self { inner }
@@ -155,11 +173,27 @@ impl<C: Controller> Inner<C> {
         }
     }
 
-    /// An object that was given up is left alone until its spec changes or it is asked to go: that its own condition
-    /// was written is no reason to try again.
+    /// An object that was given up is left alone until something changes that may help: that its own condition was
+    /// written is no reason to try again.
     fn stays_parked(&self, key: &Key, before: Option<&Arc<C::Resource>>, after: &C::Resource) -> bool {
-        let what_counts = |object: &C::Resource| (object.metadata().generation, object.metadata().deletion_timestamp);
-        self.parked.contains(key) && before.is_some_and(|before| what_counts(before) == what_counts(after))
+        if !self.parked.contains(key) {
+            return false;
+        }
+        let stays = before.is_some_and(|before| what_frees(before.metadata()) == what_frees(after.metadata()));
+        if !stays {
+            self.parked.release(key);
+            self.metrics.parked(self.parked.len());
+        }
+        stays
+    }
+
+    fn forget(&self, key: &Key) {
+        self.gate.forget(key);
+        self.parked.release(key);
+        self.cleared.forget(key);
+        self.quarantine.forget(key);
+        self.queue.forget(key);
+        self.metrics.parked(self.parked.len());
     }
 }
 
@@ -168,10 +202,7 @@ impl<C: Controller> CacheListener<C::Resource> for Inner<C> {
     /// filter it out.
     fn changed(&self, key: &Key, before: Option<&Arc<C::Resource>>, after: Option<&Arc<C::Resource>>) {
         let Some(after) = after else {
-            self.gate.forget(key);
-            self.parked.release(key);
-            self.queue.forget(key);
-            return;
+            return self.forget(key);
         };
         if self.stays_parked(key, before, after) {
             return;

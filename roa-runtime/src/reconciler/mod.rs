@@ -171,6 +171,10 @@ impl<R: Reconciler> ReconcilerDriver<R> {
             biased;
             ended = work => match ended {
                 Ok(Ok(value)) => ("success", Some(value)),
+                Ok(Err(error @ ReconcileError::Deferred { .. })) => {
+                    tracing::debug!(reconciler = self.name(), what, %error, "left to the next sweep");
+                    ("deferred", None)
+                }
                 Ok(Err(error)) => {
                     tracing::warn!(reconciler = self.name(), what, %error, "sweep failed for one object");
                     ("error", None)

@@ -1,0 +1,149 @@
+//! [`EventRecorder`]: keeps events as objects, for a time.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use roa_core::{Clock, ClockExt, Context, Error, Event, EventSink, KindDescriptor};
+use tokio::sync::Notify;
+
+use super::pending::{Pending, Series, SeriesId};
+use super::{EventMetrics, event_kind, write};
+use crate::{Runnable, RuntimeMetrics, locks};
+
+/// How events are recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EventRecorderConfig {
+    /// How long an event is kept after it was last said, in domain time; 1 h by default.
+    pub ttl: Duration,
+    /// How often what is too old is looked for, in domain time; 1 min by default.
+    pub sweep_interval: Duration,
+    /// How long events are collected before they are written, in real time; 1 s by default.
+    pub flush_interval: Duration,
+    /// How many different events are written at a time; 100 by default.
+    pub max_writes: usize,
+    /// How many different events may wait to be written; 4,096 by default. More are dropped and counted.
+    pub max_pending: usize,
+}
+
+impl Default for EventRecorderConfig {
+    fn default() -> Self {
+        Self {
+            ttl: Duration::from_secs(3_600),
+            sweep_interval: Duration::from_secs(60),
+            flush_interval: Duration::from_secs(1),
+            max_writes: 100,
+            max_pending: 4_096,
+        }
+    }
+}
+
+/// Keeps events as objects of the kind [`event_kind`], for a time.
+///
+/// Events that say the same of the same object are one, with a count, the first and the last time, and the last message:
+/// also across restarts. What is too old is deleted by ordinary commits of the process that leads (L8). It is a sink for
+/// events, and a [`Runnable`] that writes them; a process that does not lead keeps what it has until it does.
+///
+/// ```no_run
+/// # use std::sync::Arc;
+/// # use roa_runtime::{EventRecorder, EventRecorderConfig, Manager, RuntimeMetrics, SystemClock};
+/// # fn record(manager: Manager, metrics: &RuntimeMetrics) -> Manager {
+/// let clock = Arc::new(SystemClock::new());
+/// let recorder = Arc::new(EventRecorder::new(EventRecorderConfig::default(), clock, metrics));
+/// let mut manager = manager.with_events(recorder.clone());
+/// manager.add_runnable(recorder);
+/// # manager
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct EventRecorder {
+    config: EventRecorderConfig,
+    io: Arc<dyn Clock>,
+    kind: KindDescriptor,
+    pending: Mutex<Pending>,
+    news: Notify,
+    metrics: EventMetrics,
+}
+
+impl EventRecorder {
+    /// A recorder that has recorded nothing; `io` is real time.
+    #[must_use]
+    pub fn new(config: EventRecorderConfig, io: Arc<dyn Clock>, metrics: &RuntimeMetrics) -> Self {
+        let pending = Mutex::new(Pending::new(config.max_pending));
+        let metrics = metrics.events().clone();
+        Self { config, io, kind: event_kind(), pending, news: Notify::new(), metrics }
+    }
+
+    /// Writes what waits, at most as much as is written at a time. What can't be written now is put back.
+    async fn flush(&self, cx: &Context) {
+        let mut taken = locks::lock(&self.pending).take(self.config.max_writes).into_iter();
+        while let Some((id, series)) = taken.next() {
+            match write::write(cx, &self.kind, &id, &series).await {
+                Ok(()) => self.metrics.note("written", series.count),
+                Err(error) if matches!(error, Error::Unavailable { .. } | Error::Fenced(_)) => {
+                    tracing::warn!(%error, "events can't be recorded now, trying again");
+                    std::iter::once((id, series)).chain(taken).for_each(|(id, series)| self.put_back(id, series));
+                    return;
+                }
+                Err(error) => {
+                    self.metrics.note("failed", series.count);
+                    tracing::warn!(object = %series.last.object, reason = series.last.reason, %error, "event not recorded");
+                }
+            }
+        }
+    }
+
+    fn put_back(&self, id: SeriesId, series: Series) {
+        let count = series.count;
+        if !locks::lock(&self.pending).merge(id, series) {
+            self.metrics.note("dropped", count);
+        }
+    }
+
+    async fn write(&self, cx: &Context) {
+        loop {
+            self.news.notified().await;
+            self.io.sleep(self.config.flush_interval).await;
+            while !locks::lock(&self.pending).is_empty() {
+                self.flush(cx).await;
+                self.io.sleep(self.config.flush_interval).await;
+            }
+        }
+    }
+
+    async fn sweep(&self, cx: &Context) {
+        loop {
+            match write::sweep(cx, &self.kind, self.config.ttl).await {
+                Ok(gone) => self.metrics.note("expired", gone),
+                Err(error) => tracing::warn!(%error, "old events could not be deleted, trying again"),
+            }
+            cx.clock().sleep(self.config.sweep_interval).await;
+        }
+    }
+}
+
+impl EventSink for EventRecorder {
+    fn record(&self, event: Event) {
+        let taken = locks::lock(&self.pending).add(event);
+        self.metrics.note(if taken { "recorded" } else { "dropped" }, 1);
+        self.news.notify_one();
+    }
+}
+
+#[async_trait]
+impl Runnable for EventRecorder {
+    fn name(&self) -> &'static str {
+        "event-recorder"
+    }
+
+    async fn run(&self, cx: &Context) {
+        self.news.notify_one();
+        tokio::select! {
+            biased;
+            () = cx.cancelled() => {}
+            ((), ()) = async { tokio::join!(self.write(cx), self.sweep(cx)) } => {}
+        }
+        // What was said last is written too, as long as the manager's grace lasts.
+        self.flush(cx).await;
+    }
+}

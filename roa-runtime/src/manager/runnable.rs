@@ -1,0 +1,68 @@
+//! [`Runnable`]: work of a process that belongs to no one kind.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use roa_core::{CancellationSource, Context, Ownership};
+
+use super::component::Component;
+use crate::Tasks;
+use crate::tasks::SpawnError;
+
+/// Work that belongs to no one kind: collecting garbage, deleting what is old, telling the world outside. A manager runs
+/// it where it runs controllers: of several processes, on the one that leads.
+#[async_trait]
+pub trait Runnable: Send + Sync + 'static {
+    /// Its name: the writer of its writes, and a label of its metrics.
+    fn name(&self) -> &str;
+
+    /// Runs until [`Context::cancelled`], and may be run again after that. Writes of the context's resources are fenced by
+    /// what the process owns.
+    ///
+    /// # Cancel safety
+    /// It is dropped at any await when leadership is lost, or when it does not end in time at shutdown.
+    async fn run(&self, cx: &Context);
+}
+
+/// A runnable and the sign that ends it.
+pub(super) struct Running {
+    runnable: Arc<dyn Runnable>,
+    context: Context,
+    stop: CancellationSource,
+}
+
+impl Running {
+    pub(super) fn new(runnable: Arc<dyn Runnable>, context: Context) -> Self {
+        Self { runnable, context, stop: CancellationSource::new() }
+    }
+}
+
+impl Component for Running {
+    fn tasks(&self) -> usize {
+        1
+    }
+
+    fn start(
+        &self,
+        tasks: &Tasks,
+        ownership: Option<&Ownership>,
+        cancellation: &CancellationSource,
+    ) -> Result<(), SpawnError> {
+        let mut resources = self.context.resources().clone();
+        if let Some(ownership) = ownership {
+            resources = resources.fenced_by(ownership.clone());
+        }
+        let cx = self.context.clone().with_resources(resources).with_cancellation(self.stop.token());
+        let (runnable, lost) = (Arc::clone(&self.runnable), cancellation.token());
+        tasks.spawn_draining(self.runnable.name().to_owned(), move |_| async move {
+            tokio::select! {
+                () = lost.cancelled() => {}
+                () = runnable.run(&cx) => {}
+            }
+        })
+    }
+
+    fn shut_down(&self) {
+        self.stop.cancel();
+    }
+}
