@@ -16,7 +16,6 @@ mod problem;
 mod reference;
 mod render;
 mod rules;
-#[cfg_attr(not(test), expect(dead_code, reason = "no store in this binary has a password yet"))]
 mod secret;
 mod setting;
 pub(crate) mod settings;

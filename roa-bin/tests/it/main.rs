@@ -5,6 +5,7 @@
 mod config;
 mod control_plane;
 mod demo;
+mod redis;
 mod run;
 mod running;
 mod store;

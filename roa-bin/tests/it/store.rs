@@ -7,14 +7,14 @@ use crate::run::Place;
 use crate::running::LAB;
 
 /// A leader that died is replaced soon.
-const SHORT: &[(&str, &str)] =
+pub const SHORT: &[(&str, &str)] =
     &[("ROA_LEASE__DURATION", "2s"), ("ROA_LEASE__RENEW_DEADLINE", "1s"), ("ROA_LEASE__RETRY_PERIOD", "200ms")];
 
-fn leads(roa: &Roa) -> Option<()> {
+pub fn leads(roa: &Roa) -> Option<()> {
     roa.log().lines().any(|line| line.contains("\"leading\"")).then_some(())
 }
 
-fn place() -> Rc<tempfile::TempDir> {
+pub fn place() -> Rc<tempfile::TempDir> {
     let dir = Rc::new(tempfile::tempdir().unwrap());
     std::fs::create_dir(dir.path().join("manifests")).unwrap();
     std::fs::write(dir.path().join("manifests/lab.json"), LAB).unwrap();
@@ -64,7 +64,7 @@ fn a_store_is_shown_checked_compacted_copied_and_put_back() {
         ran.stdout
     };
     let info = run(&["store", "info"]);
-    for part in ["backend    sqlite", "durability power-loss", "epoch      1-", "entries    3", "health     Healthy"] {
+    for part in ["backend     sqlite", "durability  power-loss", "epoch       1-", "entries     3", "health      Healthy"] {
         assert!(info.contains(part), "{part} is not in {info}");
     }
     assert!(run(&["store", "check"]).starts_with("ok: 3 entries"));
@@ -73,7 +73,7 @@ fn a_store_is_shown_checked_compacted_copied_and_put_back() {
     assert!(run(&["store", "compact"]).starts_with("the log begins after "));
     assert!(roa.terminate().success());
     assert!(run(&["store", "restore", "copy.db"]).contains("its history goes on at revision"));
-    assert!(run(&["store", "info"]).contains("epoch      2-"), "restoring breaks the history");
+    assert!(run(&["store", "info"]).contains("epoch       2-"), "restoring breaks the history");
     assert!(run(&["store", "check"]).starts_with("ok: 3 entries"));
 }
 
