@@ -187,10 +187,7 @@ impl UnitOfWork {
                 (Some(Some(value)), Some(at)) => txn.update(key.clone(), value, at),
             };
         }
-        if let Some(ownership) = &resources.ownership {
-            txn = txn.guard(ownership.key.clone(), Expect::At(ownership.revision)).expect_epoch(ownership.epoch);
-        }
-        Ok(Some(txn))
+        Ok(Some(resources.fence(txn)))
     }
 
     /// As for any transaction: looks whether one of its writes is there.
