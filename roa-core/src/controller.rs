@@ -69,7 +69,9 @@ impl ReconcileError {
     #[must_use]
     pub const fn is_retryable(&self) -> bool {
         match self {
-            Self::Resource(error) => !matches!(error, Error::Fenced(_) | Error::Invalid { .. } | Error::ListInUnit { .. }),
+            Self::Resource(error) => {
+                !matches!(error, Error::Fenced(_) | Error::Invalid { .. } | Error::ListInUnit { .. })
+            }
             Self::Transient { .. } | Self::Deferred { .. } => true,
             Self::Permanent { .. } => false,
         }

@@ -5,6 +5,7 @@ mod apply;
 mod lab;
 mod node;
 pub(crate) mod store;
+mod upkeep;
 
 use std::sync::Arc;
 
@@ -13,7 +14,7 @@ use prometheus_client::registry::Registry;
 use roa_core::{Cancellation, Clock, EventSink, KindRegistry, RandomExt, ResourceStore, Store, SystemRandom};
 use roa_runtime::{
     BootClock, Clocks, FanOutSink, HubConfig, LeaseConfig, LogSink, Manager, ManagerConfig, Mode, RuntimeMetrics,
-    ScaledClock, SystemClock, WatchHub, WatchKind,
+    ScaledClock, SystemClock, WatchHub, WatchKind, event_kind,
 };
 
 pub(crate) use apply::Rejected;
@@ -42,7 +43,7 @@ impl Engine {
         let opened = store::open(&config, &clocks, random.clone()).await?;
         let store = Arc::clone(&opened.store);
         announce(&*store);
-        let kinds = Arc::new(roa_lab::kinds(KindRegistry::new()));
+        let kinds = Arc::new(roa_lab::kinds(KindRegistry::new()).with_kind(event_kind()));
         let resources = ResourceStore::new(Arc::clone(&store), kinds, Arc::clone(&clocks.domain), random, "roa");
         let mut registry = Registry::with_prefix("roa");
         let manager =
@@ -51,7 +52,10 @@ impl Engine {
         let mut sinks: Vec<Arc<dyn EventSink>> = vec![Arc::new(LogSink)];
         sinks.extend(events);
         let metrics = RuntimeMetrics::register(registry.sub_registry_with_prefix("runtime"));
-        let mut manager = manager.with_events(Arc::new(FanOutSink::new(sinks))).with_metrics(metrics);
+        let recorder = upkeep::recorder(&clocks, &metrics);
+        sinks.push(recorder.clone());
+        let mut manager = manager.with_events(Arc::new(FanOutSink::new(sinks))).with_metrics(metrics.clone());
+        upkeep::add(&mut manager, recorder, &clocks, &metrics);
         lab::add(&mut manager, &config, &clocks, &mut registry).await?;
         Ok(Self { config, store: opened, resources, clocks, manager, registry })
     }

@@ -22,8 +22,8 @@ pub use unit::UnitOfWork;
 
 use crate::lifecycle::{DeleteOptions, FieldValidation};
 use crate::{
-    Clock, DynamicObject, Entry, Epoch, Error, Key, KindDescriptor, KindRegistry, Object, Random, Result, Revision,
-    Spec, Store,
+    Clock, DynamicObject, Entry, Epoch, Error, Expect, Key, KindDescriptor, KindRegistry, Object, Random, Result,
+    Revision, Spec, Store, Txn,
 };
 
 /// How often a read-change-write is tried when others write in between.
@@ -152,6 +152,16 @@ impl ResourceStore {
     #[must_use]
     pub fn transaction(&self) -> Transaction<'_> {
         Transaction::new(self)
+    }
+
+    /// The transaction under the condition that what the process must own is still its own.
+    fn fence(&self, txn: Txn) -> Txn {
+        match &self.ownership {
+            Some(Ownership { key, revision, epoch }) => {
+                txn.guard(key.clone(), Expect::At(*revision)).expect_epoch(*epoch)
+            }
+            None => txn,
+        }
     }
 
     /// What is stored under a key, and the revision at which that is true.

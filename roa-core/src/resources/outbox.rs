@@ -162,10 +162,7 @@ impl ResourceStore {
 
     async fn write_record(&self, op: Op) -> Result<()> {
         let (key, expect) = (op.key().clone(), op.expect());
-        let mut txn = Txn::new(TxnId::random(&*self.random), Arc::clone(&self.writer)).op(op);
-        if let Some(ownership) = &self.ownership {
-            txn = txn.guard(ownership.key.clone(), Expect::At(ownership.revision)).expect_epoch(ownership.epoch);
-        }
+        let txn = self.fence(Txn::new(TxnId::random(&*self.random), Arc::clone(&self.writer)).op(op));
         match self.store.commit(txn).await {
             Ok(_) => Ok(()),
             Err(CommitError::Conflict { key, current }) => Err(super::unit::changed(&key, expect, current)),

@@ -148,10 +148,7 @@ impl<'a> Transaction<'a> {
         for staged in self.staged.iter().filter(|staged| staged.step == Step::Unchanged) {
             txn = txn.guard(staged.key.clone(), staged.expect.map_or(Expect::Absent, Expect::At));
         }
-        if let Some(ownership) = &self.resources.ownership {
-            txn = txn.guard(ownership.key.clone(), Expect::At(ownership.revision)).expect_epoch(ownership.epoch);
-        }
-        Ok(Some(txn))
+        Ok(Some(self.resources.fence(txn)))
     }
 
     /// What became of a commit whose answer was lost: reads one of its keys. Its own transaction there: it happened.

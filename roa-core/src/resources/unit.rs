@@ -17,6 +17,21 @@ use crate::{
 /// Only single objects can be read, present or absent: a list is refused with [`Error::ListInUnit`], since an object that
 /// comes into it later could not be noticed. As in any transaction, at most one object of each kind is written. Until the
 /// commit, what is written has the `resourceVersion` of what was read.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use roa_core::{Object, ResourceStore, Result, Spec, UnitOfWork};
+/// # async fn example<S: Spec>(resources: ResourceStore, mut lab: Object<S>, done: S::Status) -> Result<()> {
+/// let unit = Arc::new(UnitOfWork::new());
+/// let within = resources.clone().in_unit(Arc::clone(&unit));
+/// let quota = within.api::<S>()?.get("school", "quota").await?; // must be as it is until the end
+/// # let _ = quota;
+/// lab.status = done;
+/// within.api::<S>()?.update_status(&lab).await?; // held back
+/// unit.commit(&resources).await?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Default)]
 pub struct UnitOfWork {
     state: Mutex<State>,
@@ -187,10 +202,7 @@ impl UnitOfWork {
                 (Some(Some(value)), Some(at)) => txn.update(key.clone(), value, at),
             };
         }
-        if let Some(ownership) = &resources.ownership {
-            txn = txn.guard(ownership.key.clone(), Expect::At(ownership.revision)).expect_epoch(ownership.epoch);
-        }
-        Ok(Some(txn))
+        Ok(Some(resources.fence(txn)))
     }
 
     /// As for any transaction: looks whether one of its writes is there.

@@ -47,7 +47,9 @@ pub(super) async fn handle<C: Controller>(
         }
     };
     inner.gate.note(run.key(), mark.get());
-    forget_if_gone(inner, run.key(), mark.get());
+    if mark.get().is_some() || !succeeded {
+        forget_if_gone(inner, run.key(), mark.get());
+    }
     outcome
 }
 
@@ -230,6 +232,7 @@ async fn clear<C: Controller>(
     inner.metrics.parked(inner.parked.len());
     if within_time(inner, key, finalizer::clear_given_up(cx, key)).await {
         inner.cleared.note(key, term);
+        forget_if_gone(inner, key, None);
         return outcome;
     }
     if outcome == Outcome::Done { Outcome::Defer(CLEAR_AGAIN) } else { outcome }

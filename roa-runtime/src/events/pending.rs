@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::hash::Hasher;
+use std::ops::Bound;
 
 use roa_core::{Event, Severity, Timestamp};
 use siphasher::sip::SipHasher24;
@@ -66,38 +67,37 @@ impl Pending {
 
     /// Takes an event; says whether there was room.
     pub(super) fn add(&mut self, event: Event) -> bool {
-        let (id, at) = (SeriesId::of(&event), event.at);
-        self.merge(id, Series { last: event, first_at: at, count: 1 })
-    }
-
-    /// Takes a series, as one that could not be written; says whether there was room.
-    pub(super) fn merge(&mut self, id: SeriesId, series: Series) -> bool {
+        let id = SeriesId::of(&event);
         let full = self.series.len() >= self.max;
         match self.series.get_mut(&id) {
             Some(known) => {
-                known.count = known.count.saturating_add(series.count);
-                known.first_at = known.first_at.min(series.first_at);
-                if series.last.at >= known.last.at {
-                    known.last = series.last;
-                }
+                known.count = known.count.saturating_add(1);
+                known.last = event;
             }
             None if full => return false,
             None => {
-                self.series.insert(id, series);
+                self.series.insert(id, Series { first_at: event.at, last: event, count: 1 });
             }
         }
         true
     }
 
-    /// Takes out at most so many.
-    pub(super) fn take(&mut self, most: usize) -> Vec<(SeriesId, Series)> {
-        let mut taken = Vec::new();
-        while taken.len() < most
-            && let Some(next) = self.series.pop_first()
-        {
-            taken.push(next);
+    /// The first series after one.
+    pub(super) fn after(&self, last: Option<&SeriesId>) -> Option<(SeriesId, Series)> {
+        let from = last.map_or(Bound::Unbounded, Bound::Excluded);
+        let (id, series) = self.series.range::<SeriesId, _>((from, Bound::Unbounded)).next()?;
+        Some((id.clone(), series.clone()))
+    }
+
+    /// So many of a series are written, or given up. What came meanwhile stays.
+    pub(super) fn settle(&mut self, id: &SeriesId, count: u64) {
+        if let Some(known) = self.series.get_mut(id) {
+            known.count = known.count.saturating_sub(count);
+            known.first_at = known.last.at;
+            if known.count == 0 {
+                self.series.remove(id);
+            }
         }
-        taken
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -139,10 +139,13 @@ mod tests {
         for (name, reason, message) in [("a", "Up", "1"), ("a", "Up", "2"), ("a", "Down", "3"), ("b", "Up", "4")] {
             assert!(pending.add(event(name, reason, message)));
         }
-        let taken = pending.take(10);
-        let seen: Vec<_> = taken.iter().map(|(_, series)| (series.count, series.last.message.as_str())).collect();
-        assert_eq!(seen, [(1, "3"), (2, "2"), (1, "4")]);
-        assert!(pending.is_empty());
+        let mut seen = Vec::new();
+        let mut last = None;
+        while let Some((id, series)) = pending.after(last.as_ref()) {
+            seen.push((series.count, series.last.message));
+            last = Some(id);
+        }
+        assert_eq!(seen, [(1, "3".to_owned()), (2, "2".to_owned()), (1, "4".to_owned())]);
     }
 
     #[test]
@@ -150,10 +153,12 @@ mod tests {
         let mut pending = Pending::new(1);
         let added = [("a", "Up"), ("a", "Up"), ("b", "Up")].map(|(name, reason)| pending.add(event(name, reason, "")));
         assert_eq!(added, [true, true, false]);
-        let (id, series) = pending.take(1).remove(0);
+        let (id, series) = pending.after(None).unwrap();
         pending.add(event("a", "Up", "later"));
-        assert!(pending.merge(id, series), "what could not be written is put back");
-        assert_eq!(pending.take(1)[0].1.count, 3);
+        pending.settle(&id, series.count);
+        assert_eq!(pending.after(None).unwrap().1.count, 1, "what came while it was written is still to be written");
+        pending.settle(&id, 1);
+        assert!(pending.is_empty());
     }
 
     #[test]

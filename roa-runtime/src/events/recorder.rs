@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use roa_core::{Clock, ClockExt, Context, Error, Event, EventSink, KindDescriptor};
 use tokio::sync::Notify;
 
-use super::pending::{Pending, Series, SeriesId};
+use super::pending::{Pending, SeriesId};
 use super::{EventMetrics, event_kind, write};
 use crate::{Runnable, RuntimeMetrics, locks};
 
@@ -74,38 +74,40 @@ impl EventRecorder {
         Self { config, io, kind: event_kind(), pending, news: Notify::new(), metrics }
     }
 
-    /// Writes what waits, at most as much as is written at a time. What can't be written now is put back.
-    async fn flush(&self, cx: &Context) {
-        let mut taken = locks::lock(&self.pending).take(self.config.max_writes).into_iter();
-        while let Some((id, series)) = taken.next() {
-            match write::write(cx, &self.kind, &id, &series).await {
-                Ok(()) => self.metrics.note("written", series.count),
+    /// Writes what waits after `last`, at most as much as is written at a time. What is not written stays, also if this is
+    /// dropped.
+    async fn flush(&self, cx: &Context, last: &mut Option<SeriesId>) {
+        for _ in 0..self.config.max_writes {
+            let next = locks::lock(&self.pending).after(last.as_ref());
+            let Some((id, series)) = next else {
+                *last = None;
+                return;
+            };
+            let fate = match write::write(cx, &self.kind, &id, &series).await {
+                Ok(()) => "written",
                 Err(error) if matches!(error, Error::Unavailable { .. } | Error::Fenced(_)) => {
                     tracing::warn!(%error, "events can't be recorded now, trying again");
-                    std::iter::once((id, series)).chain(taken).for_each(|(id, series)| self.put_back(id, series));
                     return;
                 }
                 Err(error) => {
-                    self.metrics.note("failed", series.count);
                     tracing::warn!(object = %series.last.object, reason = series.last.reason, %error, "event not recorded");
+                    "failed"
                 }
-            }
-        }
-    }
-
-    fn put_back(&self, id: SeriesId, series: Series) {
-        let count = series.count;
-        if !locks::lock(&self.pending).merge(id, series) {
-            self.metrics.note("dropped", count);
+            };
+            locks::lock(&self.pending).settle(&id, series.count);
+            self.metrics.note(fate, series.count);
+            *last = Some(id);
         }
     }
 
     async fn write(&self, cx: &Context) {
+        // Each flush goes on where the one before ended, so that every series has its turn.
+        let mut last = None;
         loop {
             self.news.notified().await;
             self.io.sleep(self.config.flush_interval).await;
             while !locks::lock(&self.pending).is_empty() {
-                self.flush(cx).await;
+                self.flush(cx, &mut last).await;
                 self.io.sleep(self.config.flush_interval).await;
             }
         }
@@ -144,6 +146,6 @@ impl Runnable for EventRecorder {
             ((), ()) = async { tokio::join!(self.write(cx), self.sweep(cx)) } => {}
         }
         // What was said last is written too, as long as the manager's grace lasts.
-        self.flush(cx).await;
+        self.flush(cx, &mut None).await;
     }
 }

@@ -14,6 +14,15 @@ const RETRY: Duration = Duration::from_secs(1);
 
 /// Looks at every change of a store's objects. A field that one writer changed and another changed back leads to an event
 /// of the object, which names the field and both writers, and is counted.
+///
+/// ```no_run
+/// # use std::sync::Arc;
+/// # use roa_runtime::{Manager, OscillationConfig, OscillationWatch, RuntimeMetrics};
+/// # fn add(manager: &mut Manager, metrics: &RuntimeMetrics) {
+/// let watch = OscillationWatch::new(manager.hub().clone(), OscillationConfig::default(), metrics);
+/// manager.add_runnable(Arc::new(watch));
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct OscillationWatch {
     hub: WatchHub,

@@ -65,6 +65,33 @@ impl Default for OutboxConfig {
 
 /// Has effects done that were asked for, each at least once, and notes what came of it. To be given to a manager, which
 /// runs it where it runs controllers.
+///
+/// ```no_run
+/// # use std::sync::Arc;
+/// # use async_trait::async_trait;
+/// # use roa_core::{Context, ReconcileError};
+/// # use roa_runtime::{EffectHandler, Manager, OutboxConfig, OutboxRelay, RuntimeMetrics, SystemClock};
+/// # use serde_json::Value;
+/// struct Mailer;
+///
+/// #[async_trait]
+/// impl EffectHandler for Mailer {
+///     fn name(&self) -> &str {
+///         "mail"
+///     }
+///
+///     async fn perform(&self, id: &str, request: &Value, _cx: &Context) -> Result<Value, ReconcileError> {
+///         // ... sends it with `id` as its message id: a second one is recognised
+///         # let (_, _) = (id, request);
+///         Ok(Value::Null)
+///     }
+/// }
+/// # fn add(manager: &mut Manager, metrics: &RuntimeMetrics) {
+/// let clock = Arc::new(SystemClock::new());
+/// let relay = OutboxRelay::new(manager.hub().clone(), clock, OutboxConfig::default(), metrics);
+/// manager.add_runnable(Arc::new(relay.with(Arc::new(Mailer))));
+/// # }
+/// ```
 pub struct OutboxRelay {
     hub: WatchHub,
     io: Arc<dyn Clock>,

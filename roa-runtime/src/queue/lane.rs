@@ -23,7 +23,9 @@ pub(super) struct Lane<K> {
     /// Whose turn it is, by the number of the turn.
     turns: BTreeMap<u64, Arc<str>>,
     next_turn: u64,
-    places: BTreeSet<Place>,
+    /// Where the oldest key of each sharer stands.
+    fronts: BTreeSet<Place>,
+    len: usize,
 }
 
 /// One who shares the queue, with at least one ready key.
@@ -33,22 +35,38 @@ struct Sharer<K> {
     turn: u64,
 }
 
+impl<K> Sharer<K> {
+    fn front(&self) -> Option<Place> {
+        self.keys.first_key_value().map(|(place, _)| *place)
+    }
+}
+
 impl<K> Lane<K> {
     pub(super) fn new() -> Self {
-        Self { sharers: HashMap::new(), turns: BTreeMap::new(), next_turn: 0, places: BTreeSet::new() }
+        Self { sharers: HashMap::new(), turns: BTreeMap::new(), next_turn: 0, fronts: BTreeSet::new(), len: 0 }
     }
 
     /// Adds a key; whose sharer had none so far has the last turn.
     pub(super) fn insert(&mut self, share_of: ShareOf<K>, place: Place, key: K) {
-        self.places.insert(place);
+        self.len += 1;
         let sharer = share_of(&key);
         if let Some(known) = self.sharers.get_mut(sharer) {
+            let front = known.front();
             known.keys.insert(place, key);
-            return;
+            let now = known.front();
+            return self.move_front(front, now);
         }
         let sharer: Arc<str> = sharer.into();
         let turn = self.last_turn(&sharer);
         self.sharers.insert(sharer, Sharer { keys: BTreeMap::from([(place, key)]), turn });
+        self.fronts.insert(place);
+    }
+
+    fn move_front(&mut self, before: Option<Place>, now: Option<Place>) {
+        if before != now {
+            before.map(|before| self.fronts.remove(&before));
+            now.map(|now| self.fronts.insert(now));
+        }
     }
 
     fn last_turn(&mut self, sharer: &Arc<str>) -> u64 {
@@ -59,10 +77,13 @@ impl<K> Lane<K> {
 
     pub(super) fn remove(&mut self, sharer: &str, place: Place) -> Option<K> {
         let known = self.sharers.get_mut(sharer)?;
+        let front = known.front();
         let key = known.keys.remove(&place)?;
-        self.places.remove(&place);
-        if known.keys.is_empty() {
-            self.turns.remove(&known.turn);
+        let (now, turn) = (known.front(), known.turn);
+        self.len -= 1;
+        self.move_front(front, now);
+        if now.is_none() {
+            self.turns.remove(&turn);
             self.sharers.remove(sharer);
         }
         Some(key)
@@ -71,31 +92,31 @@ impl<K> Lane<K> {
     /// Takes out the oldest key of whose turn it is.
     pub(super) fn pop(&mut self) -> Option<K> {
         let (_, sharer) = self.turns.pop_first()?;
+        self.next_turn += 1;
         let known = self.sharers.get_mut(&sharer)?;
         let (place, key) = known.keys.pop_first()?;
-        self.places.remove(&place);
-        if known.keys.is_empty() {
+        (known.turn, self.len) = (self.next_turn, self.len - 1);
+        let now = known.front();
+        self.move_front(Some(place), now);
+        if now.is_none() {
             self.sharers.remove(&sharer);
         } else {
-            let turn = self.last_turn(&sharer);
-            if let Some(known) = self.sharers.get_mut(&sharer) {
-                known.turn = turn;
-            }
+            self.turns.insert(self.next_turn, sharer);
         }
         Some(key)
     }
 
     /// Where the key stands that waits longest.
     pub(super) fn oldest(&self) -> Option<Place> {
-        self.places.first().copied()
+        self.fronts.first().copied()
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.places.len()
+    pub(super) const fn len(&self) -> usize {
+        self.len
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.places.is_empty()
+    pub(super) const fn is_empty(&self) -> bool {
+        self.len == 0
     }
 
     /// How many share it now.
@@ -136,7 +157,7 @@ mod tests {
         }
         assert_eq!((lane.len(), lane.sharers(), lane.oldest()), (6, 3, Some(place(1))));
         assert_eq!(pop_all(&mut lane), [1, 4, 5, 2, 6, 3]);
-        assert!(lane.is_empty() && lane.turns.is_empty() && lane.sharers() == 0, "nothing is left behind");
+        assert!(lane.is_empty() && lane.turns.is_empty() && lane.fronts.is_empty() && lane.sharers() == 0);
     }
 
     /// Lesson 26: one tenant's burst holds up nobody else.

@@ -30,6 +30,18 @@ const RETRY: i128 = 1_000_000_000;
 
 /// Says when the next retry may be. In any time, no more retries begin than the burst, the share of the runs in it, and
 /// what is allowed in any case.
+///
+/// ```
+/// # use std::time::Duration;
+/// # use roa_core::Monotonic;
+/// # use roa_runtime::{RetryBudget, RetryBudgetConfig};
+/// let budget = RetryBudget::new(RetryBudgetConfig { percent: 20, per_second: 10, burst: 1 });
+/// let now = Monotonic::default();
+/// assert_eq!(budget.spend(now), Duration::ZERO);
+/// assert_eq!(budget.spend(now), Duration::from_millis(100));
+/// (0..5).for_each(|_| budget.earn(now)); // five runs that are no retries earn one
+/// assert_eq!(budget.spend(now), Duration::from_millis(100));
+/// ```
 #[derive(Debug)]
 pub struct RetryBudget {
     config: RetryBudgetConfig,

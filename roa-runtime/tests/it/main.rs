@@ -12,6 +12,7 @@ mod garbage;
 mod handlers;
 mod hub;
 mod managers;
+mod metrics;
 mod outbox;
 mod resources;
 mod runnables;

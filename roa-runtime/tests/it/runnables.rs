@@ -91,6 +91,41 @@ async fn l5_c12_it_runs_in_one_process_at_a_time_and_a_former_one_writes_nothing
     end(second).await;
 }
 
+/// Panics in its first run, ends in its second.
+#[derive(Default)]
+struct Faint(AtomicUsize);
+
+#[async_trait]
+impl Runnable for Faint {
+    fn name(&self) -> &'static str {
+        "faint"
+    }
+
+    async fn run(&self, cx: &Context) {
+        match self.0.fetch_add(1, Ordering::SeqCst) {
+            0 => panic!("too much"),
+            1 => {}
+            _ => cx.cancelled().await,
+        }
+    }
+}
+
+/// Lesson 41: an end that nobody asked for leaves no process without its work.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn c11_what_panics_or_ends_too_early_runs_again() {
+    let (world, faint) = (World::new().await, Arc::new(Faint::default()));
+    let mut manager = manager(&world, &world.resources, Mode::Single).await;
+    manager.add_runnable(faint.clone());
+    let running = start(manager);
+    for runs in 1..=2 {
+        until("it ran", || faint.0.load(Ordering::SeqCst) == runs).await;
+        world.clock.timers_pending(1).await;
+        world.clock.advance(Duration::from_secs(5));
+    }
+    until("it stays", || faint.0.load(Ordering::SeqCst) == 3).await;
+    end(running).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_manager_collects_garbage_and_records_events() {
     let world = World::new().await;
