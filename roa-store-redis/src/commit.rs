@@ -7,7 +7,7 @@ use roa_core::{CommitError, Epoch, Expect, Op, Revision, RevisionError, Txn};
 use crate::codec::encode_entry;
 use crate::error::RedisStoreError;
 use crate::lineage;
-use crate::link::Line;
+use crate::link::{Line, Link};
 use crate::meta::{bytes, elements, epoch_of, epoch_text, revision, text};
 use crate::scripts::{Script, all};
 use crate::shared::{Mark, Shared};
@@ -40,8 +40,13 @@ enum Step {
 }
 
 async fn try_commit(shared: &Shared, txn: &Txn) -> Result<Step, CommitError> {
-    let mut line = shared.link.line().await.map_err(|error| error.refused())?;
     let mark = shared.mark();
+    if txn.epoch.is_some_and(|expected| expected.counter < mark.epoch.counter) {
+        // A server that does not know of the break must not be asked.
+        return Err(CommitError::Fenced { current: mark.epoch });
+    }
+    let link = shared.commit_link();
+    let mut line = link.line().await.map_err(|error| error.refused())?;
     let epoch = txn.epoch.unwrap_or(mark.epoch);
     let answer = send(shared, &mut line, txn, epoch, mark).await;
     match answer {
@@ -52,22 +57,22 @@ async fn try_commit(shared: &Shared, txn: &Txn) -> Result<Step, CommitError> {
             }
             Reply::Refused(refused) => Err(refused.of(txn)),
             Reply::Epoch(current) if txn.epoch.is_some() => Err(CommitError::Fenced { current }),
-            Reply::Epoch(_) | Reply::Broken => repair(shared, &mut line).await,
+            Reply::Epoch(_) | Reply::Broken => repair(shared, link, &mut line).await,
         },
-        Err(RedisStoreError::Broken(_)) => repair(shared, &mut line).await,
+        Err(RedisStoreError::Broken(_)) => repair(shared, link, &mut line).await,
         Err(error) => {
-            shared.link.note(&line, &error);
+            link.note(&line, &error);
             if error.is_elsewhere() { Ok(Step::Again(error.to_string())) } else { Err(error.after_sending(txn.id)) }
         }
     }
 }
 
 /// Sees to it that a broken history is fenced, or learns of the fence.
-async fn repair(shared: &Shared, line: &mut Line) -> Result<Step, CommitError> {
+async fn repair(shared: &Shared, link: &Link, line: &mut Line) -> Result<Step, CommitError> {
     match lineage::settle(shared, &mut line.connection).await {
         Ok(meta) => Ok(Step::Again(format!("the history of the store was broken: it is in epoch {} now", meta.epoch))),
         Err(error) => {
-            shared.link.note(line, &error);
+            link.note(line, &error);
             Err(error.refused())
         }
     }

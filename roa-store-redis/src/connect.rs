@@ -41,22 +41,6 @@ impl Server {
         self.field("role") == "master"
     }
 
-    /// Which history the server's data is of. It changes when a replica is promoted, when a server starts, and when a
-    /// server gets its first replica after a while without.
-    pub(crate) fn replid(&self) -> &str {
-        self.field("master_replid")
-    }
-
-    /// Which process it is. It changes when a server starts.
-    pub(crate) fn run_id(&self) -> &str {
-        self.field("run_id")
-    }
-
-    /// Whether the replication id changed because a replica was promoted: then the one before is kept.
-    pub(crate) fn was_promoted(&self) -> bool {
-        !self.field("master_replid2").trim_matches('0').is_empty()
-    }
-
     fn is_cluster(&self) -> bool {
         self.field("redis_mode") == "cluster" || self.field("cluster_enabled") == "1"
     }

@@ -152,7 +152,8 @@ impl RedisStoreError {
     /// The answer to a transaction that was sent.
     pub(crate) fn after_sending(&self, txn: TxnId) -> CommitError {
         match self {
-            Self::Connection(_) | Self::Protocol(_) | Self::Failed(_) => {
+            // A right can be missing in the midst of a script.
+            Self::Connection(_) | Self::Protocol(_) | Self::Failed(_) | Self::NotPermitted(_) => {
                 CommitError::Ambiguous { txn, reason: self.to_string().into() }
             }
             refused => refused.refused(),

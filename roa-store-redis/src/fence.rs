@@ -11,8 +11,8 @@ use crate::shared::Shared;
 pub(crate) async fn fence(shared: &Shared, expected: Epoch, highest: Revision) -> Result<StoreState, RedisStoreError> {
     let mut line = shared.link.line().await?;
     let fenced = async {
-        let meta = lineage::settle(shared, &mut line.connection).await?;
-        if lineage::jump(shared, &mut line.connection, expected, highest, [&meta.run_id, &meta.replid]).await? {
+        lineage::settle(shared, &mut line.connection).await?;
+        if lineage::jump(shared, &mut line.connection, expected, highest).await? {
             tracing::info!(store = %shared.id, "fenced: the history goes on after a jump");
         }
         Ok(lineage::settle(shared, &mut line.connection).await?.state())

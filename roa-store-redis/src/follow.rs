@@ -33,7 +33,7 @@ pub(crate) async fn run(shared: Arc<Shared>) {
             }
             shared.trouble.note(Concern::Following, Some(error.to_string()));
             // What has cut this connection has mostly cut the other as well.
-            shared.link.distrust(&error.to_string());
+            shared.links().for_each(|link| link.distrust(&error.to_string()));
             backoff.wait(&shared).await;
         }
     }

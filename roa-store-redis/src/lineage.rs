@@ -3,16 +3,15 @@
 //! Redis replicates after it has answered, and starts with what its files have. So after a restart, a fail-over or a
 //! `FLUSHALL` commits that were acknowledged may be missing, and their revisions may be used again for others. Signs of
 //! it are: the server is another process than the store says, or was promoted since; the newest commit that this process knows
-//! is not there, or is another transaction; the log is shorter than its head says; there is nothing at all.
+//! is not there, or is another transaction; the log is shorter than its head says, or longer; entries and index disagree; there is nothing at all.
 
 use redis::Value;
 use redis::aio::MultiplexedConnection;
 use roa_core::{Epoch, Revision, TxnId};
 
 use crate::codec;
-use crate::connect::{self, Server};
 use crate::error::RedisStoreError;
-use crate::meta::{Meta, bytes, elements, epoch_text};
+use crate::meta::{Meta, Origin, bytes, elements, epoch_text};
 use crate::scripts::all;
 use crate::shared::{Concern, Mark, Shared, invoke, send};
 
@@ -40,12 +39,16 @@ async fn try_settle(shared: &Shared, connection: &mut MultiplexedConnection) -> 
     for _ in 0..ATTEMPTS {
         // Before the look: commits that end meanwhile are not to be missed in what is read.
         let mark = shared.mark();
-        let server = connect::info(connection).await?;
+        let call = |call: &mut redis::Cmd| {
+            call.arg(1);
+        };
+        let look = invoke(connection, &shared.scripts.state, &all(&shared.keys), call).await?;
+        let server = Origin::parse(&look)?;
         if !server.is_primary() {
             return Err(RedisStoreError::Refused("READONLY the server has become a replica".to_owned()));
         }
-        let Some(meta) = read(shared, connection).await? else {
-            begin_anew(shared, connection, &server).await?;
+        let Some(meta) = Meta::parse(look)? else {
+            begin_anew(shared, connection).await?;
             continue;
         };
         if meta.store != shared.id {
@@ -53,18 +56,10 @@ async fn try_settle(shared: &Shared, connection: &mut MultiplexedConnection) -> 
         }
         match sign(shared, connection, (&meta, mark), &server).await? {
             None => return Ok(meta),
-            Some(reason) => fence(shared, connection, &meta, &server, &reason).await?,
+            Some(reason) => fence(shared, connection, &meta, &reason).await?,
         }
     }
     Err(RedisStoreError::Broken("it changes while it is being fenced".to_owned()))
-}
-
-/// Where the history stands; `None` if there is no store.
-pub(crate) async fn read(
-    shared: &Shared,
-    connection: &mut MultiplexedConnection,
-) -> Result<Option<Meta>, RedisStoreError> {
-    Meta::parse(invoke(connection, &shared.scripts.state, &all(&shared.keys), |_| {}).await?)
 }
 
 /// Why the history is broken; `None` if there is no sign of it.
@@ -72,15 +67,15 @@ async fn sign(
     shared: &Shared,
     connection: &mut MultiplexedConnection,
     (meta, mark): (&Meta, Mark),
-    server: &Server,
+    server: &Origin,
 ) -> Result<Option<String>, RedisStoreError> {
-    if meta.run_id != server.run_id() || meta.replid != server.replid() && server.was_promoted() {
+    if !server.continues(meta) {
         return Ok(Some("redis was started anew, or a replica became the primary".to_owned()));
     }
-    if meta.replid != server.replid() {
+    if meta.replid != server.replid {
         // The same process with the same data, which has begun to keep a backlog for its first replica.
         let mut known = redis::cmd("HSET");
-        known.arg(&shared.keys.meta).arg("replid").arg(server.replid());
+        known.arg(&shared.keys.meta).arg("replid").arg(&server.replid);
         send(connection, &known).await?;
     }
     if meta.head < mark.revision {
@@ -142,11 +137,10 @@ async fn fence(
     shared: &Shared,
     connection: &mut MultiplexedConnection,
     meta: &Meta,
-    server: &Server,
     reason: &str,
 ) -> Result<(), RedisStoreError> {
     let highest = shared.mark().revision;
-    if jump(shared, connection, meta.epoch, highest, [server.run_id(), server.replid()]).await? {
+    if jump(shared, connection, meta.epoch, highest).await? {
         shared.count_break();
         tracing::error!(store = %shared.id, %reason, "the history of the store is broken: fenced; all lists begin anew");
     }
@@ -159,34 +153,29 @@ pub(crate) async fn jump(
     connection: &mut MultiplexedConnection,
     expected: Epoch,
     highest: Revision,
-    server: [&str; 2],
 ) -> Result<bool, RedisStoreError> {
     // Past the epoch that this process knows as well: a fence can itself be lost.
     let counter = expected.counter.max(shared.mark().epoch.counter);
     let next = Epoch { counter, ..expected }.following(&*shared.random);
     let past = Revision::JUMP + (shared.random.next_u64() >> 32);
     let opening = Revision::opening(shared.clock.now());
-    let keys = [shared.keys.meta.as_str(), &shared.keys.log];
+    let keys = all(&shared.keys);
     let jumped = invoke(connection, &shared.scripts.fence, &keys, |call| {
         call.arg(epoch_text(expected)).arg(epoch_text(next)).arg(highest.get()).arg(opening.get());
-        call.arg(past).arg(TxnId::none().0.as_bytes()).arg(&server[..]);
+        call.arg(past).arg(TxnId::none().0.as_bytes());
     });
     Ok(jumped.await? == Value::Int(1))
 }
 
 /// Makes the store anew where there is nothing any more, past all that this process has seen.
-async fn begin_anew(
-    shared: &Shared,
-    connection: &mut MultiplexedConnection,
-    server: &Server,
-) -> Result<(), RedisStoreError> {
+async fn begin_anew(shared: &Shared, connection: &mut MultiplexedConnection) -> Result<(), RedisStoreError> {
     let mark = shared.mark();
     let head = Revision::jump(mark.revision, mark.revision, shared.clock.now(), &*shared.random);
     let epoch = mark.epoch.following(&*shared.random);
     let keys = all(&shared.keys);
     let made = invoke(connection, &shared.scripts.open, &keys, |call| {
         call.arg(crate::migrate::SCHEMA).arg(shared.id.to_string()).arg(epoch_text(epoch)).arg(head.get());
-        call.arg(TxnId::none().0.as_bytes()).arg(1).arg(server.run_id()).arg(server.replid());
+        call.arg(TxnId::none().0.as_bytes()).arg(1);
     });
     if made.await? == Value::Int(1) {
         shared.count_break();

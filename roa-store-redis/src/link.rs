@@ -76,6 +76,10 @@ impl Link {
         }
     }
 
+    fn is_up(&self) -> bool {
+        matches!(&*self.state.borrow(), State::Up(_))
+    }
+
     /// Gives up whatever connection there is.
     pub(crate) fn distrust(&self, reason: &str) {
         self.state.send_if_modified(|state| match state {
@@ -117,8 +121,9 @@ impl Link {
 }
 
 /// Makes the connection anew whenever it fails, until the store is closed.
-pub(crate) async fn keep(shared: Arc<Shared>) {
-    let mut state = shared.link.state.subscribe();
+pub(crate) async fn keep(shared: Arc<Shared>, which: fn(&Shared) -> Option<&Link>) {
+    let Some(link) = which(&shared) else { return };
+    let mut state = link.state.subscribe();
     let mut backoff = Backoff::new(&shared);
     loop {
         let Ok(down) = state.wait_for(|state| !matches!(state, State::Up(_))).await.map(|state| state.clone()) else {
@@ -128,12 +133,14 @@ pub(crate) async fn keep(shared: Arc<Shared>) {
         match reconnect(&shared).await {
             Ok(connection) => {
                 backoff.reset();
-                shared.trouble.note(Concern::Connecting, None);
-                shared.link.settle(State::Up(Line { connection, number: number + 1 }));
+                link.settle(State::Up(Line { connection, number: number + 1 }));
+                if shared.links().all(Link::is_up) {
+                    shared.trouble.note(Concern::Connecting, None);
+                }
             }
             Err(error) => {
                 shared.trouble.note(Concern::Connecting, Some(error.to_string()));
-                shared.link.settle(State::Down { number, reason: error.to_string().into() });
+                link.settle(State::Down { number, reason: error.to_string().into() });
                 backoff.wait(&shared).await;
             }
         }

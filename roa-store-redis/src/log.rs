@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use redis::{Pipeline, Value};
-use roa_core::{Batch, Revision, StoreState, TxnId};
+use roa_core::{Batch, Epoch, Revision, StoreState, TxnId};
 
 use crate::codec::{self, Writers};
 use crate::error::RedisStoreError;
 use crate::lineage::batch_bytes;
-use crate::meta::{array, bytes, elements, epoch_of, revision, store_id, text};
+use crate::meta::{array, bytes, elements, epoch_of, revision, store_id, text, txn};
 use crate::shared::{Mark, Shared};
 
 /// What follows a revision.
@@ -65,13 +65,25 @@ pub(crate) async fn txn_of(shared: &Shared, at: Revision) -> Result<Option<TxnId
 
 fn position(shared: &Shared) -> redis::Cmd {
     let mut position = redis::cmd("HMGET");
-    position.arg(&shared.keys.meta).arg(&["store", "epoch", "head", "floor"]);
+    position.arg(&shared.keys.meta).arg(&["store", "epoch", "head", "head_txn", "floor"]);
     position
 }
 
-/// What the fields `store`, `epoch`, `head` and `floor` say; an error if they are another store's, or nobody's.
+/// What the fields `store`, `epoch`, `head`, `head_txn` and `floor` say; an error if they are another store's, nobody's,
+/// or of a history that this process knows to be past.
 pub(crate) fn parse_position(shared: &Shared, asked_at: Mark, fields: Value) -> Result<StoreState, RedisStoreError> {
-    let [store, epoch, head, floor] = array(fields)?;
+    let [store, epoch, head, head_txn, floor] = array(fields)?;
+    let (epoch, head) = parse_head(shared, asked_at, [store, epoch, head, head_txn])?;
+    Ok(StoreState { head, floor: revision(&text(floor)?)?, epoch })
+}
+
+/// The same without the floor. What was read counts as seen: a server that lacks it later has lost it.
+pub(crate) fn parse_head(
+    shared: &Shared,
+    asked_at: Mark,
+    fields: [Value; 4],
+) -> Result<(Epoch, Revision), RedisStoreError> {
+    let [store, epoch, head, head_txn] = fields;
     if store == Value::Nil {
         return Err(RedisStoreError::Refused("redis has lost the store; it is about to be made anew".to_owned()));
     }
@@ -79,17 +91,10 @@ pub(crate) fn parse_position(shared: &Shared, asked_at: Mark, fields: Value) -> 
     if found != shared.id {
         return Err(RedisStoreError::OtherStore { expected: shared.id, found });
     }
-    let (epoch, head, floor) = (epoch_of(&text(epoch)?)?, revision(&text(head)?)?, revision(&text(floor)?)?);
-    let state = StoreState { head, floor, epoch };
-    shared.look_back(asked_at, state)?;
-    Ok(state)
-}
-
-/// The head of an answer whose fields are the store's, the epoch's and the head's.
-pub(crate) fn parse_head(shared: &Shared, asked_at: Mark, fields: [Value; 3]) -> Result<Revision, RedisStoreError> {
-    let [store, epoch, head] = fields;
-    let floor = head.clone();
-    Ok(parse_position(shared, asked_at, Value::Array(vec![store, epoch, head, floor]))?.head)
+    let (epoch, revision, txn) = (epoch_of(&text(epoch)?)?, revision(&text(head)?)?, txn(head_txn)?);
+    shared.look_back(asked_at, StoreState { head: revision, floor: revision, epoch })?;
+    shared.advance(Mark { epoch, revision, txn });
+    Ok((epoch, revision))
 }
 
 /// Bytes that may be absent.

@@ -32,12 +32,14 @@ pub(crate) struct Meta {
     pub(crate) indexed: u64,
     /// How many entries the log has; more than batches, where some are yet to be removed.
     pub(crate) logged: u64,
+    /// The newest revision in the log, if it has any entry.
+    pub(crate) top: Option<Revision>,
 }
 
 impl Meta {
     /// The answer of the script `state`; `None` if there is no store.
     pub(crate) fn parse(reply: Value) -> Result<Option<Self>, RedisStoreError> {
-        let [fields, entries, indexed, logged] = array(reply)?;
+        let [fields, entries, indexed, logged, newest, _origin] = array(reply)?;
         let [format, schema, store, epoch, head, head_txn, floor, floor_txn, bytes, floor_bytes, run_id, replid] =
             array(fields)?;
         if format == Value::Nil {
@@ -63,6 +65,7 @@ impl Meta {
             entries: count(entries)?,
             indexed: count(indexed)?,
             logged: count(logged)?,
+            top: top_of(&text(newest)?)?,
         }))
     }
 
@@ -81,11 +84,54 @@ impl Meta {
         if self.logged < batches {
             return Some(format!("the log has {} entries, expected {batches}: it was cut or evicted", self.logged));
         }
+        if let Some(top) = self.top.filter(|top| *top > self.head) {
+            return Some(format!("the log goes on to {top}, past the head {}: a commit did not end", self.head));
+        }
         if self.entries != self.indexed {
             let (entries, indexed) = (self.entries, self.indexed);
             return Some(format!("there are {entries} entries and {indexed} keys in the index: one was evicted"));
         }
         None
+    }
+}
+
+/// Which server answered.
+#[derive(Debug, Clone)]
+pub(crate) struct Origin {
+    /// Which process it is. It changes when a server starts.
+    run_id: String,
+    /// Which history its data is of. It changes when a replica is promoted, when a server starts, and when a server gets
+    /// its first replica after a while without.
+    pub(crate) replid: String,
+    is_primary: bool,
+    /// Whether the replication id changed because a replica was promoted: then the one before is kept.
+    was_promoted: bool,
+}
+
+impl Origin {
+    /// The answer of the script `state`, if it was asked to tell of the server.
+    pub(crate) fn parse(reply: &Value) -> Result<Self, RedisStoreError> {
+        let part = match reply {
+            Value::Array(parts) => parts.get(5).cloned().unwrap_or_default(),
+            _ => Value::Nil,
+        };
+        let [run_id, role, replid, before] = array(part)?;
+        let (role, before) = (text(role)?, text(before)?);
+        Ok(Self {
+            run_id: text(run_id)?,
+            replid: text(replid)?,
+            is_primary: role == "master",
+            was_promoted: !before.trim_matches('0').is_empty(),
+        })
+    }
+
+    pub(crate) const fn is_primary(&self) -> bool {
+        self.is_primary
+    }
+
+    /// Whether the history went on in this process since `meta` was written.
+    pub(crate) fn continues(&self, meta: &Meta) -> bool {
+        meta.run_id == self.run_id && (meta.replid == self.replid || !self.was_promoted)
     }
 }
 
@@ -96,6 +142,14 @@ pub(crate) fn check(state: StoreState, revision: Revision) -> Result<(), RedisSt
         old if old < floor => Err(RedisStoreError::Expired { floor, head }),
         requested if requested > head => Err(RedisStoreError::TooLarge { requested, head }),
         _ => Ok(()),
+    }
+}
+
+/// The revision of an entry's id in the log; none for no id.
+fn top_of(id: &str) -> Result<Option<Revision>, RedisStoreError> {
+    match id.split_once('-') {
+        Some((number, _)) => revision(number).map(Some),
+        None => Ok(None),
     }
 }
 
@@ -151,7 +205,7 @@ pub(crate) fn text(value: Value) -> Result<String, RedisStoreError> {
     String::from_utf8(bytes(value)?).map_err(|_| RedisStoreError::Protocol("an answer is no text".to_owned()))
 }
 
-fn txn(value: Value) -> Result<TxnId, RedisStoreError> {
+pub(crate) fn txn(value: Value) -> Result<TxnId, RedisStoreError> {
     let bytes = bytes(value)?;
     Uuid::from_slice(&bytes).map(TxnId).map_err(|why| RedisStoreError::corrupt("transaction", &why))
 }

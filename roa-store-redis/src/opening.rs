@@ -6,7 +6,7 @@ use redis::aio::MultiplexedConnection;
 use roa_core::{Clock, Epoch, Random, RandomExt, Revision, StoreId, TxnId};
 
 use crate::address::Address;
-use crate::connect::{self, Server};
+use crate::connect;
 use crate::error::{OpenError, RedisStoreError};
 use crate::keys::Keys;
 use crate::link::Link;
@@ -31,19 +31,22 @@ pub(crate) async fn open(
     let (keys, scripts) = (Keys::new(&config), Scripts::new());
     preflight::probe_rights(connection, &scripts, &keys).await.map_err(refused)?;
     let parts = Parts { config, address, clock, random, scripts, keys };
-    let meta = find_or_make(&parts, connection, &connected.server).await.map_err(refused)?;
+    let meta = find_or_make(&parts, connection).await.map_err(refused)?;
     migrate::check(&name, &meta)?;
     let link = Link::new(connection.clone(), parts.config.connect_timeout);
-    let shared = Arc::new(Shared::new(parts, &meta, link));
+    let waiting = match parts.config.wait_replicas {
+        0 => None,
+        _ => Some(
+            connect::primary(&parts.address, &parts.config, parts.config.response_timeout).await.map_err(refused)?,
+        ),
+    };
+    let waiting = waiting.map(|connected| Link::new(connected.connection, parts.config.connect_timeout));
+    let shared = Arc::new(Shared::new(parts, &meta, (link, waiting)));
     lineage::settle(&shared, connection).await.map_err(refused)?;
     Ok((shared, findings))
 }
 
-async fn find_or_make(
-    parts: &Parts,
-    connection: &mut MultiplexedConnection,
-    server: &Server,
-) -> Result<Meta, RedisStoreError> {
+async fn find_or_make(parts: &Parts, connection: &mut MultiplexedConnection) -> Result<Meta, RedisStoreError> {
     let keys = all(&parts.keys);
     let state = async |connection: &mut MultiplexedConnection| {
         Meta::parse(invoke(connection, &parts.scripts.state, &keys, |_| {}).await?)
@@ -55,7 +58,7 @@ async fn find_or_make(
     let (id, epoch) = (StoreId(parts.random.uuid()), Epoch::first(&*parts.random));
     let made = invoke(connection, &parts.scripts.open, &keys, |call| {
         call.arg(migrate::SCHEMA).arg(id.to_string()).arg(epoch_text(epoch)).arg(opening.get());
-        call.arg(TxnId::none().0.as_bytes()).arg(0).arg(server.run_id()).arg(server.replid());
+        call.arg(TxnId::none().0.as_bytes()).arg(0);
     });
     made.await?;
     let nothing = || RedisStoreError::Broken("the store that was just made is gone".to_owned());

@@ -31,6 +31,8 @@ pub(crate) struct Shared {
     pub(crate) random: Arc<dyn Random>,
     pub(crate) feed: Feed,
     pub(crate) link: Link,
+    /// Where commits wait for replicas: nothing else is to wait behind them. None, if they do not wait.
+    pub(crate) waiting: Option<Link>,
     pub(crate) trouble: Trouble,
     mark: Mutex<Mark>,
     /// The server's replication id when the history was last found to be whole.
@@ -66,13 +68,23 @@ pub(crate) struct Parts {
 }
 
 impl Shared {
-    pub(crate) fn new(parts: Parts, meta: &Meta, link: Link) -> Self {
+    pub(crate) fn new(parts: Parts, meta: &Meta, (link, waiting): (Link, Option<Link>)) -> Self {
         let Parts { config, address, clock, random, scripts, keys } = parts;
         let feed = Feed::new(meta.state(), config.recent_max_bytes);
         let (mark, trouble, breaks) = (Mutex::new(Mark::of(meta)), Trouble::default(), AtomicU64::new(0));
         let replid = Mutex::new(meta.replid.clone());
         let id = meta.store;
-        Self { id, config, address, keys, scripts, clock, random, feed, link, trouble, mark, replid, breaks }
+        Self { id, config, address, keys, scripts, clock, random, feed, link, waiting, trouble, mark, replid, breaks }
+    }
+
+    /// Where commits go.
+    pub(crate) fn commit_link(&self) -> &Link {
+        self.waiting.as_ref().unwrap_or(&self.link)
+    }
+
+    /// All connections that requests go over.
+    pub(crate) fn links(&self) -> impl Iterator<Item = &Link> {
+        std::iter::once(&self.link).chain(&self.waiting)
     }
 
     pub(crate) fn mark(&self) -> Mark {
@@ -108,11 +120,14 @@ impl Shared {
     /// Whether an answer can be of the history that this process knew when it asked. Else the connection is given up:
     /// the next begins with a look at the history.
     pub(crate) fn look_back(&self, asked_at: Mark, state: StoreState) -> Result<(), RedisStoreError> {
-        if state.epoch != asked_at.epoch || state.head >= asked_at.revision {
+        let known = StoreState { head: asked_at.revision, floor: asked_at.revision, epoch: asked_at.epoch };
+        if is_newer(state, known) || state.epoch == asked_at.epoch && state.head >= asked_at.revision {
             return Ok(());
         }
-        let reason = format!("the head is {}, this process has seen {}", state.head, asked_at.revision);
-        self.link.distrust(&reason);
+        let (epoch, revision) = (asked_at.epoch, asked_at.revision);
+        let reason =
+            format!("it is at {} of epoch {}, this process has seen {revision} of {epoch}", state.head, state.epoch);
+        self.links().for_each(|link| link.distrust(&reason));
         Err(RedisStoreError::Broken(reason))
     }
 

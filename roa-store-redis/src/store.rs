@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 
 use crate::codec::{self, Writers};
 use crate::error::{OpenError, RedisStoreError};
+use crate::link::Link;
 use crate::meta::array;
 use crate::preflight::Findings;
 use crate::shared::Shared;
@@ -65,7 +66,8 @@ impl RedisStore {
         capabilities.linearizable = Linearizable::UnlessFailover;
         (capabilities.reopens, capabilities.shared) = (true, true);
         let mut tasks = JoinSet::new();
-        tasks.spawn(link::keep(Arc::clone(&shared)));
+        tasks.spawn(link::keep(Arc::clone(&shared), |shared| Some(&shared.link)));
+        tasks.spawn(link::keep(Arc::clone(&shared), |shared| shared.waiting.as_ref()));
         tasks.spawn(follow::run(Arc::clone(&shared)));
         tasks.spawn(compact::keep_bounds(Arc::clone(&shared)));
         Ok(Self { shared, findings, capabilities, tasks: Mutex::new(tasks) })
@@ -88,7 +90,7 @@ impl RedisStore {
 
     fn end(&self) {
         self.shared.feed.end(RedisStoreError::Closed);
-        self.shared.link.close();
+        self.shared.links().for_each(Link::close);
     }
 
     /// What the store is, and where.
@@ -170,8 +172,8 @@ async fn get(shared: &Shared, key: &Key) -> Result<Read, RedisStoreError> {
     let answer = shared.ask(&shared.scripts.get, &keys, |call| {
         call.arg(key.encoded());
     });
-    let [store, epoch, head, entry] = array(answer.await?)?;
-    let revision = log::parse_head(shared, asked_at, [store, epoch, head])?;
+    let [position, entry] = array(answer.await?)?;
+    let (_, revision) = log::parse_head(shared, asked_at, array(position)?)?;
     let decode = |bytes: Vec<u8>| codec::decode_entry(key.clone(), bytes.into(), &mut Writers::default());
     let entry = log::optional(entry)?.map(decode).transpose()?;
     Ok(Read { entry: entry.map(Arc::new), revision })

@@ -11,7 +11,7 @@ use crate::feed::{Following, Look};
 use crate::log;
 use crate::meta::{Meta, check};
 use crate::scripts::all;
-use crate::shared::Shared;
+use crate::shared::{Mark, Shared};
 
 /// How many bytes of batches are read from Redis at a time, about.
 const READ_BYTES: u64 = 8 << 20;
@@ -61,6 +61,7 @@ impl Shared {
             return Err(RedisStoreError::OtherStore { expected: self.id, found: meta.store });
         }
         self.look_back(asked_at, meta.state())?;
+        self.advance(Mark::of(&meta));
         Ok(meta)
     }
 }

@@ -2,12 +2,16 @@
 
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::pin::pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use futures_util::future::{Either, select};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
 
 /// Which way bytes go.
@@ -27,8 +31,10 @@ pub enum Fault {
     None,
     /// They pass later.
     Delay(Duration),
-    /// So many more pass, on all connections together; then the connection is reset.
+    /// So many more pass, on all connections together; then the connection is closed.
     CutAfter(usize),
+    /// So many more pass, on all connections together; then the connection is reset.
+    ResetAfter(usize),
     /// They are taken, and never passed on.
     Swallow,
 }
@@ -47,6 +53,11 @@ pub struct Proxy {
 #[derive(Debug)]
 struct State {
     to: Mutex<u16>,
+    /// The port that the connections there are go to since the last swap.
+    swapped: watch::Sender<Option<u16>>,
+    /// Connections are numbered: those up to this one pass nothing any more.
+    frozen: AtomicU64,
+    accepted: AtomicU64,
     refuses: Mutex<bool>,
     faults: Mutex<HashMap<Direction, Fault>>,
     connections: Mutex<Vec<AbortHandle>>,
@@ -64,6 +75,9 @@ impl Proxy {
         let address = listener.local_addr().expect("it has an address");
         let state = State {
             to: Mutex::new(to),
+            swapped: watch::Sender::new(None),
+            frozen: AtomicU64::new(0),
+            accepted: AtomicU64::new(0),
             refuses: Mutex::default(),
             faults: Mutex::default(),
             connections: Mutex::default(),
@@ -98,6 +112,18 @@ impl Proxy {
     /// Passes on what is connected from now on to another port.
     pub fn retarget(&self, to: u16) {
         *lock(&self.state.to) = to;
+    }
+
+    /// Passes on everything to another port from now on, what is connected already as well: its clients notice nothing.
+    /// What is under way is lost.
+    pub fn swap(&self, to: u16) {
+        self.retarget(to);
+        self.state.swapped.send_replace(Some(to));
+    }
+
+    /// The connections that there are stay open and pass nothing any more; new ones do.
+    pub fn freeze(&self) {
+        self.state.frozen.store(self.state.accepted.load(Ordering::SeqCst), Ordering::SeqCst);
     }
 
     /// Closes all connections.
@@ -136,39 +162,179 @@ async fn accept(listener: TcpListener, state: Arc<State>) {
     }
 }
 
-async fn serve(client: TcpStream, state: Arc<State>) {
-    let to = *lock(&state.to);
-    let Ok(server) = TcpStream::connect((Ipv4Addr::LOCALHOST, to)).await else { return };
-    let ((from_client, to_client), (from_server, to_server)) = (client.into_split(), server.into_split());
-    let mut ways = JoinSet::new();
-    ways.spawn(pass(from_client, to_server, Direction::Up, Arc::clone(&state)));
-    ways.spawn(pass(from_server, to_client, Direction::Down, state));
-    // When one way ends, the other does: both halves are closed.
-    ways.join_next().await;
+/// Passes bytes until one side ends, to another server after each swap.
+async fn serve(mut client: TcpStream, state: Arc<State>) {
+    let number = state.accepted.fetch_add(1, Ordering::SeqCst) + 1;
+    let mut swapped = state.swapped.subscribe();
+    let mut to = *lock(&state.to);
+    loop {
+        let Ok(server) = TcpStream::connect((Ipv4Addr::LOCALHOST, to)).await else { return };
+        let passing = pass_both_ways(&mut client, server, &state, number);
+        let ending = match select(pin!(passing), pin!(swapped.changed())).await {
+            Either::Left((ending, _)) => ending,
+            Either::Right((changed, _)) => changed.map_or(Ending::Closed, |()| Ending::Swapped),
+        };
+        match ending {
+            Ending::Swapped => to = swapped.borrow_and_update().unwrap_or(to),
+            Ending::Closed => return,
+            Ending::Reset => {
+                // What is gone already can't be reset, and need not be.
+                let _gone = client.set_zero_linger();
+                return;
+            }
+        }
+    }
 }
 
-async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, direction: Direction, state: Arc<State>) {
-    let mut buffer = vec![0; 16 << 10];
-    loop {
-        let Ok(count @ 1..) = from.read(&mut buffer).await else { return };
-        let fault = lock(&state.faults).get(&direction).copied().unwrap_or_default();
-        let passed = match fault {
-            Fault::None => to.write_all(&buffer[..count]).await.is_ok(),
-            Fault::Swallow => true,
-            Fault::Delay(delay) => {
+/// When one way ends, the other does.
+async fn pass_both_ways(client: &mut TcpStream, mut server: TcpStream, state: &State, number: u64) -> Ending {
+    let ((from_client, to_client), (from_server, to_server)) = (client.split(), server.split());
+    let up = Way { from: from_client, to: to_server, direction: Direction::Up };
+    let down = Way { from: from_server, to: to_client, direction: Direction::Down };
+    let (up, down) = (pin!(up.pass(state, number)), pin!(down.pass(state, number)));
+    match select(up, down).await {
+        Either::Left((ending, _)) | Either::Right((ending, _)) => ending,
+    }
+}
+
+enum Ending {
+    Closed,
+    Reset,
+    Swapped,
+}
+
+struct Way<'a> {
+    from: ReadHalf<'a>,
+    to: WriteHalf<'a>,
+    direction: Direction,
+}
+
+impl Way<'_> {
+    async fn pass(mut self, state: &State, number: u64) -> Ending {
+        let mut buffer = vec![0; 16 << 10];
+        loop {
+            let Ok(count @ 1..) = self.from.read(&mut buffer).await else { return Ending::Closed };
+            let (fault, frozen) = (fault(state, self.direction, count), state.frozen.load(Ordering::SeqCst));
+            let passing = match fault {
+                _ if number <= frozen => 0,
+                Fault::Swallow => 0,
+                Fault::CutAfter(bytes) | Fault::ResetAfter(bytes) => bytes.min(count),
+                Fault::None | Fault::Delay(_) => count,
+            };
+            if let Fault::Delay(delay) = fault {
                 // Nothing wakes this early: it is the delay that is asked for.
                 let _elapsed = tokio::time::timeout(delay, std::future::pending::<()>()).await;
-                to.write_all(&buffer[..count]).await.is_ok()
             }
-            Fault::CutAfter(bytes) => {
-                let rest = bytes.saturating_sub(count);
-                lock(&state.faults).insert(direction, Fault::CutAfter(rest));
-                let sent = to.write_all(&buffer[..count.min(bytes)]).await.is_ok();
-                sent && count < bytes
+            if self.to.write_all(&buffer[..passing]).await.is_err() {
+                return Ending::Closed;
             }
-        };
-        if !passed {
-            return;
+            match fault {
+                Fault::CutAfter(bytes) if bytes <= count => return Ending::Closed,
+                Fault::ResetAfter(bytes) if bytes <= count => return Ending::Reset,
+                _ => {}
+            }
         }
+    }
+}
+
+/// What happens to so many bytes that came.
+fn fault(state: &State, direction: Direction, count: usize) -> Fault {
+    let mut faults = lock(&state.faults);
+    let fault = faults.entry(direction).or_default();
+    let now = *fault;
+    match fault {
+        Fault::CutAfter(bytes) | Fault::ResetAfter(bytes) => *bytes = bytes.saturating_sub(count),
+        _ => {}
+    }
+    now
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::ErrorKind;
+
+    use super::*;
+
+    /// How long the tests wait for what must come, and for what must not.
+    const BOUND: Duration = Duration::from_secs(10);
+    const SILENCE: Duration = Duration::from_millis(100);
+
+    /// Answers each byte by this one.
+    async fn server(answer: u8) -> (u16, JoinSet<()>) {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let (port, mut tasks) = (listener.local_addr().unwrap().port(), JoinSet::new());
+        tasks.spawn(async move {
+            let mut connections = JoinSet::new();
+            while let Ok((mut client, _)) = listener.accept().await {
+                connections.spawn(async move {
+                    while client.read_u8().await.is_ok() && client.write_u8(answer).await.is_ok() {}
+                });
+            }
+        });
+        (port, tasks)
+    }
+
+    async fn client(proxy: &Proxy) -> TcpStream {
+        TcpStream::connect((Ipv4Addr::LOCALHOST, proxy.port())).await.unwrap()
+    }
+
+    async fn ask(client: &mut TcpStream) -> std::io::Result<u8> {
+        client.write_u8(0).await?;
+        tokio::time::timeout(BOUND, client.read_u8()).await?
+    }
+
+    async fn is_silent(client: &mut TcpStream) -> bool {
+        client.write_u8(0).await.is_ok() && tokio::time::timeout(SILENCE, client.read_u8()).await.is_err()
+    }
+
+    #[tokio::test]
+    async fn a_swap_leads_a_connection_that_lives_to_another_server() {
+        let ((one, _one), (two, _two)) = (server(1).await, server(2).await);
+        let proxy = Proxy::start(one).await;
+        let mut before = client(&proxy).await;
+        assert_eq!(ask(&mut before).await.unwrap(), 1);
+        proxy.retarget(two);
+        assert_eq!(ask(&mut before).await.unwrap(), 1);
+        assert_eq!(ask(&mut client(&proxy).await).await.unwrap(), 2);
+        proxy.swap(two);
+        assert_eq!(ask(&mut before).await.unwrap(), 2);
+    }
+
+    #[tokio::test]
+    async fn what_is_frozen_is_silent_and_what_comes_later_passes() {
+        let (port, _server) = server(1).await;
+        let proxy = Proxy::start(port).await;
+        let mut frozen = client(&proxy).await;
+        assert_eq!(ask(&mut frozen).await.unwrap(), 1);
+        proxy.freeze();
+        assert!(is_silent(&mut frozen).await);
+        assert_eq!(ask(&mut client(&proxy).await).await.unwrap(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_connection_is_cut_or_reset_after_so_many_bytes() {
+        let (port, _server) = server(1).await;
+        let proxy = Proxy::start(port).await;
+        for (fault, end) in
+            [(Fault::CutAfter(2), ErrorKind::UnexpectedEof), (Fault::ResetAfter(2), ErrorKind::ConnectionReset)]
+        {
+            proxy.fail(Direction::Down, fault);
+            let mut cut = client(&proxy).await;
+            assert_eq!((ask(&mut cut).await.unwrap(), ask(&mut cut).await.unwrap()), (1, 1));
+            assert_eq!(tokio::time::timeout(BOUND, cut.read_u8()).await.unwrap().unwrap_err().kind(), end);
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_healed_passes_again() {
+        let (port, _server) = server(1).await;
+        let proxy = Proxy::start(port).await;
+        proxy.fail(Direction::Up, Fault::Swallow);
+        assert!(is_silent(&mut client(&proxy).await).await);
+        proxy.heal();
+        proxy.refuse(true);
+        assert!(ask(&mut client(&proxy).await).await.is_err());
+        proxy.heal();
+        assert_eq!(ask(&mut client(&proxy).await).await.unwrap(), 1);
     }
 }

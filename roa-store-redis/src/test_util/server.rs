@@ -10,6 +10,8 @@ use tempfile::TempDir;
 
 /// How long a server may take until it answers.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// How often a start is tried whose port another process has taken.
+const ATTEMPTS: usize = 5;
 
 /// A private server on a Unix socket and on a free port of the loopback interface, with an append-only file that is
 /// synced each second. It is killed when it is dropped, and its files are removed.
@@ -42,9 +44,8 @@ impl RedisServer {
         #[expect(clippy::expect_used, reason = "a test that can't set up must stop")]
         let directory = tempfile::tempdir().expect("a temporary directory can be made");
         let arguments: Vec<String> = arguments.iter().map(|&argument| argument.to_owned()).collect();
-        let port = free_port();
-        let child = Mutex::new(spawn(directory.path(), port, &arguments));
-        Self { directory, port, arguments, child }
+        let (port, child) = start_on_some_port(directory.path(), &arguments);
+        Self { directory, port, arguments, child: Mutex::new(child) }
     }
 
     /// A port of the loopback interface that nobody listens on.
@@ -97,12 +98,29 @@ impl RedisServer {
         assert!(child.wait().is_ok(), "the server's end can be awaited");
     }
 
-    /// Starts it again on its files, after [`kill`](Self::kill).
+    /// Ends it as an administrator does: it writes what it has to its files first.
+    ///
+    /// # Panics
+    /// If it does not end.
+    pub fn stop(&self) {
+        let mut child = self.child();
+        let asked = Command::new("kill").arg("-TERM").arg(child.id().to_string()).status();
+        assert!(
+            asked.is_ok_and(|status| status.success()) && child.wait().is_ok(),
+            "the server ends when it is asked to"
+        );
+    }
+
+    /// Starts it again on its files, after [`kill`](Self::kill) or [`stop`](Self::stop).
     ///
     /// # Panics
     /// If it does not answer.
     pub fn start_again(&self) {
-        *self.child() = spawn(self.directory.path(), self.port, &self.arguments);
+        let mut attempts = (0..ATTEMPTS).map(|_| spawn(self.directory.path(), self.port, &self.arguments));
+        match attempts.find_map(Result::ok) {
+            Some(child) => *self.child() = child,
+            None => panic!("redis-server ends at once, {ATTEMPTS} times: {:?}", self.arguments),
+        }
     }
 
     /// Kills it and starts it again.
@@ -165,11 +183,26 @@ fn free_port() -> u16 {
     }
 }
 
-fn spawn(directory: &Path, port: u16, arguments: &[String]) -> Child {
+/// Another process may take a port between the look for it and the start.
+fn start_on_some_port(directory: &Path, arguments: &[String]) -> (u16, Child) {
+    let mut attempts =
+        (0..ATTEMPTS).map(|_| free_port()).map(|port| Some((port, spawn(directory, port, arguments).ok()?)));
+    match attempts.find_map(|started| started) {
+        Some(started) => started,
+        None => panic!("redis-server ends at once, {ATTEMPTS} times: {arguments:?}"),
+    }
+}
+
+/// It ended before it answered.
+struct EndedAtOnce;
+
+fn spawn(directory: &Path, port: u16, arguments: &[String]) -> Result<Child, EndedAtOnce> {
     let socket = directory.join("redis.sock");
     let mut command = Command::new("redis-server");
     command.args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "yes"]);
     command.args(["--loglevel", "warning", "--unixsocket"]).arg(&socket).arg("--dir").arg(directory);
+    // Else a first replica waits five seconds for others.
+    command.args(["--repl-diskless-sync-delay", "0"]);
     command.args(arguments).stdout(Stdio::null()).stderr(Stdio::null());
     let mut child = match command.spawn() {
         Ok(child) => child,
@@ -177,12 +210,13 @@ fn spawn(directory: &Path, port: u16, arguments: &[String]) -> Child {
     };
     let deadline = Instant::now() + PATIENCE;
     while !accepts(&socket) {
-        let ended = child.try_wait().ok().flatten();
-        assert!(ended.is_none(), "redis-server ended at once: {ended:?} ({arguments:?})");
+        if child.try_wait().ok().flatten().is_some() {
+            return Err(EndedAtOnce);
+        }
         assert!(Instant::now() < deadline, "redis-server does not answer within {PATIENCE:?}");
         std::thread::yield_now();
     }
-    child
+    Ok(child)
 }
 
 /// Whether it takes commands: one that asks for a password does as well.

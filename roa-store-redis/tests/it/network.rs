@@ -1,6 +1,5 @@
 //! A network that delays, cuts, swallows and refuses: nothing that was acknowledged is lost, nothing is done twice, no
 //! feed loses or repeats anything, and all goes on by itself when the network does.
-#![expect(clippy::unwrap_used, reason = "a test that fails says where")]
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,12 +7,12 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use roa_core::{
-    CommitError, Entry, Key, KeyPrefix, ListRequest, Random, RandomExt, Revision, SeededRandom, Store, SystemRandom,
-    Tail, Txn, TxnId, Value,
+    CommitError, Entry, KeyPrefix, ListRequest, Random, RandomExt, Revision, SeededRandom, Store, Tail, Value,
 };
-use roa_runtime::SystemClock;
 use roa_store_redis::test_util::{Direction, Fault, Proxy, RedisServer};
 use roa_store_redis::{RedisConfig, RedisStore};
+
+use crate::support::{key, try_open, txn};
 
 /// How soon all must go on after the network does: a few attempts to connect, and one time-out.
 const BOUND: Duration = Duration::from_secs(15);
@@ -25,9 +24,12 @@ struct Net {
     store: Arc<RedisStore>,
 }
 
+fn quick(url: String) -> RedisConfig {
+    RedisConfig::new(url).timeouts(TIMEOUT, TIMEOUT).block(Duration::from_millis(100))
+}
+
 async fn open(url: String) -> RedisStore {
-    let config = RedisConfig::new(url).timeouts(TIMEOUT, TIMEOUT).block(Duration::from_millis(100));
-    RedisStore::open(config, Arc::new(SystemClock::new()), Arc::new(SystemRandom)).await.unwrap()
+    try_open(quick(url)).await.unwrap()
 }
 
 impl Net {
@@ -37,14 +39,6 @@ impl Net {
         let store = Arc::new(open(proxy.url()).await);
         Self { server, proxy, store }
     }
-}
-
-fn key(name: &str) -> Key {
-    Key::new("g", "things", "n", name).unwrap()
-}
-
-fn txn() -> Txn {
-    Txn::new(TxnId::random(&SystemRandom), "test")
 }
 
 /// What became of a commit.
@@ -83,7 +77,11 @@ async fn entries(store: &RedisStore) -> BTreeMap<String, Arc<Entry>> {
 
 /// All names that a feed gave, up to a revision: each revision once, in order.
 async fn follow(tail: &mut Tail, until: Revision) -> Vec<String> {
-    let (mut names, mut last) = (Vec::new(), tail.after);
+    follow_from(tail, tail.after, until).await
+}
+
+async fn follow_from(tail: &mut Tail, after: Revision, until: Revision) -> Vec<String> {
+    let (mut names, mut last) = (Vec::new(), after);
     let following = async {
         while last < until {
             for batch in tail.next().await.unwrap().unwrap() {
@@ -173,13 +171,17 @@ async fn s5_w9_delays_change_nothing() {
 /// The answer to a commit, or a commit itself, is cut after each of some numbers of bytes.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn s5_w9_connections_that_are_cut_at_any_byte_lose_and_repeat_nothing() {
+    cut_at_any_byte(5, Fault::CutAfter).await;
+}
+
+async fn cut_at_any_byte(seed: u64, fault_after: fn(usize) -> Fault) {
     let net = Net::new().await;
     let mut tail = net.store.tail(net.store.state().await.unwrap().head).await.unwrap();
-    let (random, mut fates) = (SeededRandom::new(5), Vec::new());
-    for round in 0..14 {
+    let (random, mut fates) = (SeededRandom::new(seed), Vec::new());
+    for round in 0..6 {
         let direction = if round % 2 == 0 { Direction::Up } else { Direction::Down };
         let bytes = usize::try_from(random.below(400)).unwrap();
-        net.proxy.fail(direction, Fault::CutAfter(bytes));
+        net.proxy.fail(direction, fault_after(bytes));
         for number in 0..3 {
             let name = format!("{round}-{number}-{:x}", random.next_u64());
             let fate = create(&net.store, &name).await;
@@ -205,10 +207,51 @@ async fn w9_a_server_that_stops_answering_is_waited_for() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_handshake_that_stalls_ends_in_time() {
+async fn a_server_that_never_answers_ends_an_opening_in_time() {
     let net = Net::new().await;
     net.proxy.fail(Direction::Down, Fault::Swallow);
-    let config = RedisConfig::new(net.proxy.url()).timeouts(TIMEOUT, TIMEOUT);
-    let opening = RedisStore::open(config, Arc::new(SystemClock::new()), Arc::new(SystemRandom));
+    let opening = try_open(quick(net.proxy.url()));
     assert!(tokio::time::timeout(BOUND, opening).await.unwrap().is_err());
+}
+
+/// Connections that stay open and carry nothing any more, as after the loss of a firewall's state: nothing tells that
+/// they are of no use.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn s5_w9_connections_that_fall_silent_are_replaced() {
+    let net = Net::new().await;
+    let mut tail = net.store.tail(net.store.state().await.unwrap().head).await.unwrap();
+    let mut fates = vec![("before".to_owned(), create(&net.store, "before").await)];
+    for round in 0..2 {
+        net.proxy.freeze();
+        let name = format!("during-{round}");
+        let fate = create(&net.store, &name).await;
+        fates.push((name, fate));
+        recover(&net.store, &format!("after-{round}")).await;
+    }
+    judge(&net, &fates, &mut tail).await;
+    assert_eq!(fates.iter().map(|(_, fate)| *fate).collect::<Vec<_>>(), [Fate::Done, Fate::Unclear, Fate::Unclear]);
+}
+
+/// Who only follows learns of a silent connection by nothing but time.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn w9_a_feed_whose_connection_falls_silent_goes_on() {
+    let net = Net::new().await;
+    let direct = open(net.server.url()).await;
+    let before = direct.state().await.unwrap().head;
+    let mut tail = net.store.tail(before).await.unwrap();
+    assert_eq!(create(&direct, "before").await, Fate::Done);
+    assert_eq!(follow(&mut tail, before.next().unwrap()).await, ["before"]);
+    net.proxy.freeze();
+    for number in 0..20 {
+        assert_eq!(create(&direct, &format!("during-{number}")).await, Fate::Done);
+    }
+    let expected: Vec<_> = (0..20).map(|number| format!("during-{number}")).collect();
+    let head = direct.state().await.unwrap().head;
+    assert_eq!(follow_from(&mut tail, before.next().unwrap(), head).await, expected);
+    direct.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn s5_w9_connections_that_are_reset_at_any_byte_lose_and_repeat_nothing() {
+    cut_at_any_byte(7, Fault::ResetAfter).await;
 }

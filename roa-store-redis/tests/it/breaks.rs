@@ -1,88 +1,19 @@
 //! Breaks of the history: each is noticed, fenced once, and told to everybody who follows.
-#![expect(clippy::unwrap_used, reason = "a test that fails says where")]
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::StreamExt;
-use roa_core::{
-    CommitError, Health, Key, KeyPrefix, ListRequest, Revision, Store, StoreState, SystemRandom, Tail, TailEnd, Txn,
-    TxnId, Value,
-};
-use roa_runtime::SystemClock;
-use roa_store_redis::test_util::RedisServer;
+use roa_core::{CommitError, Health, Revision, Store, StoreState, Tail, TailEnd, Value};
+use roa_store_redis::test_util::{Proxy, RedisServer};
 use roa_store_redis::{RedisConfig, RedisStore};
 
-/// How long anything may take until it is seen.
-const BOUND: Duration = Duration::from_secs(20);
-
-fn config(url: String) -> RedisConfig {
-    let quick = Duration::from_millis(200);
-    RedisConfig::new(url).block(quick).timeouts(Duration::from_secs(2), Duration::from_secs(2))
-}
-
-async fn open(config: RedisConfig) -> RedisStore {
-    RedisStore::open(config, Arc::new(SystemClock::new()), Arc::new(SystemRandom)).await.unwrap()
-}
-
-fn key(name: &str) -> Key {
-    Key::new("g", "things", "n", name).unwrap()
-}
-
-fn txn() -> Txn {
-    Txn::new(TxnId::random(&SystemRandom), "test")
-}
-
-async fn create(store: &RedisStore, name: &str) -> Result<Revision, CommitError> {
-    store.commit(txn().create(key(name), Value::opaque("value"))).await
-}
-
-/// Commits as soon as that is possible again.
-async fn create_again(store: &RedisStore, name: &str) -> Revision {
-    let creating = async {
-        loop {
-            match create(store, name).await {
-                Ok(revision) => return revision,
-                Err(CommitError::Conflict { current: Some(at), .. }) => return at,
-                Err(_) => tokio::task::yield_now().await,
-            }
-        }
-    };
-    tokio::time::timeout(BOUND, creating).await.unwrap()
-}
-
-async fn names(store: &RedisStore) -> Vec<String> {
-    let page = store.list(ListRequest::new(KeyPrefix::everything())).await.unwrap();
-    page.entries.iter().map(|entry| entry.key.name().to_owned()).collect()
-}
+use crate::support::{BOUND, config, create, create_again, end_of, key, names, open, revisions, txn};
 
 async fn tail_from(store: &RedisStore, after: Revision) -> Tail {
     store.tail(after).await.unwrap()
 }
 
-async fn end_of(mut tail: Tail) -> TailEnd {
-    let ended = async {
-        loop {
-            if let Err(end) = tail.next().await.unwrap() {
-                return end;
-            }
-        }
-    };
-    tokio::time::timeout(BOUND, ended).await.unwrap()
-}
-
-async fn revisions(tail: &mut Tail, until: Revision) -> Vec<u64> {
-    let mut seen: Vec<u64> = Vec::new();
-    let reading = async {
-        while seen.last() != Some(&until.get()) {
-            seen.extend(tail.next().await.unwrap().unwrap().iter().map(|batch| batch.revision.get()));
-        }
-    };
-    tokio::time::timeout(BOUND, reading).await.unwrap();
-    seen
-}
-
-fn assert_jumped(before: StoreState, after: StoreState) {
+pub(crate) fn assert_jumped(before: StoreState, after: StoreState) {
     assert_eq!(after.epoch.counter, before.epoch.counter + 1, "{before:?} {after:?}");
     assert!(after.head.get() > before.head.get() + Revision::JUMP, "{before:?} {after:?}");
 }
@@ -181,7 +112,9 @@ async fn w9_a_lost_connection_is_no_break_and_the_feed_goes_on() {
 }
 
 /// A primary and a replica that has all that it has.
-async fn replicated(store_at: impl Fn(&RedisServer) -> RedisConfig) -> (RedisServer, RedisServer, RedisStore) {
+pub(crate) async fn replicated(
+    store_at: impl Fn(&RedisServer) -> RedisConfig,
+) -> (RedisServer, RedisServer, RedisStore) {
     let (primary, replica) = (RedisServer::start(), RedisServer::start());
     let store = open(store_at(&primary)).await;
     create(&store, "kept").await.unwrap();
@@ -211,17 +144,17 @@ async fn a_first_replica_is_no_break() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn r6_a_fail_over_that_loses_what_was_acknowledged_is_fenced() {
-    let (primary, replica, store) = replicated(|server| config(server.url())).await;
+    let (primary, replica, direct) = replicated(|server| config(server.url())).await;
+    direct.close().await;
+    let proxy = Proxy::start(primary.port()).await;
+    let store = open(config(proxy.url())).await;
     let before = store.state().await.unwrap();
     // The link between them is cut, and the primary goes on to acknowledge.
     replica.command::<()>(&["REPLICAOF", "NO", "ONE"]);
     let lost = create(&store, "lost").await.unwrap();
     let tail = tail_from(&store, before.head).await;
-    // Somebody listens where the primary was: what was promoted.
-    let proxy_port = primary.port();
+    proxy.retarget(replica.port());
     primary.kill();
-    let replica_port = replica.port();
-    let forward = forward(proxy_port, replica_port).await;
     assert!(matches!(end_of(tail).await, TailEnd::Expired { .. }));
     let after = store.state().await.unwrap();
     assert_jumped(StoreState { head: lost, ..before }, after);
@@ -230,23 +163,6 @@ async fn r6_a_fail_over_that_loses_what_was_acknowledged_is_fenced() {
     assert!(matches!(store.commit(stale).await, Err(CommitError::Fenced { .. })));
     assert!(create_again(&store, "new").await > after.head);
     assert_eq!(store.info().await.unwrap().breaks, 1, "the loss is counted");
-    forward.abort();
-}
-
-/// Forwards connections from one port of the loopback interface to another.
-async fn forward(from: u16, to: u16) -> tokio::task::JoinHandle<()> {
-    let listener = tokio::net::TcpListener::bind(("127.0.0.1", from)).await.unwrap();
-    let serve = async move {
-        let mut connections = tokio::task::JoinSet::new();
-        while let Ok((mut client, _)) = listener.accept().await {
-            connections.spawn(async move {
-                let mut server = tokio::net::TcpStream::connect(("127.0.0.1", to)).await.unwrap();
-                let _ended = tokio::io::copy_bidirectional(&mut client, &mut server).await;
-            });
-        }
-    };
-    #[expect(clippy::disallowed_methods, reason = "the test aborts it")]
-    tokio::spawn(serve)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -417,9 +333,8 @@ async fn r5_s4_an_append_only_file_that_was_cut_is_a_prefix_and_fenced() {
 async fn r7_s3_a_swap_that_reused_the_revisions_is_found_by_the_chain() {
     let (primary, replica, direct) = replicated(|server| config(server.url())).await;
     let before = direct.state().await.unwrap();
-    let front = RedisServer::free_port();
-    let forward_to_primary = forward(front, primary.port()).await;
-    let store = open(config(format!("redis://127.0.0.1:{front}"))).await;
+    let proxy = Proxy::start(primary.port()).await;
+    let store = open(config(proxy.url())).await;
     let tail = tail_from(&store, before.head).await;
     replica.command::<()>(&["REPLICAOF", "NO", "ONE"]);
     for number in 0..5 {
@@ -440,9 +355,8 @@ async fn r7_s3_a_swap_that_reused_the_revisions_is_found_by_the_chain() {
         create(&other, &format!("other-{number}")).await.unwrap();
     }
     other.close().await;
-    forward_to_primary.abort();
-    let _aborted = forward_to_primary.await;
-    let _forward = forward(front, replica.port()).await;
+    proxy.retarget(replica.port());
+    proxy.cut();
     assert!(matches!(end_of(tail).await, TailEnd::Expired { .. }));
     let after = store.state().await.unwrap();
     assert!(after.epoch != before.epoch && after.head.get() > seen.get() + Revision::JUMP, "{before:?} {after:?}");
@@ -470,4 +384,27 @@ async fn r14_feeds_that_wait_hold_no_commit_up() {
     for mut tail in tails {
         assert_eq!(revisions(&mut tail, last).await.len(), 200);
     }
+}
+
+/// The first commits after a jump are lost, and all who saw them are gone. "Nothing was committed since the jump" is
+/// then no more than what the server remembers: another jump is needed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn s1_s9_s14_what_was_lost_right_after_a_jump_is_not_used_again() {
+    let server = RedisServer::start_with(&["--appendfsync", "always"]);
+    let store = open(config(server.unix_url())).await;
+    let head = create(&store, "kept").await.unwrap();
+    let fenced = store.fence(store.state().await.unwrap().epoch, head).await.unwrap();
+    let file = std::fs::read_dir(server.directory().join("appendonlydir")).unwrap();
+    let file = file.map(|entry| entry.unwrap().path()).find(|path| path.to_string_lossy().contains(".incr.")).unwrap();
+    let length = std::fs::metadata(&file).unwrap().len();
+    let told = create(&store, "lost").await.unwrap();
+    store.close().await;
+    server.kill();
+    std::fs::OpenOptions::new().write(true).open(&file).unwrap().set_len(length).unwrap();
+    server.start_again();
+    let store = open(config(server.unix_url())).await;
+    assert_eq!(names(&store).await, ["kept"]);
+    let revision = create(&store, "other").await.unwrap();
+    assert!(revision > told, "{revision} was told to be another commit");
+    assert_ne!(store.state().await.unwrap().epoch, fenced.epoch, "who has followed up to {told} must begin anew");
 }
