@@ -60,6 +60,8 @@ pub struct RedisConfig {
     pub require_persistence: bool,
     /// Refuses to open a store on a server that may evict keys; on by default.
     pub refuse_eviction: bool,
+    /// Whether a store that is not there is made; on by default.
+    pub create: bool,
     /// How many batches the log keeps; 100,000 by default.
     pub log_max_batches: u64,
     /// How many bytes of changes the log keeps; 256 MiB by default.
@@ -111,6 +113,7 @@ impl RedisConfig {
             strict: false,
             require_persistence: false,
             refuse_eviction: true,
+            create: true,
             log_max_batches: 100_000,
             log_max_bytes: 256 << 20,
             log_min_age: Duration::from_secs(75),
@@ -203,6 +206,13 @@ impl RedisConfig {
     #[must_use]
     pub const fn refuse_eviction(mut self, refuse: bool) -> Self {
         self.refuse_eviction = refuse;
+        self
+    }
+
+    /// Whether a store that is not there is made.
+    #[must_use]
+    pub const fn create(mut self, create: bool) -> Self {
+        self.create = create;
         self
     }
 

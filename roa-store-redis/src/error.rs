@@ -58,6 +58,16 @@ pub enum OpenError {
         /// What it is instead.
         found: String,
     },
+    /// There is no store, and none is to be made.
+    #[error(
+        "open the store at {address}: there is no {key}, expected a store; hint: check the name, `roa run` makes one"
+    )]
+    Missing {
+        /// Where.
+        address: String,
+        /// Which key.
+        key: String,
+    },
     /// Written by a later version.
     #[error(
         "open the store at {address}: its schema is version {found}, expected at most {supported}; hint: use the newer roa that wrote it"
@@ -90,6 +100,7 @@ impl OpenError {
         let address = address.to_owned();
         match error {
             RedisStoreError::Foreign(found) => Self::Foreign { address, key: key.to_owned(), found },
+            RedisStoreError::Missing => Self::Missing { address, key: key.to_owned() },
             RedisStoreError::NotPermitted(reason) => {
                 Self::NotPermitted { address, reason, keys: key.replace(":meta", ":*") }
             }
@@ -123,6 +134,8 @@ pub(crate) enum RedisStoreError {
     NotPermitted(String),
     #[error("it is no store of roa: {0}")]
     Foreign(String),
+    #[error("there is no store")]
+    Missing,
     #[error("redis holds store {found} now, expected {expected}; hint: look at what stands behind the address")]
     OtherStore { expected: StoreId, found: StoreId },
     #[error("the history of the store is broken: {0}")]

@@ -54,6 +54,9 @@ async fn find_or_make(parts: &Parts, connection: &mut MultiplexedConnection) -> 
     if let Some(meta) = state(connection).await? {
         return Ok(meta);
     }
+    if !parts.config.create {
+        return Err(RedisStoreError::Missing);
+    }
     let opening = parts.config.opening.unwrap_or_else(|| Revision::opening(parts.clock.now()));
     let (id, epoch) = (StoreId(parts.random.uuid()), Epoch::first(&*parts.random));
     let made = invoke(connection, &parts.scripts.open, &keys, |call| {

@@ -11,8 +11,9 @@ use roa_store_redis::RedisStore;
 use roa_store_sqlite::{CheckReport, SqliteStore};
 
 use super::config::load_from;
+use super::copy;
 use super::run::runtime;
-use crate::cli::{LogArgs, StoreArgs, StoreCommand};
+use crate::cli::{CopyArgs, LogArgs, StoreArgs, StoreCommand};
 use crate::config::settings::{Config, StoreBackend};
 use crate::engine::store::{open_redis, open_sqlite, sqlite};
 use crate::report::Failure;
@@ -28,10 +29,14 @@ pub(crate) fn run(command: &StoreCommand, log: &LogArgs) -> Result<(), Failure> 
 }
 
 async fn dispatch(command: &StoreCommand, config: &Config) -> anyhow::Result<()> {
-    match config.store.backend {
-        StoreBackend::Sqlite => sqlite_command(command, config).await,
-        StoreBackend::Redis => redis_command(command, config).await,
-        StoreBackend::Memory => bail!(
+    match (command, config.store.backend) {
+        (StoreCommand::Copy(args), _) => {
+            let facts = copy::run(args, &config.store, clock(), Arc::new(SystemRandom)).await?;
+            print(&table(&facts))
+        }
+        (_, StoreBackend::Sqlite) => sqlite_command(command, config).await,
+        (_, StoreBackend::Redis) => redis_command(command, config).await,
+        (_, StoreBackend::Memory) => bail!(
             "store.backend is \"memory\", which is gone when roa ends: there is nothing to look at, expected \"sqlite\" or \"redis\""
         ),
     }
@@ -40,10 +45,10 @@ async fn dispatch(command: &StoreCommand, config: &Config) -> anyhow::Result<()>
 async fn redis_command(command: &StoreCommand, config: &Config) -> anyhow::Result<()> {
     if matches!(command, StoreCommand::Backup { .. } | StoreCommand::Restore { .. }) {
         bail!(
-            "store.backend is \"redis\", which makes and reads its own copies; hint: `redis-cli BGSAVE`, and its append-only file"
+            "store.backend is \"redis\", which makes and reads its own copies; hint: `redis-cli BGSAVE` and its append-only file, or `roa store copy --to sqlite:FILE`"
         );
     }
-    let store = open_redis(&config.store, clock(), Arc::new(SystemRandom)).await?;
+    let store = open_redis(&config.store, false, clock(), Arc::new(SystemRandom)).await?;
     let done = match command {
         StoreCommand::Check(_) => check_redis(&store).await,
         StoreCommand::Compact { to, .. } => compact_to(&store, *to).await.map(compacted),
@@ -99,10 +104,10 @@ async fn sqlite_command(command: &StoreCommand, config: &Config) -> anyhow::Resu
     match command {
         StoreCommand::Restore { from, .. } => restore(config, from).await,
         _ if !there => bail!("there is no store at {}, expected one; hint: `roa run` makes it", path.display()),
-        StoreCommand::Info(_) => info(config).await,
         StoreCommand::Check(_) => check(config).await,
         StoreCommand::Compact { to, .. } => compact(config, *to).await,
         StoreCommand::Backup { to, .. } => backup(config, to).await,
+        _ => info(config).await,
     }
 }
 
@@ -110,7 +115,10 @@ impl StoreCommand {
     const fn args(&self) -> &StoreArgs {
         match self {
             Self::Info(args) | Self::Check(args) => args,
-            Self::Compact { args, .. } | Self::Backup { args, .. } | Self::Restore { args, .. } => args,
+            Self::Copy(CopyArgs { args, .. })
+            | Self::Compact { args, .. }
+            | Self::Backup { args, .. }
+            | Self::Restore { args, .. } => args,
         }
     }
 }

@@ -82,6 +82,7 @@ pub(super) const KEYS: &[Key] = &[
     key("store.redis.log_max_batches", count(16, 1_000_000_000, "batches")),
     key("store.redis.log_max_bytes", count(LEAST_LOG_BYTES, MOST_LOG_BYTES, "bytes")),
     key("store.redis.log_min_age", duration(Duration::ZERO, DAY)),
+    key("store.redis.block", duration(Duration::from_millis(10), MINUTE)),
     key("log.format", Shape::OneOf(&["text", "json"])),
     key("log.filter", Shape::Filter),
     key("admin.socket", Shape::Path),

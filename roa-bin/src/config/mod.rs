@@ -28,3 +28,5 @@ pub(crate) use flags::Flags;
 pub(crate) use load::{Inputs, Loaded, load};
 pub(crate) use problem::Problems;
 pub(crate) use render::render;
+pub(crate) use secret::SecretUrl;
+pub(crate) use shape::REDIS_SCHEMES;

@@ -50,14 +50,24 @@ impl SecretUrl {
     pub(crate) fn expose(&self) -> &str {
         &self.0
     }
+
+    /// Whether it says who logs in.
+    pub(crate) fn has_credentials(&self) -> bool {
+        self.to_string() != self.0
+    }
 }
 
 impl fmt::Display for SecretUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (scheme, rest) = self.0.split_once("://").unwrap_or(("", &self.0));
-        match rest.rsplit_once('@') {
-            Some((_, place)) => write!(f, "{scheme}://{REDACTED}@{place}"),
-            None => f.write_str(&self.0),
+        let (before, place) = rest.rsplit_once('@').map_or(("", rest), |(_, place)| ("@", place));
+        let shown = if before.is_empty() { "" } else { REDACTED };
+        // A Unix socket has its user and password behind the path.
+        match place.split_once('?') {
+            Some((path, query)) if query.contains("pass") || query.contains("user") => {
+                write!(f, "{scheme}://{shown}{before}{path}?{REDACTED}")
+            }
+            _ => write!(f, "{scheme}://{shown}{before}{place}"),
         }
     }
 }
@@ -84,6 +94,11 @@ mod tests {
         for shown in [url.to_string(), format!("{url:?}"), serde_json::to_string(&url).unwrap()] {
             assert!(shown.contains("redis://<redacted>@host:1/2") && !shown.contains("ann"), "{shown}");
         }
-        assert_eq!(SecretUrl::new("unix:///run/redis.sock").to_string(), "unix:///run/redis.sock");
+        let socket = SecretUrl::new("unix:///run/redis.sock");
+        assert_eq!((socket.to_string(), socket.has_credentials()), ("unix:///run/redis.sock".to_owned(), false));
+        let socket = SecretUrl::new("unix:///run/redis.sock?user=ann&pass=can@ry&db=1");
+        assert!(socket.has_credentials() && !format!("{socket} {socket:?}").contains("can"), "{socket}");
+        let socket = SecretUrl::new("unix:///run/redis.sock?user=ann&pass=canary&db=1");
+        assert_eq!(socket.to_string(), "unix:///run/redis.sock?<redacted>");
     }
 }

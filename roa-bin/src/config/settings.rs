@@ -105,6 +105,7 @@ pub(crate) struct RedisStoreConfig {
     pub(crate) log_max_batches: u64,
     pub(crate) log_max_bytes: u64,
     pub(crate) log_min_age: HumanDuration,
+    pub(crate) block: HumanDuration,
 }
 
 /// `[log]`: what is logged to stderr, and how.
@@ -340,6 +341,7 @@ impl Default for RedisStoreConfig {
             log_max_batches: 100_000,
             log_max_bytes: 256 << 20,
             log_min_age: seconds(75),
+            block: seconds(1),
         }
     }
 }

@@ -39,7 +39,7 @@ pub(super) enum Shape {
 /// The stores that this binary contains.
 const BUILT_IN_STORES: &[&str] = &["sqlite", "redis", "memory"];
 /// How the address of a Redis begins.
-const REDIS_SCHEMES: &[&str] = &["redis://", "rediss://", "unix://"];
+pub(crate) const REDIS_SCHEMES: &[&str] = &["redis://", "rediss://", "unix://"];
 /// What may follow the number of a quantity.
 const QUANTITY_SUFFIXES: &[&str] = &["", "m", "k", "M", "G", "T", "P", "E", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"];
 

@@ -40,7 +40,7 @@ impl Engine {
     pub(crate) async fn open(config: Config, events: Vec<Arc<dyn EventSink>>) -> anyhow::Result<Self> {
         let clocks = clocks(&config);
         let random = Arc::new(SystemRandom);
-        let opened = store::open(&config, &clocks, random.clone()).await?;
+        let opened = store::open(&config.store, true, Arc::clone(&clocks.io), random.clone()).await?;
         let store = Arc::clone(&opened.store);
         announce(&*store);
         let kinds = Arc::new(roa_lab::kinds(KindRegistry::new()).with_kind(event_kind()));

@@ -5,19 +5,19 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 use roa_core::{Clock, Random, Store};
-use roa_runtime::{Clocks, DeadlineStore};
+use roa_runtime::DeadlineStore;
 use roa_store_memory::{MemoryConfig, MemoryStore};
 use roa_store_redis::{RedisConfig, RedisStore};
 use roa_store_sqlite::{SqliteConfig, SqliteStore};
 
-use crate::config::settings::{Config, SqliteDurability, StoreBackend, StoreConfig};
+use crate::config::settings::{SqliteDurability, StoreBackend, StoreConfig};
 
 /// How long a store may take beyond what it waits for other processes.
 const ANSWER: std::time::Duration = std::time::Duration::from_secs(30);
 
 /// The store, and how it is closed.
-pub(super) struct Opened {
-    pub(super) store: Arc<dyn Store>,
+pub(crate) struct Opened {
+    pub(crate) store: Arc<dyn Store>,
     closing: Closing,
 }
 
@@ -30,7 +30,7 @@ enum Closing {
 
 impl Opened {
     /// Leaves all on the disk.
-    pub(super) async fn close(self) {
+    pub(crate) async fn close(self) {
         match self.closing {
             Closing::Nothing => {}
             Closing::Sqlite(sqlite) => sqlite.close().await,
@@ -40,27 +40,34 @@ impl Opened {
 }
 
 /// Opens the store that is configured.
-pub(super) async fn open(config: &Config, clocks: &Clocks, random: Arc<dyn Random>) -> anyhow::Result<Opened> {
-    match config.store.backend {
+///
+/// In Redis it is made only if `create` says so.
+pub(crate) async fn open(
+    config: &StoreConfig,
+    create: bool,
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
+) -> anyhow::Result<Opened> {
+    match config.backend {
         StoreBackend::Memory => {
-            let memory = &config.store.memory;
+            let memory = &config.memory;
             let bounds = MemoryConfig::default()
                 .log_max_batches(memory.log_max_batches)
                 .log_max_bytes(memory.log_max_bytes)
                 .log_min_age(memory.log_min_age.0);
-            let store = Arc::new(MemoryStore::new(bounds, Arc::clone(&clocks.io), random));
+            let store = Arc::new(MemoryStore::new(bounds, clock, random));
             Ok(Opened { store, closing: Closing::Nothing })
         }
         StoreBackend::Sqlite => {
-            let sqlite = Arc::new(open_sqlite(&config.store, Arc::clone(&clocks.io), random).await?);
-            let limit = config.store.sqlite.busy_timeout.0 + ANSWER;
-            let store = Arc::new(DeadlineStore::new(sqlite.clone(), Arc::clone(&clocks.io), limit));
+            let sqlite = Arc::new(open_sqlite(config, Arc::clone(&clock), random).await?);
+            let limit = config.sqlite.busy_timeout.0 + ANSWER;
+            let store = Arc::new(DeadlineStore::new(sqlite.clone(), clock, limit));
             Ok(Opened { store, closing: Closing::Sqlite(sqlite) })
         }
         StoreBackend::Redis => {
-            let redis = Arc::new(open_redis(&config.store, Arc::clone(&clocks.io), random).await?);
-            let limit = config.store.redis.connect_timeout.0 + config.store.redis.response_timeout.0 + ANSWER;
-            let store = Arc::new(DeadlineStore::new(redis.clone(), Arc::clone(&clocks.io), limit));
+            let redis = Arc::new(open_redis(config, create, Arc::clone(&clock), random).await?);
+            let limit = config.redis.connect_timeout.0 + config.redis.response_timeout.0 + ANSWER;
+            let store = Arc::new(DeadlineStore::new(redis.clone(), clock, limit));
             Ok(Opened { store, closing: Closing::Redis(redis) })
         }
     }
@@ -75,13 +82,14 @@ pub(crate) async fn open_sqlite(
     SqliteStore::open(sqlite(config), clock, random).await.context("failed to open the store")
 }
 
-/// Opens the store in Redis that is configured.
+/// Opens the store in Redis that is configured; makes it only if that is asked for.
 pub(crate) async fn open_redis(
     config: &StoreConfig,
+    create: bool,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
 ) -> anyhow::Result<RedisStore> {
-    RedisStore::open(redis(config)?, clock, random).await.context("failed to open the store")
+    RedisStore::open(redis(config)?.create(create), clock, random).await.context("failed to open the store")
 }
 
 /// The Redis store, as configured.
@@ -98,6 +106,7 @@ fn redis(config: &StoreConfig) -> anyhow::Result<RedisConfig> {
         .credentials(redis.username.clone(), password)
         .sentinels(sentinels, &redis.sentinel_service)
         .timeouts(redis.connect_timeout.0, redis.response_timeout.0)
+        .block(redis.block.0)
         .wait_replicas(redis.wait_replicas)
         .wait_timeout(redis.wait_timeout.0)
         .strict(redis.strict)

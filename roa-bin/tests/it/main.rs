@@ -4,6 +4,7 @@
 
 mod config;
 mod control_plane;
+mod copy;
 mod demo;
 mod redis;
 mod run;

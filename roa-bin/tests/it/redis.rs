@@ -26,7 +26,8 @@ fn l2_l6_of_three_processes_on_one_redis_one_works_and_another_takes_over() {
         standby.until("it stands by", || is_ready(standby));
         assert_eq!(leads(standby), None, "{}", standby.log());
     }
-    first.crash();
+    // SIGKILL. Nobody adopts its lab, which belongs to its node: it is ended as well.
+    drop(first);
     second.until("another leads", || leads(&second).or_else(|| leads(&third)));
     if leads(&second).is_some() {
         assert_eq!(leads(&third), None, "one at a time");
@@ -60,6 +61,41 @@ fn s14_a_redis_that_is_killed_and_started_again_is_worked_on() {
 }
 
 #[test]
+fn l2_l6_a_leader_that_is_told_to_stop_hands_over_at_once_and_each_lab_is_made_once() {
+    let (server, dir) = (RedisServer::start(), place());
+    let url = server.url();
+    // Nobody would take over within the test if the lease were not given back.
+    let long =
+        [("ROA_LEASE__DURATION", "10m"), ("ROA_LEASE__RENEW_DEADLINE", "5m"), ("ROA_LEASE__RETRY_PERIOD", "200ms")];
+    let sweeps = [("ROA_LAB__SWEEP_INTERVAL", "500ms")];
+    let variables = [&long[..], &sweeps, &[("ROA_STORE__BACKEND", "redis"), ("ROA_STORE__REDIS__URL", &url)]].concat();
+    let mut first = Roa::start_in(dir.clone(), "data", &variables);
+    first.until("the lab is ready", || ready_labs(&first));
+    let others = ["second", "third"].map(|data| Roa::start_in(dir.clone(), data, &variables));
+    for standby in &others {
+        standby.until("it stands by", || is_ready(standby));
+    }
+    assert!(first.terminate().success(), "{}", first.log());
+    first.until("another leads", || others.iter().find_map(leads));
+    let leaders = others.iter().filter(|other| leads(other).is_some()).count();
+    assert_eq!(leaders, 1, "one at a time");
+    let labs = |data| std::fs::read_dir(dir.path().join(data).join("labs")).map_or(0, Iterator::count);
+    assert_eq!(["data", "second", "third"].map(labs), [1, 0, 0]);
+}
+
+#[test]
+fn a_store_that_is_not_there_is_not_made_by_who_looks_for_it() {
+    let server = RedisServer::start();
+    let place = Place::empty().variable("ROA_STORE__BACKEND", "redis").variable("ROA_STORE__REDIS__URL", server.url());
+    for arguments in [&["store", "info"][..], &["store", "check"], &["store", "copy", "--to", "copy.db"]] {
+        let looked = place.roa(arguments);
+        assert_eq!(looked.status, Some(1), "{arguments:?}");
+        assert!(looked.stderr.contains("there is no {roa:default}:meta"), "{}", looked.stderr);
+    }
+    assert_eq!(server.command::<i64>(&["DBSIZE"]), 0);
+}
+
+#[test]
 fn t15_no_password_shows() {
     let url = format!("redis://ann:{CANARY}@127.0.0.1:1");
     let place = Place::empty().variable("ROA_STORE__BACKEND", "redis").variable("ROA_STORE__REDIS__URL", &url);
@@ -68,7 +104,37 @@ fn t15_no_password_shows() {
     assert!(shown.stdout.contains("redis://<redacted>@127.0.0.1:1"), "{}", shown.stdout);
     let refused = place.roa(&["-vvv", "store", "info"]);
     assert!(refused.stderr.contains("redis://127.0.0.1:1"), "{}", refused.stderr);
-    for text in [shown.stdout, shown.stderr, refused.stdout, refused.stderr] {
+    let copied = Place::empty().roa(&["-vvv", "store", "copy", "--from", &url, "--to", "a.db"]);
+    assert_eq!(copied.status, Some(1), "{}", copied.stderr);
+    for text in [shown.stdout, shown.stderr, refused.stdout, refused.stderr, copied.stderr] {
         assert!(!text.contains(CANARY), "{text}");
+    }
+}
+
+#[test]
+fn t15_no_password_shows_when_it_is_wrong_or_in_the_wrong_place() {
+    let server = RedisServer::start_with(&["--requirepass", "another"]);
+    let place = |name, value: &str| Place::empty().variable("ROA_STORE__BACKEND", "redis").variable(name, value);
+    let with_url = |user: &str| server.url().replace("redis://", &format!("redis://{user}:{CANARY}@"));
+    let places = [
+        place("ROA_STORE__REDIS__URL", &with_url("")),
+        place("ROA_STORE__REDIS__URL", &with_url("ann")),
+        place("ROA_STORE__REDIS__URL", &server.url()).variable("ROA_STORE__REDIS__PASSWORD", CANARY),
+        place("ROA_STORE__REDIS__URL", &format!("redis://ann:{CANARY}@host:port")),
+        place("ROA_STORE__REDIS__URL", &format!("http://ann:{CANARY}@host")),
+        place("ROA_STORE__REDIS", &format!("redis://ann:{CANARY}@host")),
+        Place::empty().variable("ROA_STORE__BACKEND", format!("redis://ann:{CANARY}@host")),
+    ];
+    for place in places {
+        let ran = place.roa(&["-vvv", "store", "info"]);
+        assert_ne!(ran.status, Some(0), "{}", ran.stdout);
+        assert!(!ran.stderr.is_empty() && !ran.stderr.contains(CANARY) && ran.stdout.is_empty(), "{}", ran.stderr);
+    }
+    let right = place("ROA_STORE__REDIS__URL", &server.url()).variable("ROA_STORE__REDIS__PASSWORD_FILE", "password");
+    let right = right.file("password", "another\n");
+    crate::copy::database(&right.path().join("a.db"), 1);
+    for arguments in [&["store", "copy", "--from", "a.db"][..], &["store", "info"]] {
+        let ran = right.roa(arguments);
+        assert_eq!(ran.status, Some(0), "{}", ran.stderr);
     }
 }
