@@ -53,8 +53,8 @@ pub struct Proxy {
 #[derive(Debug)]
 struct State {
     to: Mutex<u16>,
-    /// The port that the connections there are go to since the last swap.
-    swapped: watch::Sender<Option<u16>>,
+    /// Told that they are to go to another port are the connections that have gone to the one before since the last swap.
+    swapped: Mutex<watch::Sender<bool>>,
     /// Connections are numbered: those up to this one pass nothing any more.
     frozen: AtomicU64,
     accepted: AtomicU64,
@@ -75,7 +75,7 @@ impl Proxy {
         let address = listener.local_addr().expect("it has an address");
         let state = State {
             to: Mutex::new(to),
-            swapped: watch::Sender::new(None),
+            swapped: Mutex::default(),
             frozen: AtomicU64::new(0),
             accepted: AtomicU64::new(0),
             refuses: Mutex::default(),
@@ -115,10 +115,13 @@ impl Proxy {
     }
 
     /// Passes on everything to another port from now on, what is connected already as well: its clients notice nothing.
-    /// What is under way is lost.
-    pub fn swap(&self, to: u16) {
+    /// What is under way is lost. When this returns, the port before gets nothing more.
+    pub async fn swap(&self, to: u16) {
         self.retarget(to);
-        self.state.swapped.send_replace(Some(to));
+        let before = std::mem::take(&mut *lock(&self.state.swapped));
+        before.send_replace(true);
+        // Each connection holds a receiver for as long as it passes on to the port before.
+        before.closed().await;
     }
 
     /// The connections that there are stay open and pass nothing any more; new ones do.
@@ -165,17 +168,18 @@ async fn accept(listener: TcpListener, state: Arc<State>) {
 /// Passes bytes until one side ends, to another server after each swap.
 async fn serve(mut client: TcpStream, state: Arc<State>) {
     let number = state.accepted.fetch_add(1, Ordering::SeqCst) + 1;
-    let mut swapped = state.swapped.subscribe();
-    let mut to = *lock(&state.to);
     loop {
+        // First the receiver: a swap in between is told by it.
+        let mut swapped = lock(&state.swapped).subscribe();
+        let to = *lock(&state.to);
         let Ok(server) = TcpStream::connect((Ipv4Addr::LOCALHOST, to)).await else { return };
         let passing = pass_both_ways(&mut client, server, &state, number);
-        let ending = match select(pin!(passing), pin!(swapped.changed())).await {
-            Either::Left((ending, _)) => ending,
-            Either::Right((changed, _)) => changed.map_or(Ending::Closed, |()| Ending::Swapped),
+        let ending = match select(pin!(swapped.wait_for(|swapped| *swapped)), pin!(passing)).await {
+            Either::Left(_) => Ending::Swapped,
+            Either::Right((ending, _)) => ending,
         };
         match ending {
-            Ending::Swapped => to = swapped.borrow_and_update().unwrap_or(to),
+            Ending::Swapped => {}
             Ending::Closed => return,
             Ending::Reset => {
                 // What is gone already can't be reset, and need not be.
@@ -296,7 +300,7 @@ mod tests {
         proxy.retarget(two);
         assert_eq!(ask(&mut before).await.unwrap(), 1);
         assert_eq!(ask(&mut client(&proxy).await).await.unwrap(), 2);
-        proxy.swap(two);
+        proxy.swap(two).await;
         assert_eq!(ask(&mut before).await.unwrap(), 2);
     }
 

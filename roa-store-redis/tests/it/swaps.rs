@@ -63,7 +63,7 @@ impl Swap {
 async fn r7_a_swap_to_a_server_that_lacks_commits_is_found_by_the_next_commit() {
     let swap = Swap::prepare(false).await;
     let tail = swap.store.tail(swap.seen).await.unwrap();
-    swap.proxy.swap(swap.replica.port());
+    swap.proxy.swap(swap.replica.port()).await;
     let revision = create_again(&swap.store, "next").await;
     assert!(revision.get() > swap.seen.get() + Revision::JUMP, "{revision} after {}", swap.seen);
     assert!(matches!(end_of(tail).await, TailEnd::Expired { .. }));
@@ -75,7 +75,7 @@ async fn r7_a_swap_to_a_server_that_lacks_commits_is_found_by_the_next_commit() 
 async fn r7_a_swap_is_found_by_who_only_reads() {
     let swap = Swap::prepare(false).await;
     let tail = swap.store.tail(swap.seen).await.unwrap();
-    swap.proxy.swap(swap.replica.port());
+    swap.proxy.swap(swap.replica.port()).await;
     // What is read is refused, or of the epoch after the break: never less than what was acknowledged.
     for _ in 0..3 {
         let list = swap.store.list(ListRequest::new(KeyPrefix::everything())).await.map(|page| page.revision);
@@ -93,7 +93,7 @@ async fn r7_s3_a_swap_to_a_server_that_reused_the_revisions_is_found_by_the_next
     let swap = Swap::prepare(false).await;
     swap.reuse_revisions(9).await;
     let tail = swap.store.tail(swap.seen).await.unwrap();
-    swap.proxy.swap(swap.replica.port());
+    swap.proxy.swap(swap.replica.port()).await;
     let revision = create_again(&swap.store, "next").await;
     assert!(revision.get() > swap.seen.get() + Revision::JUMP, "{revision} after {}", swap.seen);
     assert!(matches!(end_of(tail).await, TailEnd::Expired { .. }));
@@ -106,7 +106,7 @@ async fn r7_s3_a_swap_to_a_server_with_the_same_head_is_found_by_who_only_follow
     let swap = Swap::prepare(false).await;
     swap.reuse_revisions(5).await;
     let tail = swap.store.tail(swap.seen).await.unwrap();
-    swap.proxy.swap(swap.replica.port());
+    swap.proxy.swap(swap.replica.port()).await;
     assert!(matches!(end_of(tail).await, TailEnd::Expired { .. }));
     swap.assert_fenced().await;
 }
@@ -116,11 +116,11 @@ async fn r7_s3_a_swap_to_a_server_with_the_same_head_is_found_by_who_only_follow
 async fn r7_a_strict_client_finds_a_swap_though_it_has_seen_nothing_that_is_lost() {
     let swap = Swap::prepare(true).await;
     let proxy = Proxy::start(swap.replica.port()).await;
-    proxy.swap(swap.primary.port());
+    proxy.swap(swap.primary.port()).await;
     let idle = open(config(proxy.url()).strict(true).block(Duration::from_secs(60))).await;
     let epoch = idle.state().await.unwrap().epoch;
     let head = create(&idle, "last").await.unwrap();
-    proxy.swap(swap.replica.port());
+    proxy.swap(swap.replica.port()).await;
     let revision = create_again(&idle, "next").await;
     assert!(revision.get() > head.get() + Revision::JUMP);
     assert_ne!(idle.state().await.unwrap().epoch, epoch);
@@ -136,7 +136,7 @@ async fn r7_s7_a_swap_lets_no_read_go_back_before_what_was_read() {
     create(&writer, "last").await.unwrap();
     let read = reader.get(&key("last")).await.unwrap();
     assert!(read.entry.is_some());
-    proxy.swap(replica.port());
+    proxy.swap(replica.port()).await;
     if let Ok(again) = reader.get(&key("last")).await {
         assert!(again.revision >= read.revision, "{} was read after {}", again.revision, read.revision);
     }
@@ -146,9 +146,9 @@ async fn r7_s7_a_swap_lets_no_read_go_back_before_what_was_read() {
 /// epoch before. Gives the commit that it lacks.
 async fn swap_back() -> (Swap, Revision) {
     let swap = Swap::prepare(false).await;
-    swap.proxy.swap(swap.replica.port());
+    swap.proxy.swap(swap.replica.port()).await;
     let high = create_again(&swap.store, "next").await;
-    swap.proxy.swap(swap.primary.port());
+    swap.proxy.swap(swap.primary.port()).await;
     (swap, high)
 }
 
