@@ -11,6 +11,8 @@ use crate::error::SqliteError;
 const ONE: &str = "SELECT id, entry FROM object WHERE key = ?";
 const FROM: &str = "SELECT key, entry FROM object WHERE key >= ? ORDER BY key";
 const AFTER: &str = "SELECT key, entry FROM object WHERE key > ? ORDER BY key";
+/// By the index alone.
+const NTH: &str = "SELECT key FROM object WHERE key > ? ORDER BY key LIMIT 1 OFFSET ?";
 
 /// An entry, and the row that it is in.
 #[derive(Debug)]
@@ -42,14 +44,21 @@ pub(crate) fn find(connection: &Connection, key: &Key, writer: &mut LastWriter) 
     Ok(Some(Stored { id: row.get(0)?, entry }))
 }
 
-/// The first entries below a prefix, after a key if one is given, in key order; at most `count`.
+/// Keys after one and up to another; from the first and to the last without them.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Stretch {
+    pub(crate) after: Option<Key>,
+    pub(crate) until: Option<Key>,
+}
+
+/// The first entries of a stretch below a prefix, in key order; at most `count`.
 pub(crate) fn range(
     connection: &Connection,
     prefix: &KeyPrefix,
-    after: Option<&Key>,
+    stretch: &Stretch,
     count: usize,
 ) -> Result<Vec<Arc<Entry>>, SqliteError> {
-    let (sql, start) = match after {
+    let (sql, start) = match &stretch.after {
         Some(after) => (AFTER, after.encoded()),
         None => (FROM, prefix.encoded()),
     };
@@ -59,12 +68,28 @@ pub(crate) fn range(
     while entries.len() < count {
         let Some(row) = rows.next()? else { break };
         let entry = entry(row, &mut writer)?;
-        if !prefix.contains(&entry.key) {
+        if !prefix.contains(&entry.key) || stretch.until.as_ref().is_some_and(|until| entry.key > *until) {
             break;
         }
         entries.push(entry);
     }
     Ok(entries)
+}
+
+/// The key that so many keys lead to, itself the last of them, if there are more below the prefix.
+pub(crate) fn key_after(
+    connection: &Connection,
+    prefix: &KeyPrefix,
+    after: &Key,
+    count: usize,
+) -> Result<Option<Key>, SqliteError> {
+    let mut statement = connection.prepare_cached(NTH)?;
+    let place = i64::try_from(count.saturating_sub(1)).unwrap_or(i64::MAX);
+    let mut rows = statement.query(params![after.encoded().as_bytes(), place])?;
+    let Some(row) = rows.next()? else { return Ok(None) };
+    let key = blob(row, 0)?;
+    let key = codec::decode_key(key).map_err(|why| unreadable(key, &why))?;
+    Ok(Some(key).filter(|key| prefix.contains(key)))
 }
 
 /// Writes a key's first entry of a life.

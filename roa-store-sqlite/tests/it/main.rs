@@ -6,5 +6,6 @@ mod bounds;
 mod damage;
 mod disk_full;
 mod lifecycle;
+mod lists;
 mod model;
 mod support;
