@@ -8,6 +8,9 @@ use std::time::Duration;
 use roa_core::Revision;
 use secrecy::SecretString;
 
+use crate::OpenError;
+use crate::address::Address;
+
 /// How a [`RedisStore`](crate::RedisStore) reaches its server and keeps its log.
 ///
 /// The log forgets its oldest batches when there are more than `log_max_batches` of them or when they have more than
@@ -263,6 +266,14 @@ impl RedisConfig {
     pub const fn opening(mut self, revision: Revision) -> Self {
         self.opening = Some(revision);
         self
+    }
+
+    /// Whether it can be used, as far as that can be told without a server. Reads the files that it names.
+    ///
+    /// # Errors
+    /// [`OpenError::Config`] says which setting is wrong.
+    pub fn check(&self) -> Result<(), OpenError> {
+        Address::new(self).map(drop)
     }
 
     /// The key of one part of the store: all have one hash tag, so that a cluster keeps them together.

@@ -19,6 +19,7 @@ use roa_runtime::{
 
 pub(crate) use apply::Rejected;
 
+use crate::commands::copy;
 use crate::config::settings::{self, Config};
 use crate::manifest::Manifest;
 
@@ -43,6 +44,7 @@ impl Engine {
         let opened = store::open(&config.store, true, Arc::clone(&clocks.io), random.clone()).await?;
         let store = Arc::clone(&opened.store);
         announce(&*store);
+        refuse_unfinished_copy(&*store).await?;
         let kinds = Arc::new(roa_lab::kinds(KindRegistry::new()).with_kind(event_kind()));
         let resources = ResourceStore::new(Arc::clone(&store), kinds, Arc::clone(&clocks.domain), random, "roa");
         let mut registry = Registry::with_prefix("roa");
@@ -92,7 +94,7 @@ impl Engine {
         let synced = readiness.check("caches");
         synced.fail("not synced yet");
         let admin =
-            admin::start(&self.config, self.registry, readiness, Arc::clone(&self.store.store), self.clocks.io.clone());
+            admin::start(&self.config, self.registry, readiness, self.manager.hub().clone(), self.clocks.io.clone());
         let admin = admin.await.context("failed to start the admin socket")?;
         let ready = move || {
             synced.pass();
@@ -112,6 +114,16 @@ fn clocks(config: &Config) -> Clocks {
         scale => Arc::new(ScaledClock::new(Arc::clone(&io), scale)),
     };
     Clocks { domain, io, lease: Arc::new(BootClock::new()) }
+}
+
+/// A store that is still being copied lacks objects: controllers would take them for deleted.
+async fn refuse_unfinished_copy(store: &dyn Store) -> anyhow::Result<()> {
+    match copy::unfinished(store).await.context("failed to read the store")? {
+        None => Ok(()),
+        Some(source) => {
+            anyhow::bail!("{store} is a copy of {source} that is not complete; hint: run `roa store copy` again")
+        }
+    }
 }
 
 /// Whoever starts it sees what a commit survives.

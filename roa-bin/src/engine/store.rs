@@ -92,6 +92,17 @@ pub(crate) async fn open_redis(
     RedisStore::open(redis(config)?.create(create), clock, random).await.context("failed to open the store")
 }
 
+/// Whether the store that is configured can be used, as far as that can be told without opening it.
+///
+/// # Errors
+/// What is wrong.
+pub(crate) fn check(config: &StoreConfig) -> anyhow::Result<()> {
+    match config.backend {
+        StoreBackend::Redis => Ok(redis(config)?.check()?),
+        StoreBackend::Memory | StoreBackend::Sqlite => Ok(()),
+    }
+}
+
 /// The Redis store, as configured.
 fn redis(config: &StoreConfig) -> anyhow::Result<RedisConfig> {
     let redis = &config.redis;

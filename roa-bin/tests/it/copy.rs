@@ -13,7 +13,7 @@ use roa_store_sqlite::{SqliteConfig, SqliteStore};
 use crate::control_plane::command;
 use crate::run::Place;
 
-fn block_on<T>(future: impl Future<Output = T>) -> T {
+pub fn block_on<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap().block_on(future)
 }
 

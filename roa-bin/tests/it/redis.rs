@@ -1,6 +1,11 @@
 //! `store.backend = "redis"`: several `roa run` on one server, and what its end does to them.
 
+use std::sync::Arc;
+
+use roa_core::{Key, Store, SystemRandom, Txn, TxnId, Value};
+use roa_runtime::SystemClock;
 use roa_store_redis::test_util::RedisServer;
+use roa_store_redis::{RedisConfig, RedisStore};
 
 use crate::control_plane::{Roa, ready_labs};
 use crate::run::Place;
@@ -48,6 +53,9 @@ fn s14_a_redis_that_is_killed_and_started_again_is_worked_on() {
     roa.until("the break is told", || roa.log().contains("the history of the store is broken").then_some(()));
     roa.until("it is ready again", || is_ready(&roa));
     roa.until("the lab is ready", || ready_labs(&roa));
+    for figure in ["roa_store_discontinuities_total{component=\"store\"} 1\n", "roa_store_health 0\n"] {
+        roa.until(figure, || roa.ask("/metrics")?.contains(figure).then_some(()));
+    }
     assert!(roa.terminate().success(), "{}", roa.log());
     let place = Place::empty().variable("ROA_STORE__BACKEND", "redis").variable("ROA_STORE__REDIS__URL", &url);
     let info = place.roa(&["store", "info"]);
@@ -93,6 +101,42 @@ fn a_store_that_is_not_there_is_not_made_by_who_looks_for_it() {
         assert!(looked.stderr.contains("there is no {roa:default}:meta"), "{}", looked.stderr);
     }
     assert_eq!(server.command::<i64>(&["DBSIZE"]), 0);
+}
+
+#[test]
+fn an_unfinished_copy_is_not_run_on() {
+    let (server, key) = (RedisServer::start(), Key::system("copies", "source").unwrap());
+    let url = server.url();
+    crate::copy::block_on(async {
+        let open = RedisStore::open(RedisConfig::new(&url), Arc::new(SystemClock::new()), Arc::new(SystemRandom));
+        let store = open.await.unwrap();
+        let mark = Txn::new(TxnId::random(&SystemRandom), "copy").create(key, Value::opaque("sqlite school.db"));
+        store.commit(mark).await.unwrap();
+        store.close().await;
+    });
+    let place = Place::empty().variable("ROA_STORE__BACKEND", "redis").variable("ROA_STORE__REDIS__URL", &url);
+    let ran = place.roa(&["run"]);
+    assert_eq!(ran.status, Some(1), "{}", ran.stderr);
+    let expected = "is a copy of sqlite school.db that is not complete; hint: run `roa store copy` again";
+    assert!(ran.stderr.contains(expected), "{}", ran.stderr);
+}
+
+#[test]
+fn what_no_server_is_needed_for_is_found_by_the_check_of_the_configuration() {
+    let check = |name: &'static str, value: &str| {
+        let place = Place::empty().variable("ROA_STORE__BACKEND", "redis");
+        place.variable(name, value).roa(&["config", "check"])
+    };
+    assert_eq!(check("ROA_STORE__REDIS__NAME", "school").stdout, "ok\n");
+    for (name, value, expected) in [
+        ("ROA_STORE__REDIS__NAME", "a school", "expected 1 to 64 of letters"),
+        ("ROA_STORE__REDIS__SENTINELS", "one:two", "sentinels"),
+        ("ROA_STORE__REDIS__CERT_FILE", "a.pem", "belong together"),
+    ] {
+        let checked = check(name, value);
+        assert_ne!(checked.status, Some(0), "{name}");
+        assert!(checked.stderr.contains(expected), "{}", checked.stderr);
+    }
 }
 
 #[test]

@@ -17,6 +17,15 @@ pub(super) async fn all(store: &dyn Store) -> Result<Vec<Arc<Entry>>> {
     Ok(store.list(ListRequest::new(prefix)).await?.entries)
 }
 
+/// Which store this one is an unfinished copy of, if it is one.
+///
+/// # Errors
+/// As [`Store::list`].
+pub(crate) async fn unfinished(store: &dyn Store) -> Result<Option<String>> {
+    let markers = all(store).await?;
+    Ok(markers.first().map(|marker| String::from_utf8_lossy(&marker.value.bytes).into_owned()))
+}
+
 /// The key of the marker of a copy of `source`.
 pub(super) fn key(source: &dyn Store) -> Result<Key> {
     Ok(Key::system(RESOURCE, &source.id().to_string())?)

@@ -27,6 +27,7 @@ use anyhow::{Context as _, bail};
 use roa_core::{Clock, ClockExt, Random, Store};
 
 use self::content::Content;
+pub(crate) use self::marker::unfinished;
 use self::progress::Progress;
 use self::round::{Copied, Interrupted};
 use crate::cli::CopyArgs;

@@ -87,8 +87,7 @@ pub(super) async fn run(copy: &Copy<'_>, progress: &Progress) -> Result<Copied, 
 /// Marks the target, if it may be written to.
 async fn begin(copy: &Copy<'_>) -> Result<(), Interrupted> {
     let (source, target) = (copy.source, copy.target);
-    if let Some(unfinished) = marker::all(source).await?.first() {
-        let of = String::from_utf8_lossy(&unfinished.value.bytes).into_owned();
+    if let Some(of) = marker::unfinished(source).await? {
         return Err(Interrupted::Refused(anyhow!("the source is a copy of {of} that is not complete")));
     }
     if Entries::at_one_revision(source).peek().await?.is_none() {
