@@ -121,6 +121,10 @@ pub(crate) enum SqliteError {
     Quota { bytes: u64, max: u64 },
     #[error("the file is not a database")]
     NotADatabase,
+    #[error(
+        "{path} was removed, or another file put in its place, while it was open; hint: stop all roa on it, then restore a backup"
+    )]
+    Replaced { path: PathBuf },
     #[error("{0}")]
     Corrupt(String),
     #[error("{0}")]

@@ -14,13 +14,14 @@ use crate::error::{OpenError, SqliteError};
 use crate::fence;
 use crate::meta::Meta;
 use crate::migrate;
-use crate::place::{self, Found};
+use crate::place::{self, FileId, Found};
 use crate::sidecar::{Mark, Sidecar};
 
 /// An opened file.
 pub(crate) struct Opened {
     pub(crate) connection: Connection,
     pub(crate) sidecar: Sidecar,
+    pub(crate) file: FileId,
     pub(crate) meta: Meta,
     pub(crate) boot: String,
 }
@@ -34,9 +35,11 @@ pub(crate) fn open(config: &SqliteConfig, clock: &dyn Clock, random: &dyn Random
     let sidecar = Sidecar::open(&beside).map_err(|why| OpenError::io(&beside, why))?;
     sidecar.lock().map_err(|why| OpenError::io(&beside, why))?;
     let opened = open_locked(config, &sidecar, clock, random);
+    // Under the lock: a restore puts another file in its place.
+    let file = FileId::at(&config.path).map_err(|why| OpenError::io(&config.path, why));
     sidecar.unlock().map_err(|why| OpenError::io(&beside, why))?;
     let (connection, meta, boot) = opened?;
-    Ok(Opened { connection, sidecar, meta, boot })
+    Ok(Opened { connection, sidecar, file: file?, meta, boot })
 }
 
 fn open_locked(

@@ -3,7 +3,7 @@
 use std::fs::{self, DirBuilder, OpenOptions, Permissions};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 use nix::sys::statfs::statfs;
@@ -35,6 +35,20 @@ const NETWORK: &[(i64, &str)] = &[
     (0x7461_636f, "OCFS2"),
     (0x7375_7245, "Coda"),
 ];
+
+/// Which file is at a path, whatever its name becomes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct FileId {
+    device: u64,
+    inode: u64,
+}
+
+impl FileId {
+    pub(crate) fn at(path: &Path) -> io::Result<Self> {
+        let file = fs::metadata(path)?;
+        Ok(Self { device: file.dev(), inode: file.ino() })
+    }
+}
 
 /// Refuses a library, and a place, that can't be trusted. Makes the directory, for its owner alone.
 pub(crate) fn prepare(path: &Path) -> Result<(), OpenError> {

@@ -65,6 +65,7 @@ impl Writer {
     /// Begins a transaction that writes. That other processes can't write meanwhile makes what it reads the truth until
     /// its end; one that began by reading could not be turned into one that writes.
     pub(super) fn begin(&mut self) -> Result<Meta, SqliteError> {
+        self.check_file()?;
         let (durability, boot) = (self.shared.config.durability, self.boot.clone());
         let busy_timeout = self.shared.config.busy_timeout;
         let connection = self.connection()?;

@@ -13,6 +13,7 @@ mod inbox;
 mod upkeep;
 
 use std::collections::VecDeque;
+use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread;
@@ -28,6 +29,7 @@ use crate::error::{OpenError, SqliteError};
 use crate::feed::Feed;
 use crate::follow::{self, FollowerHandle};
 use crate::opening::{self, Opened};
+use crate::place::FileId;
 use crate::readers::Readers;
 use crate::shared::{Shared, Trouble};
 use crate::sidecar::Sidecar;
@@ -113,6 +115,8 @@ struct Writer {
     /// None after a failure that may have left it in an unknown state.
     connection: Option<Connection>,
     sidecar: Sidecar,
+    /// The file that was opened.
+    file: FileId,
     follower: Option<FollowerHandle>,
     boot: String,
     upkeep_at: Instant,
@@ -135,7 +139,7 @@ impl Writer {
         inbox: Inbox,
     ) -> Result<Self, OpenError> {
         let path = config.path.clone();
-        let Opened { connection, sidecar, meta, boot } = opening::open(&config, &*clock, &*random)?;
+        let Opened { connection, sidecar, file, meta, boot } = opening::open(&config, &*clock, &*random)?;
         let readers = Readers::start(&config).map_err(|why| OpenError::io(&path, why))?;
         let feed = Feed::new(meta.state(), config.recent_max_bytes);
         let shared = Shared { id: meta.store, config, clock, random, feed, readers, trouble: Trouble::default() };
@@ -145,6 +149,7 @@ impl Writer {
             shared,
             connection: Some(connection),
             sidecar,
+            file,
             follower: Some(follower),
             boot,
             upkeep_at: Instant::now() + UPKEEP,
@@ -208,6 +213,16 @@ impl Writer {
         // Whoever begins a transaction looks by itself until it may.
         connection.busy_timeout(Duration::ZERO)?;
         Ok(self.connection.insert(connection))
+    }
+
+    /// What is written to a file that has no name any more is gone when it is closed.
+    fn check_file(&self) -> Result<(), SqliteError> {
+        let path = &self.shared.config.path;
+        match FileId::at(path) {
+            Ok(found) if found == self.file => Ok(()),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error.into()),
+            _ => Err(SqliteError::Replaced { path: path.clone() }),
+        }
     }
 
     /// Ends the transaction that has begun, without a trace. A connection that can't do that is not used again.

@@ -248,3 +248,25 @@ async fn s3_of_two_handles_that_race_for_a_key_one_wins() {
         at = next;
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn s6_nothing_is_acknowledged_that_would_be_written_to_a_file_without_a_name() {
+    let place = Place::new();
+    let store = place.open().await;
+    create(&store, "kept", 1).await.unwrap();
+    let aside = place.file("aside.db");
+    for replacement in [false, true] {
+        std::fs::rename(&place.config.path, &aside).unwrap();
+        if replacement {
+            std::fs::write(&place.config.path, "another").unwrap();
+        }
+        let refused = create(&store, "lost", 1).await.unwrap_err();
+        assert!(matches!(&refused, CommitError::Unavailable { reason } if reason.contains("was removed, or another")));
+        assert!(matches!(store.health().await, Health::Failing(_)));
+        std::fs::rename(&aside, &place.config.path).unwrap();
+        until_healthy(&store).await;
+        create(&store, if replacement { "third" } else { "second" }, 1).await.unwrap();
+    }
+    store.close().await;
+    place.assert_whole().await;
+}
