@@ -52,7 +52,7 @@ pub use metadata::{Metadata, OwnerReference};
 pub use object::{DecodeError, DynamicObject, StoredObject};
 pub use random::{Random, RandomExt, SeededRandom, SystemRandom};
 pub use resources::{
-    Api, ListOptions, MAX_CONFLICTS, ObjectList, Ownership, ResourceStore, StoreExt, Transaction, WriteMark,
+    Api, ListOptions, MAX_CONFLICTS, ObjectList, Ownership, ResourceStore, StoreExt, Tenure, Transaction, WriteMark,
 };
 pub use revision::{Epoch, Position, Revision, RevisionError, StoreId, TxnId};
 pub use rewind::Rewind;

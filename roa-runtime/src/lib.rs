@@ -5,7 +5,7 @@
 //! - Changes: [`WatchHub`], [`StreamWatcher`], [`PollWatcher`], [`Bookmarks`], [`HandlerRunner`]
 //! - Reading: [`Cache`]
 //! - Working: [`WorkQueue`], [`ControllerDriver`], [`ReconcilerDriver`]
-//! - Leading: [`LeaseDriver`], [`Lease`]
+//! - Among other processes: [`Coordinator`], [`Lease`], [`Territory`], [`Membership`], [`ShardBy`]
 //! - Around: [`Tasks`], [`Clocks`], [`SystemClock`], [`ScaledClock`], [`DeadlineStore`], [`RuntimeMetrics`], [`LogSink`]
 
 mod bookmark;
@@ -22,6 +22,7 @@ mod manager;
 mod metrics;
 mod queue;
 mod reconciler;
+mod shard;
 mod sinks;
 mod tasks;
 mod watcher;
@@ -34,7 +35,10 @@ pub use controller::{ControllerConfig, ControllerDriver};
 pub use deadline::DeadlineStore;
 pub use handlers::{EventHandler, HandlerRunner};
 pub use hub::{EventSlice, HubConfig, HubEvent, HubItem, HubWatch, Selection, WatchHub};
-pub use lease::{Lease, LeaseConfig, LeaseConfigError, LeaseDriver, LeaseState};
+pub use lease::{
+    Coordinator, Layout, LayoutError, Lease, LeaseConfig, LeaseConfigError, LeaseState, Membership, Permit,
+    Territory,
+};
 pub use manager::{Manager, ManagerConfig, ManagerError, Mode, WatchKind};
 pub use metrics::{ControllerMetrics, Reading, Readings, RuntimeMetrics};
 pub use queue::{
@@ -42,6 +46,7 @@ pub use queue::{
     RateLimit, Run, Streak, WorkQueue, next_run,
 };
 pub use reconciler::{ReconcilerConfig, ReconcilerDriver, Sweep};
+pub use shard::{SHARDS, ShardBy};
 pub use sinks::{ChannelSink, FanOutSink, LogSink};
 pub use tasks::{SpawnError, Tasks};
 pub use watcher::{PollWatcher, StreamWatcher};

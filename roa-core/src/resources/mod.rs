@@ -34,6 +34,13 @@ pub struct Ownership {
     pub epoch: Epoch,
 }
 
+/// Whether a process still has what its writes are fenced by, as far as it knows by itself: by a clock that goes on while
+/// the machine sleeps, without the store (L4). Asked right before each write.
+pub trait Tenure: std::fmt::Debug + Send + Sync + 'static {
+    /// Whether it may write.
+    fn is_current(&self) -> bool;
+}
+
 /// The greatest revision that somebody wrote: what a cache must reach before they may read it again.
 #[derive(Debug, Default)]
 pub struct WriteMark(AtomicU64);
@@ -59,7 +66,8 @@ pub struct ResourceStore {
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
     writer: Arc<str>,
-    ownership: Option<Ownership>,
+    ownerships: Arc<[Ownership]>,
+    tenure: Option<Arc<dyn Tenure>>,
     mark: Option<Arc<WriteMark>>,
 }
 
@@ -72,7 +80,8 @@ impl ResourceStore {
         random: Arc<dyn Random>,
         writer: impl Into<Arc<str>>,
     ) -> Self {
-        Self { store, kinds, clock, random, writer: writer.into(), ownership: None, mark: None }
+        let ownerships = Arc::new([]);
+        Self { store, kinds, clock, random, writer: writer.into(), ownerships, tenure: None, mark: None }
     }
 
     /// The same, writing under another name.
@@ -84,8 +93,22 @@ impl ResourceStore {
 
     /// The same, with each write under the condition that `ownership` still holds.
     #[must_use]
-    pub fn fenced_by(mut self, ownership: Ownership) -> Self {
-        self.ownership = Some(ownership);
+    pub fn fenced_by(self, ownership: Ownership) -> Self {
+        self.fenced_by_all([ownership])
+    }
+
+    /// The same, with each write under the condition that all of these still hold.
+    #[must_use]
+    pub fn fenced_by_all(mut self, ownerships: impl Into<Arc<[Ownership]>>) -> Self {
+        self.ownerships = ownerships.into();
+        self
+    }
+
+    /// The same, with each write sent only if `tenure` is current: past the time that the process may count on, a write
+    /// does not even reach the store, which would refuse it.
+    #[must_use]
+    pub fn during(mut self, tenure: Arc<dyn Tenure>) -> Self {
+        self.tenure = Some(tenure);
         self
     }
 

@@ -97,6 +97,7 @@ impl<'a> Transaction<'a> {
         let Some(txn) = self.encode()? else {
             return Ok(self.staged.into_iter().map(|staged| staged.object).collect());
         };
+        self.check_tenure()?;
         let id = txn.id;
         let revision = match resources.store.commit(txn).await {
             Ok(revision) => revision,
@@ -125,10 +126,18 @@ impl<'a> Transaction<'a> {
         for staged in self.staged.iter().filter(|staged| staged.step == Step::Unchanged) {
             txn = txn.guard(staged.key.clone(), staged.expect.map_or(Expect::Absent, Expect::At));
         }
-        if let Some(ownership) = &self.resources.ownership {
+        for ownership in &*self.resources.ownerships {
             txn = txn.guard(ownership.key.clone(), Expect::At(ownership.revision)).expect_epoch(ownership.epoch);
         }
         Ok(Some(txn))
+    }
+
+    /// Looks at the clock alone, after all that could have taken time.
+    fn check_tenure(&self) -> Result<()> {
+        match &self.resources.tenure {
+            Some(tenure) if !tenure.is_current() => Err(Error::Fenced(Fence::Lapsed)),
+            _ => Ok(()),
+        }
     }
 
     /// What became of a commit whose answer was lost: reads one of its keys. Its own transaction there: it happened.

@@ -5,29 +5,32 @@ use std::sync::Arc;
 
 use futures_util::FutureExt;
 use roa_core::{
-    Action, CacheReader, Cancellation, ClockExt, ConditionStatus, Context, Controller, Error, Key, Ownership,
-    ReconcileError, Resource, Result, WriteMark,
+    Action, CacheReader, ClockExt, ConditionStatus, Context, Controller, Error, Key, ReconcileError, Resource, Result,
+    WriteMark,
 };
 use tracing::Instrument;
 
 use super::outcome::{Ended, Verdict, judge};
 use super::{Inner, finalizer};
+use crate::lease::Permit;
 use crate::{Outcome, Run};
 
 /// Handles one key, and says what is to happen with it next.
 pub(super) async fn handle<C: Controller>(
     inner: &Inner<C>,
     run: &Run<Key>,
-    ownership: Option<&Ownership>,
-    cancellation: &Cancellation,
+    permit: &Permit,
 ) -> Outcome {
     let span = tracing::info_span!("reconcile", controller = inner.controller.name(), key = %run.key());
     let mark = Arc::new(WriteMark::default());
-    let cx = context(inner, run, ownership, cancellation, &mark);
+    let cx = context(inner, run, permit, &mark);
     let started = inner.clocks.io.monotonic();
-    let ended = call(inner, run, ownership, &cx).instrument(span.clone()).await;
+    let ended = call(inner, run, permit, &cx).instrument(span.clone()).await;
     inner.gate.note(run.key(), mark.get());
     inner.metrics.ended(ended.label(), inner.clocks.io.monotonic().saturating_since(started));
+    if matches!(ended, Ended::Returned(Err(ReconcileError::Resource(Error::Fenced(_))))) {
+        inner.metrics.fenced();
+    }
     let succeeded = matches!(ended, Ended::Returned(Ok(_)));
     log(&ended, run);
     match judge(ended, run.failures(), inner.config.max_retries) {
@@ -49,20 +52,16 @@ pub(super) async fn handle<C: Controller>(
 fn context<C: Controller>(
     inner: &Inner<C>,
     run: &Run<Key>,
-    ownership: Option<&Ownership>,
-    cancellation: &Cancellation,
+    permit: &Permit,
     mark: &Arc<WriteMark>,
 ) -> Context {
-    let mut resources = inner.context.resources().clone().marking(Arc::clone(mark));
-    if let Some(ownership) = ownership {
-        resources = resources.fenced_by(ownership.clone());
-    }
-    let cx = inner.context.clone().with_resources(resources).with_cancellation(cancellation.clone());
+    let resources = permit.fence(inner.context.resources().clone().marking(Arc::clone(mark)));
+    let cx = inner.context.clone().with_resources(resources).with_cancellation(permit.cancellation());
     cx.for_run(run.causes().to_vec(), run.failures())
 }
 
-async fn call<C: Controller>(inner: &Inner<C>, run: &Run<Key>, ownership: Option<&Ownership>, cx: &Context) -> Ended {
-    let object = match current(inner, run.key(), ownership).await {
+async fn call<C: Controller>(inner: &Inner<C>, run: &Run<Key>, permit: &Permit, cx: &Context) -> Ended {
+    let object = match current(inner, run.key(), permit).await {
         Ok(Some(object)) => object,
         Ok(None) => return Ended::Returned(Ok(Action::Done)),
         Err(error) => return Ended::Returned(Err(error.into())),
@@ -80,15 +79,19 @@ async fn call<C: Controller>(inner: &Inner<C>, run: &Run<Key>, ownership: Option
 }
 
 /// The object as it is at least as new as what this controller wrote to it, and as the begin of its ownership (which
-/// fences all that the owner before wrote). From the cache; from the store, if the cache does not get there in time.
+/// fences all that the owner before wrote). From the cache; from the store, if the cache does not get there in time. All
+/// other caches that the controller reads are as new.
 async fn current<C: Controller>(
     inner: &Inner<C>,
     key: &Key,
-    ownership: Option<&Ownership>,
+    permit: &Permit,
 ) -> Result<Option<Arc<C::Resource>>> {
-    let needed = inner.gate.needed(key).max(ownership.map(|ownership| ownership.revision));
+    let needed = inner.gate.needed(key).max(permit.since());
     let Some(needed) = needed else { return Ok(inner.cache.get(key)) };
     let deadline = inner.clocks.io.monotonic() + inner.config.cache_timeout;
+    if let Some(others) = inner.freshness.get() {
+        others.wait_for(needed, &*inner.clocks.io, deadline).await?;
+    }
     match inner.cache.wait_for(needed, &*inner.clocks.io, deadline).await {
         Ok(()) => {
             inner.gate.forget(key);
@@ -132,6 +135,9 @@ fn log(ended: &Ended, run: &Run<Key>) {
         Ended::Returned(Ok(_)) | Ended::Cancelled => {}
         Ended::Returned(Err(ReconcileError::Resource(Error::Conflict { .. }))) => {
             tracing::debug!(key = %run.key(), "written by somebody else meanwhile, looking again");
+        }
+        Ended::Returned(Err(ReconcileError::Resource(Error::Fenced(fence)))) => {
+            tracing::warn!(key = %run.key(), %fence, "not written: it is another process's now");
         }
         Ended::Returned(Err(error)) => {
             tracing::warn!(key = %run.key(), failures = run.failures() + 1, %error, "reconcile failed");
