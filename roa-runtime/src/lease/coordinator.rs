@@ -63,6 +63,8 @@ pub struct Coordinator {
     announced: Vec<String>,
     renewal_due: Monotonic,
     look_due: Monotonic,
+    /// Giving back failed: not again before this.
+    give_back_due: Monotonic,
     looked_at: Option<Monotonic>,
 }
 
@@ -99,6 +101,7 @@ impl Coordinator {
             announced: Vec::new(),
             renewal_due: now,
             look_due: now,
+            give_back_due: now,
             looked_at: None,
         })
     }
@@ -197,8 +200,9 @@ impl Coordinator {
     }
 
     fn drain_due(&self) -> Option<Monotonic> {
-        let due = |group: &Group| group.territory.drain_due(self.config.duration);
-        self.groups.iter().filter(|group| !group.territory.is_leaving()).filter_map(due).min()
+        let limit = |group: &Group| (!group.territory.is_leaving()).then_some(self.config.duration);
+        let due = self.groups.iter().filter_map(|group| group.territory.drain_due(limit(group))).min()?;
+        Some(due.max(self.give_back_due))
     }
 
     fn holder(&self) -> &str {

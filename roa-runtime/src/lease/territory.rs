@@ -380,11 +380,12 @@ impl Territory {
         drained
     }
 
-    /// When the first slot that is being given up has taken `limit`.
-    pub(super) fn drain_due(&self, limit: Duration) -> Option<Monotonic> {
+    /// From when on a slot that is being given up can be given back: now if nothing runs in it, else after `limit`.
+    pub(super) fn drain_due(&self, limit: Option<Duration>) -> Option<Monotonic> {
         let slots = locks::lock(&self.shared.slots);
         let due = |slot: &Slot| match slot {
-            Slot::Draining { since, .. } => Some(*since + limit),
+            Slot::Draining { term, since } if term.calls.load(Ordering::SeqCst) == 0 => Some(*since),
+            Slot::Draining { since, .. } => limit.map(|limit| *since + limit),
             _ => None,
         };
         slots.iter().filter_map(due).min()

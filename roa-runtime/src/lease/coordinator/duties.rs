@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use roa_core::{CommitError, Key, Monotonic, Ownership, Result, Revision};
+use roa_core::{CommitError, Error, Key, Monotonic, Ownership, Result, Revision};
 
 use super::{Committed, Coordinator, Group, Patience, View};
 use crate::lease::group::Plan;
@@ -185,9 +185,13 @@ impl Coordinator {
 
     /// Gives back the slots in which nothing runs any more, of those that are being given up.
     pub(super) async fn give_back_drained(&mut self) {
+        if self.now() < self.give_back_due {
+            return;
+        }
         for index in 0..self.groups.len() {
             if let Err(error) = self.give_back_drained_of(index).await {
                 tracing::warn!(holder = self.holder(), %error, "not given back, trying again");
+                self.give_back_due = self.now() + self.pause();
             }
         }
     }
@@ -210,8 +214,8 @@ impl Coordinator {
             let txn = self.author.release(pulse.epoch, owned, None)?;
             match self.commit(txn, now, deadline).await {
                 Committed::Applied(_) => {}
-                Committed::Refused(error) => return Err(roa_core::Error::unavailable(error.to_string())),
-                Committed::Unclear => return Ok(()),
+                Committed::Refused(error) => return Err(Error::unavailable(error.to_string())),
+                Committed::Unclear => return Err(Error::unavailable("no answer in time")),
             }
         }
         tracing::info!(group = group.name(), holder = self.holder(), count = drained.len(), "given back");

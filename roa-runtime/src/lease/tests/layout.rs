@@ -71,7 +71,7 @@ fn when_all_owners_are_dead_another_layout_is_agreed_on_after_a_lease_and_fences
     let mut world = World::new();
     let mut member = world.start_member("old");
     member.process.step();
-    let key = super::members::key_in(3);
+    let key = members::key_in(3);
     let stale = member.territory.begin(&key).unwrap().ownership().unwrap().clone();
     let begin = world.clock.monotonic();
     divide(&world, Layout::Leader, || ()).unwrap();

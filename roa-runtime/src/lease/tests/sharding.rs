@@ -166,7 +166,7 @@ fn a_break_of_the_stores_history_begins_new_terms_for_all() {
 fn a_shard_whose_record_cannot_be_read_is_left_alone_and_the_others_are_not() {
     let mut members = Members::new();
     let txn = roa_core::Txn::new(roa_core::TxnId::none(), "test");
-    let key = super::super::record::shard_key("things", 7).unwrap();
+    let key = record::shard_key("things", 7).unwrap();
     now(members.world.store.commit(txn.create(key, roa_core::Value::opaque("from the future")))).unwrap();
     members.join("a");
     members.pass(secs(60));
@@ -230,9 +230,13 @@ fn take(members: &mut Members, step: &Step) {
         Step::Join(member) => members.join(NAMES[member]),
         Step::Kill(member) => members.kill(NAMES[member]),
         Step::Leave(member) => leave(members, NAMES[member]),
-        Step::Pause(member, paused) => drop(members.paused.insert(NAMES[member], paused)),
+        Step::Pause(member, paused) => {
+            members.paused.insert(NAMES[member], paused);
+        }
         Step::EndCalls => members.calls.clear(),
-        Step::BeginCall(member, shard) => drop(members.begin_call(NAMES[member], shard)),
+        Step::BeginCall(member, shard) => {
+            members.begin_call(NAMES[member], shard);
+        }
         Step::BreakHistory => {
             let state = now(members.world.store.state()).unwrap();
             now(members.world.store.fence(state.epoch, state.head)).unwrap();
@@ -274,7 +278,7 @@ proptest! {
             members.check();
         }
         members.calls.clear();
-        NAMES.iter().for_each(|name| drop(members.paused.insert(name, false)));
+        members.paused.values_mut().for_each(|paused| *paused = false);
         for member in members.members.values() {
             member.process.wire.set(Fault::None);
             member.process.plan(FaultPlan::new());
