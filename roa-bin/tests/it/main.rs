@@ -5,6 +5,9 @@
 mod config;
 mod control_plane;
 mod demo;
+mod fencing;
+mod onlooker;
 mod run;
 mod running;
+mod sharded;
 mod store;

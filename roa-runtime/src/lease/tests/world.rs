@@ -36,6 +36,7 @@ pub(super) enum Fault {
 pub(super) struct Wire {
     /// Which fails as planned besides.
     store: Arc<FaultStore>,
+    memory: Arc<MemoryStore>,
     fault: Mutex<Fault>,
     held: Mutex<Vec<Txn>>,
 }
@@ -53,7 +54,7 @@ impl Wire {
     /// Lets the held commits happen, and gives what the store says to each.
     pub(super) fn deliver(&self) -> Vec<Result<Revision, CommitError>> {
         let held = std::mem::take(&mut *locks::lock(&self.held));
-        held.into_iter().map(|txn| now(self.store.commit(txn))).collect()
+        held.into_iter().map(|txn| now(self.memory.commit(txn))).collect()
     }
 
     async fn pass(&self) -> Result<()> {
@@ -222,7 +223,8 @@ impl World {
         self.seed += 1;
         let clock = Arc::new(self.clock.clone());
         let store = Arc::new(FaultStore::new(Arc::<MemoryStore>::clone(&self.store), Arc::<ManualClock>::clone(&clock)));
-        let wire = Wire { store, fault: Mutex::new(Fault::None), held: Mutex::default() };
+        let memory = Arc::clone(&self.store);
+        let wire = Wire { store, memory, fault: Mutex::new(Fault::None), held: Mutex::default() };
         (Arc::new(wire), Arc::new(SeededRandom::new(self.seed)), clock)
     }
 

@@ -1,0 +1,91 @@
+//! The test's own look at a store that several `roa run` share: it makes labs, and sees what becomes of them.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use roa_core::{HumanDuration, KindRegistry, ListOptions, Object, ResourceStore, Store, SystemRandom};
+use roa_lab::provision::SimulatedTemplate;
+use roa_lab::{Lab, LabInstance, LabState, LabTemplate};
+use roa_runtime::SystemClock;
+use roa_store_sqlite::{SqliteConfig, SqliteStore};
+use tokio::runtime::Runtime;
+
+/// Where the labs are.
+const NAMESPACE: &str = "labs";
+
+pub struct Onlooker {
+    runtime: Runtime,
+    pub store: Arc<SqliteStore>,
+    pub resources: ResourceStore,
+}
+
+impl Onlooker {
+    /// Opens the store in this file, as another process would.
+    pub fn open(file: &Path) -> Self {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let (clock, random) = (Arc::new(SystemClock::new()), Arc::new(SystemRandom));
+        let store = runtime.block_on(SqliteStore::open(SqliteConfig::new(file), clock.clone(), random.clone()));
+        let store = Arc::new(store.unwrap());
+        let kinds = Arc::new(roa_lab::kinds(KindRegistry::new()));
+        let shared: Arc<dyn Store> = store.clone();
+        let resources = ResourceStore::new(shared, kinds, clock, random, "onlooker");
+        Self { runtime, store, resources }
+    }
+
+    pub fn wait<T>(&self, work: impl Future<Output = T>) -> T {
+        self.runtime.block_on(work)
+    }
+
+    /// A template whose labs are ready in a moment.
+    pub fn create_template(&self, provision_time: Duration) {
+        let simulated = SimulatedTemplate { provision_time: HumanDuration(provision_time), ..SimulatedTemplate::default() };
+        let quick = LabTemplate { simulated: Some(simulated), ..roa_lab::builtin("simulated").unwrap() };
+        let api = self.resources.api::<LabTemplate>().unwrap();
+        self.wait(api.create(&Object::new(NAMESPACE, "quick", quick))).unwrap();
+    }
+
+    pub fn create_labs(&self, names: impl Iterator<Item = String>) {
+        let api = self.resources.api::<LabInstance>().unwrap();
+        for name in names {
+            self.wait(api.create(&lab(&name))).unwrap();
+        }
+    }
+
+    pub fn labs(&self) -> Vec<Lab> {
+        let api = self.resources.api::<LabInstance>().unwrap();
+        self.wait(api.list(&ListOptions::everywhere())).unwrap().0
+    }
+
+    pub fn count_ready(&self) -> usize {
+        self.labs().iter().filter(|lab| lab.status.state() == LabState::Ready).count()
+    }
+
+    /// The nodes that placed labs, and how many each.
+    pub fn nodes(&self) -> BTreeMap<String, usize> {
+        let mut nodes = BTreeMap::new();
+        for lab in self.labs() {
+            *nodes.entry(node(&lab)).or_default() += 1;
+        }
+        nodes
+    }
+}
+
+/// Where a lab was placed, which is done by whoever has its shard.
+pub fn node(lab: &Lab) -> String {
+    lab.status.allocation.as_ref().map(|allocation| allocation.node.clone()).unwrap_or_default()
+}
+
+fn lab(name: &str) -> Lab {
+    let spec = LabInstance {
+        template: "quick".into(),
+        student_email: "student@example.com".into(),
+        duration: None,
+        environment: BTreeMap::new(),
+        scheduled_start: None,
+        resources: None,
+        track: None,
+    };
+    Object::new(NAMESPACE, name, spec)
+}
