@@ -39,3 +39,43 @@ impl Freshness {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use futures_util::FutureExt;
+    use roa_core::{DynamicObject, Epoch, ManualClock, RandomExt, SeededRandom, StoreId, Timestamp};
+
+    use super::*;
+
+    fn revision(number: u64) -> Revision {
+        Revision::new(number).unwrap()
+    }
+
+    fn reach(cache: &Cache<DynamicObject>, number: u64) {
+        let random = SeededRandom::new(1);
+        let (store, epoch) = (StoreId(random.uuid()), Epoch::first(&random));
+        cache.reached(Position { store, epoch, revision: revision(number) });
+    }
+
+    /// Of a predecessor's writes none is missed, whichever cache shows it.
+    #[test]
+    fn c10_all_caches_are_waited_for_and_the_slowest_decides() {
+        let clock = ManualClock::new(Timestamp::from_unix_seconds(0).unwrap());
+        let deadline = clock.monotonic() + Duration::from_secs(5);
+        let (one, other) = (Cache::<DynamicObject>::new(), Cache::<DynamicObject>::new());
+        let both = Freshness::default().with(&one).with(&other);
+        let mut waited = Box::pin(both.wait_for(revision(7), &clock, deadline));
+        reach(&one, 9);
+        reach(&other, 6);
+        assert!((&mut waited).now_or_never().is_none());
+        reach(&other, 7);
+        assert!(waited.now_or_never().unwrap().is_ok());
+        let late = both.wait_for(revision(8), &clock, deadline);
+        clock.advance(Duration::from_secs(5));
+        let error = late.now_or_never().unwrap().unwrap_err();
+        assert!(matches!(error, roa_core::Error::TooLarge { .. }), "{error}");
+        assert!(both.without::<DynamicObject>().wait_for(revision(8), &clock, deadline).now_or_never().unwrap().is_ok());
+    }
+}

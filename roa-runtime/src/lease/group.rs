@@ -69,6 +69,8 @@ pub(super) struct Plan {
     pub(super) drain: Vec<usize>,
     /// Slots that may be taken.
     pub(super) acquire: Vec<usize>,
+    /// Slots that this process took without knowing it, or before it lost its heartbeat, and that it should not have.
+    pub(super) give_back: Vec<usize>,
 }
 
 impl Group {
@@ -136,6 +138,11 @@ impl Group {
         }
         let free = |slot: &usize| !occupied.contains(slot) && self.is_free(*slot, view, observer, me, now);
         plan.acquire = (0..self.keys.len()).filter(|slot| wanted.contains(slot)).filter(free).collect();
+        let own = |slot: &usize| {
+            self.keys.get(*slot).and_then(|key| view.owner(key)).is_some_and(|owner| me.is(owner))
+        };
+        let left = (0..self.keys.len()).filter(|slot| !wanted.contains(slot) && !occupied.contains(slot));
+        plan.give_back = left.filter(own).collect();
         plan
     }
 

@@ -63,6 +63,12 @@ impl View {
         self.ownerships.get(key)?.record.as_ref()?.owner.as_ref()
     }
 
+    /// What it takes to give it back: its key, its revision, and how often it was acquired.
+    pub(super) fn owned<'a>(&self, key: &'a Key) -> Option<(&'a Key, Revision, u64)> {
+        let stored = self.ownerships.get(key)?;
+        Some((key, stored.revision, stored.record.as_ref()?.transitions))
+    }
+
     /// The revision of the last sign of life of an owner, if it is still there.
     pub(super) fn sign_of(&self, owner: &Owner) -> Option<Revision> {
         let heartbeat = self.heartbeats.get(&owner.holder)?;

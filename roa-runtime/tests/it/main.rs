@@ -9,5 +9,6 @@ mod handlers;
 mod hub;
 mod managers;
 mod resources;
+mod sharding;
 mod support;
 mod watchers;

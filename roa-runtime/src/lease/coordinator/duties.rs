@@ -77,6 +77,9 @@ impl Coordinator {
             self.note(group, plan, view, now);
         }
         self.give_back_drained().await;
+        for (group, plan) in self.groups.iter().zip(&plans) {
+            self.give_back_unheld(group, &plan.give_back, view).await;
+        }
         for (index, plan) in plans.iter().enumerate() {
             for slots in plan.acquire.chunks(BATCH) {
                 match self.take(index, slots, view).await {
@@ -223,6 +226,22 @@ impl Coordinator {
         Ok(())
     }
 
+    /// Gives back what is this process's by the store's word alone. If that fails, the next look finds it again.
+    async fn give_back_unheld(&self, group: &Group, slots: &[usize], view: &View) {
+        let Some(until) = self.deadline().until() else { return };
+        let owned: Vec<_> = slots.iter().filter_map(|slot| view.owned(group.keys().get(*slot)?)).collect();
+        for owned in owned.chunks(BATCH) {
+            let Ok(txn) = self.author.release(view.epoch, owned, None) else { continue };
+            match self.commit(txn, self.now(), until).await {
+                Committed::Applied(_) => {
+                    tracing::info!(group = group.name(), holder = self.holder(), count = owned.len(), "given back");
+                }
+                Committed::Refused(error) => tracing::warn!(group = group.name(), %error, "not given back, trying again"),
+                Committed::Unclear => tracing::warn!(group = group.name(), "perhaps not given back, trying again"),
+            }
+        }
+    }
+
     /// Gives back what the store says is this process's, and ceases to live.
     pub(super) async fn give_back_all(&mut self) {
         let deadline = self.now() + self.config.retry_period;
@@ -251,14 +270,8 @@ impl Coordinator {
             return Ok(true);
         }
         let view = View::read(&self.store, &self.groups, deadline).await?;
-        let mut owned = Vec::new();
-        for (key, stored) in &view.ownerships {
-            let Some(record) = &stored.record else { continue };
-            let Some(owner) = &record.owner else { continue };
-            if self.me.is(owner) {
-                owned.push((key, stored.revision, record.transitions));
-            }
-        }
+        let own = view.ownerships.keys().filter(|key| view.owner(key).is_some_and(|owner| self.me.is(owner)));
+        let owned: Vec<_> = own.filter_map(|key| view.owned(key)).collect();
         let own = view.heartbeats.get(&*self.me.holder);
         let alive = own.filter(|stored| {
             stored.record.as_ref().is_some_and(|record| self.me.incarnations.contains(&record.incarnation))
