@@ -12,8 +12,8 @@ use anyhow::Context as _;
 use prometheus_client::registry::Registry;
 use roa_core::{Cancellation, Clock, EventSink, KindRegistry, RandomExt, ResourceStore, Store, SystemRandom};
 use roa_runtime::{
-    BootClock, Clocks, FanOutSink, HubConfig, LeaseConfig, LogSink, Manager, ManagerConfig, Mode, RuntimeMetrics,
-    Membership, Reading, Readings, ScaledClock, ShardBy, SystemClock, WatchHub, WatchKind,
+    BootClock, Clocks, FanOutSink, HubConfig, LeaseConfig, LogSink, Manager, ManagerConfig, Membership, Mode, Reading,
+    Readings, RuntimeMetrics, ScaledClock, ShardBy, SystemClock, WatchHub, WatchKind,
 };
 
 pub(crate) use apply::Rejected;

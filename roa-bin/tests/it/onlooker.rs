@@ -5,7 +5,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use roa_core::{HumanDuration, KindRegistry, ListOptions, Object, ResourceStore, Store, SystemRandom};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use roa_core::{
+    HumanDuration, Key, KindRegistry, ListOptions, Object, ResourceStore, Store, SystemRandom, Txn, TxnId, Value,
+};
 use roa_lab::provision::SimulatedTemplate;
 use roa_lab::{Lab, LabInstance, LabState, LabTemplate};
 use roa_runtime::SystemClock;
@@ -14,6 +18,8 @@ use tokio::runtime::Runtime;
 
 /// Where the labs are.
 const NAMESPACE: &str = "labs";
+/// A file that is not free for so long is locked by somebody who does not go on.
+const LOCKED: Duration = Duration::from_millis(500);
 
 pub struct Onlooker {
     runtime: Runtime,
@@ -40,7 +46,8 @@ impl Onlooker {
 
     /// A template whose labs are ready in a moment.
     pub fn create_template(&self, provision_time: Duration) {
-        let simulated = SimulatedTemplate { provision_time: HumanDuration(provision_time), ..SimulatedTemplate::default() };
+        let simulated =
+            SimulatedTemplate { provision_time: HumanDuration(provision_time), ..SimulatedTemplate::default() };
         let quick = LabTemplate { simulated: Some(simulated), ..roa_lab::builtin("simulated").unwrap() };
         let api = self.resources.api::<LabTemplate>().unwrap();
         self.wait(api.create(&Object::new(NAMESPACE, "quick", quick))).unwrap();
@@ -51,6 +58,26 @@ impl Onlooker {
         for name in names {
             self.wait(api.create(&lab(&name))).unwrap();
         }
+    }
+
+    /// Pauses a process between its writes: one that is stopped in the middle of a write keeps the file locked, and
+    /// nobody can write, be replaced or replace until it goes on. That is the file's limit, not what is tested.
+    pub fn pause_between_writes(&self, process: Pid) {
+        for _ in 0..100 {
+            kill(process, Signal::SIGSTOP).unwrap();
+            if self.can_write() {
+                return;
+            }
+            kill(process, Signal::SIGCONT).unwrap();
+        }
+        panic!("{process} was writing whenever it was paused");
+    }
+
+    fn can_write(&self) -> bool {
+        let id = TxnId::random(&SystemRandom);
+        let key = Key::new("test.example.com", "probes", "", &id.to_string()).unwrap();
+        let commit = self.store.commit(Txn::new(id, "onlooker").create(key, Value::opaque("")));
+        self.wait(async { tokio::time::timeout(LOCKED, commit).await.is_ok_and(|answer| answer.is_ok()) })
     }
 
     pub fn labs(&self) -> Vec<Lab> {

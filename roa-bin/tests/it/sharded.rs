@@ -32,7 +32,8 @@ const SHARDED: &[(&str, &str)] = &[
 /// How many shards it has, by its own word.
 fn has(roa: &Roa) -> usize {
     let metrics = roa.ask("/metrics").unwrap_or_default();
-    let line = metrics.lines().find_map(|line| line.strip_prefix("roa_runtime_ownerships_held{component=\"coordinator\"} "));
+    let line =
+        metrics.lines().find_map(|line| line.strip_prefix("roa_runtime_ownerships_held{component=\"coordinator\"} "));
     line.and_then(|count| count.trim().parse().ok()).unwrap_or(0)
 }
 
@@ -69,7 +70,7 @@ fn three_processes_divide_labs_and_go_on_when_one_is_paused_killed_or_told_to_st
     assert_each_lab_is_one_process_s(&onlooker);
 
     // Paused for longer than its lease, it is replaced; going on, it finds that out, and gets its part again.
-    kill(b.pid(), Signal::SIGSTOP).unwrap();
+    onlooker.pause_between_writes(b.pid());
     let paused = Instant::now();
     let replaced = until_divided("the paused one is replaced", &[&a, &c]);
     assert!(replaced >= LEASE / 2 && replaced <= BOUND + SLACK, "replaced after {replaced:?}");

@@ -76,6 +76,8 @@ mod tests {
         clock.advance(Duration::from_secs(5));
         let error = late.now_or_never().unwrap().unwrap_err();
         assert!(matches!(error, roa_core::Error::TooLarge { .. }), "{error}");
-        assert!(both.without::<DynamicObject>().wait_for(revision(8), &clock, deadline).now_or_never().unwrap().is_ok());
+        assert!(
+            both.without::<DynamicObject>().wait_for(revision(8), &clock, deadline).now_or_never().unwrap().is_ok()
+        );
     }
 }

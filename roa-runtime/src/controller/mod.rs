@@ -21,9 +21,7 @@ use overflow::Overflow;
 use roa_core::{CacheReader, Cancellation, Cause, Context, Controller, Key, Resource};
 
 use crate::cache::Freshness;
-use crate::{
-    AddError, Cache, CacheListener, Clocks, ControllerMetrics, Outcome, Priority, Run, Territory, WorkQueue,
-};
+use crate::{AddError, Cache, CacheListener, Clocks, ControllerMetrics, Outcome, Priority, Run, Territory, WorkQueue};
 
 /// How many keys are queued again at a time after an overflow.
 const REFILL: usize = 1_000;

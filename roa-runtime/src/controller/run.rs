@@ -16,11 +16,7 @@ use crate::lease::Permit;
 use crate::{Outcome, Run};
 
 /// Handles one key, and says what is to happen with it next.
-pub(super) async fn handle<C: Controller>(
-    inner: &Inner<C>,
-    run: &Run<Key>,
-    permit: &Permit,
-) -> Outcome {
+pub(super) async fn handle<C: Controller>(inner: &Inner<C>, run: &Run<Key>, permit: &Permit) -> Outcome {
     let span = tracing::info_span!("reconcile", controller = inner.controller.name(), key = %run.key());
     let mark = Arc::new(WriteMark::default());
     let cx = context(inner, run, permit, &mark);
@@ -49,12 +45,7 @@ pub(super) async fn handle<C: Controller>(
     }
 }
 
-fn context<C: Controller>(
-    inner: &Inner<C>,
-    run: &Run<Key>,
-    permit: &Permit,
-    mark: &Arc<WriteMark>,
-) -> Context {
+fn context<C: Controller>(inner: &Inner<C>, run: &Run<Key>, permit: &Permit, mark: &Arc<WriteMark>) -> Context {
     let resources = permit.fence(inner.context.resources().clone().marking(Arc::clone(mark)));
     let cx = inner.context.clone().with_resources(resources).with_cancellation(permit.cancellation());
     cx.for_run(run.causes().to_vec(), run.failures())
@@ -81,11 +72,7 @@ async fn call<C: Controller>(inner: &Inner<C>, run: &Run<Key>, permit: &Permit, 
 /// The object as it is at least as new as what this controller wrote to it, and as the begin of its ownership (which
 /// fences all that the owner before wrote). From the cache; from the store, if the cache does not get there in time. All
 /// other caches that the controller reads are as new.
-async fn current<C: Controller>(
-    inner: &Inner<C>,
-    key: &Key,
-    permit: &Permit,
-) -> Result<Option<Arc<C::Resource>>> {
+async fn current<C: Controller>(inner: &Inner<C>, key: &Key, permit: &Permit) -> Result<Option<Arc<C::Resource>>> {
     let needed = inner.gate.needed(key).max(permit.since());
     let Some(needed) = needed else { return Ok(inner.cache.get(key)) };
     let deadline = inner.clocks.io.monotonic() + inner.config.cache_timeout;

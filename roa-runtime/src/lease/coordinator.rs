@@ -275,7 +275,8 @@ impl Coordinator {
         // Also if the answer is lost: then it is this process's all the same.
         self.me.incarnations.insert(incarnation.clone());
         let member_of = self.to_announce();
-        let txn = self.author.birth(&incarnation, view.epoch, before.map(|stored| stored.revision), member_of.clone())?;
+        let txn =
+            self.author.birth(&incarnation, view.epoch, before.map(|stored| stored.revision), member_of.clone())?;
         let until = started + self.config.renew_deadline;
         if let Committed::Applied(revision) = self.commit(txn, started, until).await {
             self.pulse = Some(Pulse { incarnation: incarnation.into(), epoch: view.epoch, revision, renewals: 0 });
@@ -290,7 +291,9 @@ impl Coordinator {
 
     async fn renew(&mut self, mut pulse: Pulse) {
         let (started, member_of) = (self.now(), self.to_announce());
-        let Some(until) = self.deadline().until() else { return self.lose_all("the heartbeat was not renewed in time") };
+        let Some(until) = self.deadline().until() else {
+            return self.lose_all("the heartbeat was not renewed in time");
+        };
         let txn = match self.author.renewal(&pulse, member_of.clone()) {
             Ok(txn) => txn,
             Err(error) => return self.lose_all(&error.to_string()),

@@ -48,7 +48,8 @@ impl Identity {
     /// What a process of this name owned before this one began was this one's, before it was started again.
     pub(super) fn inherit(&mut self, view: &View) {
         let owners = view.ownerships.keys().filter_map(|key| view.owner(key));
-        self.incarnations.extend(owners.filter(|owner| *owner.holder == *self.holder).map(|owner| owner.incarnation.clone()));
+        self.incarnations
+            .extend(owners.filter(|owner| *owner.holder == *self.holder).map(|owner| owner.incarnation.clone()));
     }
 
     pub(super) fn forget_all_but_owners(&mut self, view: &View) {
@@ -138,9 +139,7 @@ impl Group {
         }
         let free = |slot: &usize| !occupied.contains(slot) && self.is_free(*slot, view, observer, me, now);
         plan.acquire = (0..self.keys.len()).filter(|slot| wanted.contains(slot)).filter(free).collect();
-        let own = |slot: &usize| {
-            self.keys.get(*slot).and_then(|key| view.owner(key)).is_some_and(|owner| me.is(owner))
-        };
+        let own = |slot: &usize| self.keys.get(*slot).and_then(|key| view.owner(key)).is_some_and(|owner| me.is(owner));
         let left = (0..self.keys.len()).filter(|slot| !wanted.contains(slot) && !occupied.contains(slot));
         plan.give_back = left.filter(own).collect();
         plan
@@ -160,9 +159,9 @@ impl Group {
         let Some(stored) = self.keys.get(slot).and_then(|key| view.ownerships.get(key)) else { return true };
         match &stored.record {
             None => false,
-            Some(record) => record.owner.as_ref().is_none_or(|owner| {
-                me.is(owner) || observer.is_dead(&owner.incarnation, now)
-            }),
+            Some(record) => {
+                record.owner.as_ref().is_none_or(|owner| me.is(owner) || observer.is_dead(&owner.incarnation, now))
+            }
         }
     }
 }

@@ -126,7 +126,10 @@ enum Attempt {
     /// Somebody wrote in between.
     Again,
     /// Others live by another layout, or may live.
-    Refused { found: LayoutRecord, owners: String },
+    Refused {
+        found: LayoutRecord,
+        owners: String,
+    },
     /// Whether they live is not known yet.
     Wait,
 }

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use roa_core::{
-    Clock, CommitError, Entry, Epoch, Error, Key, KeyPrefix, ListRequest, Monotonic, Result, Revision, Store, Txn, TxnId,
+    Clock, CommitError, Entry, Epoch, Error, Key, KeyPrefix, ListRequest, Monotonic, Result, Revision, Store, Txn,
+    TxnId,
 };
 
 /// A store and the clock by which its answers come in time or not.

@@ -77,7 +77,8 @@ impl Author {
         for key in keys {
             let stored = view.ownerships.get(*key);
             let transitions = stored.and_then(|stored| stored.record.as_ref()).map_or(0, |record| record.transitions);
-            let record = OwnershipRecord { owner: Some(self.owner(&pulse.incarnation, now)), transitions: transitions + 1 };
+            let record =
+                OwnershipRecord { owner: Some(self.owner(&pulse.incarnation, now)), transitions: transitions + 1 };
             txn = put(txn, key, encode(&record)?, stored.map(|stored| stored.revision));
             if let Some(owner) = view.owner(key).filter(|owner| *owner.holder != *self.holder) {
                 old_owners.insert(&owner.holder, view.heartbeats.get(&owner.holder).map(|stored| stored.revision));

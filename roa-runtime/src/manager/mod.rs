@@ -12,11 +12,11 @@ use std::sync::Arc;
 pub use config::{ManagerConfig, ManagerError, Mode, WatchKind};
 
 use component::{Component, Feed};
-use together::Part;
 use roa_core::{
     CacheReader, Caches, Cancellation, CancellationSource, Context, Controller, EventSink, Object, Reconciler,
     ResourceStore, Result, Spec, Store, Watcher,
 };
+use together::Part;
 
 use crate::cache::Freshness;
 use crate::{
@@ -62,7 +62,8 @@ impl Manager {
     ) -> Result<Self, ManagerError> {
         config.validate()?;
         let part = Part::take(&config.mode, |holder, lease| {
-            let (store, clock, random) = (Arc::clone(&store), Arc::clone(&clocks.lease), Arc::clone(resources.random()));
+            let (store, clock, random) =
+                (Arc::clone(&store), Arc::clone(&clocks.lease), Arc::clone(resources.random()));
             Ok(Coordinator::new(store, clock, random, holder, lease.clone())?)
         });
         let part = part.await?;

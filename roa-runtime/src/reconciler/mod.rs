@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use futures_util::{FutureExt, StreamExt, stream};
 use roa_core::{
-    CacheReader, Cancellation, ClockExt, Context, Error, Key, Monotonic, RandomExt, ReconcileError, Reconciler, Resource,
-    Revision, WriteMark,
+    CacheReader, Cancellation, ClockExt, Context, Error, Key, Monotonic, RandomExt, ReconcileError, Reconciler,
+    Resource, Revision, WriteMark,
 };
 use tokio::sync::watch;
 
@@ -81,7 +81,16 @@ impl<R: Reconciler> ReconcilerDriver<R> {
         clocks: Clocks,
         metrics: ControllerMetrics,
     ) -> Self {
-        Self { reconciler, cache, context, config, clocks, metrics, territory: Territory::everything(), freshness: Freshness::default() }
+        Self {
+            reconciler,
+            cache,
+            context,
+            config,
+            clocks,
+            metrics,
+            territory: Territory::everything(),
+            freshness: Freshness::default(),
+        }
     }
 
     /// The same of a process that looks at what is in `territory`, with a fence for each look.
@@ -123,7 +132,12 @@ impl<R: Reconciler> ReconcilerDriver<R> {
     }
 
     /// Completes when the process has something that it had not, and not too soon after the last sweep began.
-    async fn acquired(&self, changes: &mut watch::Receiver<u64>, before: &[(usize, Option<Revision>)], begun: Monotonic) {
+    async fn acquired(
+        &self,
+        changes: &mut watch::Receiver<u64>,
+        before: &[(usize, Option<Revision>)],
+        begun: Monotonic,
+    ) {
         while self.territory.held().iter().all(|held| before.contains(held)) {
             if changes.changed().await.is_err() {
                 return std::future::pending().await;

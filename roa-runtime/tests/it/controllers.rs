@@ -154,9 +154,7 @@ async fn run_with(world: &World, doer: Doer, config: ControllerConfig, ownership
     tasks.spawn("cache", async move { cache.run(&watcher, &SystemClock::new()).await }).unwrap();
     for worker in 0..driver.workers() {
         let (driver, token) = (driver.clone(), stop.token());
-        tasks
-            .spawn_draining(format!("worker {worker}"), move |_| async move { driver.work(token).await })
-            .unwrap();
+        tasks.spawn_draining(format!("worker {worker}"), move |_| async move { driver.work(token).await }).unwrap();
     }
     Running { doer, driver, metrics, events, tasks, stop }
 }

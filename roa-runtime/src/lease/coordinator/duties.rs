@@ -52,7 +52,8 @@ impl Coordinator {
             return false;
         }
         let heartbeat = view.heartbeats.get(&*self.me.holder);
-        let own = heartbeat.and_then(|stored| stored.record.as_ref()).filter(|it| *it.incarnation == *pulse.incarnation);
+        let own =
+            heartbeat.and_then(|stored| stored.record.as_ref()).filter(|it| *it.incarnation == *pulse.incarnation);
         match (own, heartbeat) {
             (Some(_), Some(stored)) => {
                 pulse.revision = stored.revision;
@@ -125,12 +126,18 @@ impl Coordinator {
             let Some(until) = self.deadline().until() else { return any };
             match self.commit(txn, now, until).await {
                 Committed::Applied(_) => {
-                    tracing::info!(holder = self.holder(), dead = holder, "gave no sign of life, its heartbeat is removed");
+                    tracing::info!(
+                        holder = self.holder(),
+                        dead = holder,
+                        "gave no sign of life, its heartbeat is removed"
+                    );
                     any = true;
                 }
                 // Somebody else was first, or it lives after all: the next look tells.
                 Committed::Refused(CommitError::Conflict { .. }) => any = true,
-                Committed::Refused(error) => tracing::warn!(dead = holder, %error, "heartbeat not removed, trying again"),
+                Committed::Refused(error) => {
+                    tracing::warn!(dead = holder, %error, "heartbeat not removed, trying again")
+                }
                 Committed::Unclear => tracing::warn!(dead = holder, "heartbeat perhaps not removed, trying again"),
             }
         }
@@ -156,7 +163,10 @@ impl Coordinator {
                 Ok(Taken::No)
             }
             Committed::Refused(CommitError::GuardFailed { key, .. }) if layout_is(group, &key) => {
-                tracing::error!(group = group.name(), "another layout was agreed on since this process began: it gets nothing");
+                tracing::error!(
+                    group = group.name(),
+                    "another layout was agreed on since this process began: it gets nothing"
+                );
                 Ok(Taken::No)
             }
             Committed::Refused(error @ (CommitError::Conflict { .. } | CommitError::GuardFailed { .. })) => {
@@ -236,7 +246,9 @@ impl Coordinator {
                 Committed::Applied(_) => {
                     tracing::info!(group = group.name(), holder = self.holder(), count = owned.len(), "given back");
                 }
-                Committed::Refused(error) => tracing::warn!(group = group.name(), %error, "not given back, trying again"),
+                Committed::Refused(error) => {
+                    tracing::warn!(group = group.name(), %error, "not given back, trying again")
+                }
                 Committed::Unclear => tracing::warn!(group = group.name(), "perhaps not given back, trying again"),
             }
         }

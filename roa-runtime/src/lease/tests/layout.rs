@@ -10,11 +10,7 @@ fn coordinator(world: &World, holder: &str) -> Coordinator {
 }
 
 /// Agrees while others live on.
-fn divide(
-    world: &World,
-    layout: Layout,
-    mut others: impl FnMut(),
-) -> Result<(), LayoutError> {
+fn divide(world: &World, layout: Layout, mut others: impl FnMut()) -> Result<(), LayoutError> {
     let mut coordinator = coordinator(world, "new");
     let mut divided = Box::pin(coordinator.divide("things", layout));
     for _ in 0..1_000 {
@@ -90,7 +86,8 @@ fn when_all_owners_are_dead_another_layout_is_agreed_on_after_a_lease_and_fences
 fn a_layout_of_a_newer_version_is_refused() {
     let world = World::new();
     let txn = roa_core::Txn::new(roa_core::TxnId::none(), "test");
-    let newer = roa_core::Value::opaque(r#"{"mode":"sharded","shards":64,"by":"object","hash":"siphash-1-3","zones":3}"#);
+    let newer =
+        roa_core::Value::opaque(r#"{"mode":"sharded","shards":64,"by":"object","hash":"siphash-1-3","zones":3}"#);
     now(world.store.commit(txn.create(roa_core::Key::system("layouts", "things").unwrap(), newer))).unwrap();
     let refused = divide(&world, Layout::Leader, || ()).unwrap_err();
     assert!(matches!(refused, LayoutError::Unreadable { .. }), "{refused}");

@@ -55,9 +55,9 @@ impl Members {
 
     /// All the shards that a member counts itself to have.
     pub(super) fn has(&self, name: &str) -> Vec<usize> {
-        self.members.get(name).map_or_else(Vec::new, |member| {
-            member.territory.held().into_iter().map(|(shard, _)| shard).collect()
-        })
+        self.members
+            .get(name)
+            .map_or_else(Vec::new, |member| member.territory.held().into_iter().map(|(shard, _)| shard).collect())
     }
 
     pub(super) fn begin_call(&mut self, name: &'static str, shard: usize) -> bool {
@@ -147,7 +147,10 @@ impl Members {
                 match member.process.write(ownership, &format!("thing-{}", self.writes)) {
                     Ok(_) => able += 1,
                     Err(error) => {
-                        assert!(matches!(error, CommitError::GuardFailed { .. } | CommitError::Fenced { .. }), "{error}");
+                        assert!(
+                            matches!(error, CommitError::GuardFailed { .. } | CommitError::Fenced { .. }),
+                            "{error}"
+                        );
                         assert_eq!(now(self.world.store.state()).unwrap().head, head, "a refused write moved the head");
                     }
                 }

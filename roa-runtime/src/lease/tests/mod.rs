@@ -66,7 +66,10 @@ fn l1_renewals_write_the_heartbeat_alone_at_a_bounded_rate() {
     assert_eq!(held(&a), ownership);
     assert_eq!(world.ownership().revision, ownership.revision);
     let commits = now(world.store.state()).unwrap().head.get() - head.get();
-    assert!((160..=200).contains(&commits), "{commits} commits of two in 160 s with a period of 2 s, less up to a fifth");
+    assert!(
+        (160..=200).contains(&commits),
+        "{commits} commits of two in 160 s with a period of 2 s, less up to a fifth"
+    );
     let renewals = ["a", "b"].map(|holder| world.heartbeat(holder).unwrap().record.renewals);
     assert!(renewals.iter().sum::<u64>() - commits <= 2, "{renewals:?}: all of them are renewals");
 }

@@ -171,7 +171,8 @@ fn a_break_of_the_stores_history_begins_new_terms_for_all() {
     let state = now(members.world.store.state()).unwrap();
     now(members.world.store.fence(state.epoch, state.head)).unwrap();
     members.pass_until(bound(&members.world.config), |members| {
-        members.settled() && members.held.values().all(|terms| terms.last().is_some_and(|term| term.epoch != state.epoch))
+        members.settled()
+            && members.held.values().all(|terms| terms.last().is_some_and(|term| term.epoch != state.epoch))
     });
 }
 

@@ -222,7 +222,8 @@ impl World {
     fn connect(&mut self) -> (Arc<Wire>, Arc<SeededRandom>, Arc<ManualClock>) {
         self.seed += 1;
         let clock = Arc::new(self.clock.clone());
-        let store = Arc::new(FaultStore::new(Arc::<MemoryStore>::clone(&self.store), Arc::<ManualClock>::clone(&clock)));
+        let store =
+            Arc::new(FaultStore::new(Arc::<MemoryStore>::clone(&self.store), Arc::<ManualClock>::clone(&clock)));
         let memory = Arc::clone(&self.store);
         let wire = Wire { store, memory, fault: Mutex::new(Fault::None), held: Mutex::default() };
         (Arc::new(wire), Arc::new(SeededRandom::new(self.seed)), clock)
@@ -237,7 +238,12 @@ impl World {
         let lease = coordinator.lease("side").unwrap();
         let (membership, nudge, stop) = (coordinator.membership(), coordinator.nudge(), CancellationSource::new());
         let run = Some(Box::pin(coordinator.run(stop.token())) as Pin<Box<dyn Future<Output = ()>>>);
-        Member { territory, membership, nudge, process: Process { lease, wire, run, stop, memory: Arc::clone(&self.store) } }
+        Member {
+            territory,
+            membership,
+            nudge,
+            process: Process { lease, wire, run, stop, memory: Arc::clone(&self.store) },
+        }
     }
 
     /// Passes time, in small steps, with these processes going on. Never do two of them lead.
