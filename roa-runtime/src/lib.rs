@@ -36,7 +36,8 @@ pub use deadline::DeadlineStore;
 pub use handlers::{EventHandler, HandlerRunner};
 pub use hub::{EventSlice, HubConfig, HubEvent, HubItem, HubWatch, Selection, WatchHub};
 pub use lease::{
-    Coordinator, Layout, LayoutError, Lease, LeaseConfig, LeaseConfigError, LeaseState, Membership, Permit, Territory,
+    Coordinator, Layout, LayoutError, LayoutMismatch, LayoutRecord, Lease, LeaseConfig, LeaseConfigError, LeaseState,
+    Membership, Permit, Territory,
 };
 pub use manager::{Manager, ManagerConfig, ManagerError, Mode, WatchKind};
 pub use metrics::{ControllerMetrics, Reading, Readings, RuntimeMetrics};

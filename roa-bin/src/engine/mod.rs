@@ -164,7 +164,10 @@ fn readings(membership: &Membership) -> Readings {
         let membership = membership.clone();
         Arc::new(move || read(&membership)) as Reading
     };
-    let age = |membership: &Membership| membership.heartbeat_age().unwrap_or_default().as_millis() as u64;
+    let age = |membership: &Membership| {
+        let age = membership.heartbeat_age().unwrap_or_default();
+        u64::try_from(age.as_millis()).unwrap_or(u64::MAX)
+    };
     Readings::default()
         .gauge("ownerships_held", "Leases and shards that this process has", COORDINATOR, read(|it| it.held() as u64))
         .counter("acquisitions", "Leases and shards that this process got", COORDINATOR, read(Membership::acquisitions))

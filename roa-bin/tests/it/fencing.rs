@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use roa_core::{Error, Fence, Object, Ownership, Store, SystemRandom};
+use roa_core::{Error, Fence, Object, Ownership, ResourceStore, Store, SystemRandom};
 use roa_lab::LabTemplate;
 use roa_runtime::{BootClock, Coordinator, Lease, LeaseConfig};
 
@@ -40,7 +40,7 @@ fn acquire(onlooker: &Onlooker, holder: &str) -> (Lease, Ownership) {
     })
 }
 
-fn create(onlooker: &Onlooker, resources: roa_core::ResourceStore, name: &str) -> Result<(), Error> {
+fn create(onlooker: &Onlooker, resources: &ResourceStore, name: &str) -> Result<(), Error> {
     let template = Object::new("fenced", name, roa_lab::builtin("simulated").unwrap());
     onlooker.wait(async { resources.api::<LabTemplate>()?.create(&template).await.map(|_| ()) })
 }
@@ -52,13 +52,13 @@ fn child() {
     let onlooker = Onlooker::open(Path::new(&file));
     let (lease, ownership) = acquire(&onlooker, "child");
     let fenced = onlooker.resources.clone().fenced_by(ownership);
-    create(&onlooker, fenced.clone(), "before").unwrap();
+    create(&onlooker, &fenced, "before").unwrap();
     say("held");
     std::io::stdin().read_line(&mut String::new()).unwrap();
     let head = || onlooker.wait(onlooker.store.state()).unwrap().head;
     let before = head();
     // The client-side check is switched off: nothing but the store stands between this process and the write.
-    let refused = create(&onlooker, fenced, "after");
+    let refused = create(&onlooker, &fenced, "after");
     assert!(matches!(refused, Err(Error::Fenced(Fence::Ownership { .. }))), "{refused:?}");
     assert_eq!(head(), before, "a refused write moved the head");
     assert!(!lease.is_held(), "it knows by its own clock too");
@@ -106,7 +106,7 @@ fn l5_a_process_that_was_paused_beyond_its_lease_is_refused_by_the_store_alone()
     hear("held");
     child.signal(Signal::SIGSTOP);
     let (_, ownership) = acquire(&onlooker, "parent");
-    create(&onlooker, onlooker.resources.clone().fenced_by(ownership), "successor").unwrap();
+    create(&onlooker, &onlooker.resources.clone().fenced_by(ownership), "successor").unwrap();
     child.signal(Signal::SIGCONT);
     child.0.stdin.take().unwrap().write_all(b"\n").unwrap();
     hear("fenced");

@@ -39,27 +39,15 @@ pub enum Layout {
 #[non_exhaustive]
 pub enum LayoutError {
     /// The processes that are there divide the work otherwise.
-    #[error(
-        "agree on {name}: the store is worked on as {found}, expected {wanted}; it is owned by {owners}; \
-         hint: configure the same, or stop all processes on this store first"
-    )]
-    Mismatch {
-        /// The group.
-        name: Arc<str>,
-        /// What this process wants.
-        wanted: LayoutRecord,
-        /// What was agreed on.
-        found: LayoutRecord,
-        /// Who lives by that, by name.
-        owners: String,
-    },
+    #[error(transparent)]
+    Mismatch(Box<LayoutMismatch>),
     /// What was agreed on can't be read: it may be of a newer version.
     #[error("agree on {name}: {source}")]
     Unreadable {
         /// The group.
         name: Arc<str>,
         /// Why not.
-        source: Error,
+        source: Box<Error>,
     },
     /// The store does not answer.
     #[error("agree on {name}: {source}")]
@@ -67,11 +55,28 @@ pub enum LayoutError {
         /// The group.
         name: Arc<str>,
         /// What it says.
-        source: Error,
+        source: Box<Error>,
     },
     /// The group's name makes no key.
     #[error("agree on a layout: {0}")]
     Name(#[from] KeyError),
+}
+
+/// Two configurations of one store.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error(
+    "agree on {name}: the store is worked on as {found}, expected {wanted}; it is owned by {owners}; \
+     hint: configure the same, or stop all processes on this store first"
+)]
+pub struct LayoutMismatch {
+    /// The group.
+    pub name: Arc<str>,
+    /// What this process wants.
+    pub wanted: LayoutRecord,
+    /// What was agreed on.
+    pub found: LayoutRecord,
+    /// Who lives by that, by name.
+    pub owners: String,
 }
 
 /// A layout as it is stored.
@@ -147,7 +152,8 @@ impl Agreement<'_> {
                 Attempt::Again if attempts < ATTEMPTS => attempts += 1,
                 Attempt::Again => return Err(self.unavailable("others write in between all the time")),
                 Attempt::Refused { found, owners } => {
-                    return Err(LayoutError::Mismatch { name: self.name.into(), wanted, found, owners });
+                    let mismatch = LayoutMismatch { name: self.name.into(), wanted, found, owners };
+                    return Err(LayoutError::Mismatch(Box::new(mismatch)));
                 }
                 Attempt::Wait => self.store.clock.sleep_until(self.now() + self.config.retry_period).await,
             }
@@ -161,8 +167,8 @@ impl Agreement<'_> {
             let txn = self.txn().create(key.clone(), self.encoded(wanted)?);
             return self.commit(txn).await;
         };
-        let found: Stored<LayoutRecord> =
-            decode(&entry).map_err(|source| LayoutError::Unreadable { name: self.name.into(), source })?;
+        let found: Stored<LayoutRecord> = decode(&entry)
+            .map_err(|source| LayoutError::Unreadable { name: self.name.into(), source: source.into() })?;
         if found.record == *wanted {
             return Ok(Attempt::Agreed(found.revision));
         }
@@ -226,7 +232,7 @@ impl Agreement<'_> {
     }
 
     fn failed(&self, source: Error) -> LayoutError {
-        LayoutError::Store { name: self.name.into(), source }
+        LayoutError::Store { name: self.name.into(), source: source.into() }
     }
 
     fn unavailable(&self, reason: &str) -> LayoutError {

@@ -36,7 +36,7 @@ mod view;
 pub use config::{LeaseConfig, LeaseConfigError};
 pub use coordinator::Coordinator;
 pub use handle::{Lease, LeaseState};
-pub use layout::{Layout, LayoutError};
+pub use layout::{Layout, LayoutError, LayoutMismatch, LayoutRecord};
 pub use membership::Membership;
 pub(crate) use membership::Nudge;
 pub use territory::{Permit, Territory};

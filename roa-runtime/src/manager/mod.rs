@@ -231,7 +231,7 @@ impl Manager {
 
     async fn run_synced(&self, part: Option<Part>, shutdown: &Cancellation) -> Result<(), ManagerError> {
         if let Some(part) = part {
-            return together::run(self, part, shutdown).await;
+            return Box::pin(together::run(self, part, shutdown)).await;
         }
         let workers = self.start(&CancellationSource::new())?;
         shutdown.cancelled().await;

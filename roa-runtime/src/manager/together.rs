@@ -12,7 +12,8 @@ use crate::{Coordinator, HubItem, Layout, Selection, Tasks, Territory, WatchHub}
 
 /// How this process takes part, before it runs.
 pub(super) struct Part {
-    pub(super) coordinator: Coordinator,
+    /// Boxed: it moves a few times before it runs.
+    pub(super) coordinator: Box<Coordinator>,
     pub(super) territory: Territory,
 }
 
@@ -27,7 +28,7 @@ impl Part {
             Mode::Leader { lease, holder, config } => (lease, holder, config, Layout::Leader),
             Mode::Sharded { group, holder, config, by } => (group, holder, config, Layout::Sharded(*by)),
         };
-        let mut coordinator = coordinator(holder, config)?;
+        let mut coordinator = Box::new(coordinator(holder, config)?);
         let territory = coordinator.divide(group, layout).await?;
         Ok(Some(Self { coordinator, territory }))
     }

@@ -136,7 +136,7 @@ impl Coordinator {
                 // Somebody else was first, or it lives after all: the next look tells.
                 Committed::Refused(CommitError::Conflict { .. }) => any = true,
                 Committed::Refused(error) => {
-                    tracing::warn!(dead = holder, %error, "heartbeat not removed, trying again")
+                    tracing::warn!(dead = holder, %error, "heartbeat not removed, trying again");
                 }
                 Committed::Unclear => tracing::warn!(dead = holder, "heartbeat perhaps not removed, trying again"),
             }
@@ -247,7 +247,7 @@ impl Coordinator {
                     tracing::info!(group = group.name(), holder = self.holder(), count = owned.len(), "given back");
                 }
                 Committed::Refused(error) => {
-                    tracing::warn!(group = group.name(), %error, "not given back, trying again")
+                    tracing::warn!(group = group.name(), %error, "not given back, trying again");
                 }
                 Committed::Unclear => tracing::warn!(group = group.name(), "perhaps not given back, trying again"),
             }

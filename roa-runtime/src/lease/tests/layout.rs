@@ -42,7 +42,7 @@ fn processes_that_live_by_another_layout_are_named() {
         member.process.step();
         let begin = world.clock.monotonic();
         let refused = divide(&world, layout, || member.process.step()).unwrap_err();
-        assert!(matches!(refused, LayoutError::Mismatch { .. }), "{refused}");
+        assert!(matches!(refused, LayoutError::Mismatch(_)), "{refused}");
         let message = refused.to_string();
         assert!(message.contains("64 shards by object") && message.contains("owned by old"), "{message}");
         assert!(world.clock.monotonic().saturating_since(begin) <= 2 * world.config.retry_period, "soon");
