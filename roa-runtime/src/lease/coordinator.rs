@@ -15,7 +15,9 @@ use super::layout::{Agreement, Layout, LayoutError};
 use super::membership::{Membership, Nudge};
 use super::observer::Observer;
 use super::patient_store::{Committed, Patience, PatientStore};
-use super::territory::{Signals, Territory};
+use super::record::{HeartbeatRecord, decode};
+use super::term::{Deadline, Signals};
+use super::territory::Territory;
 use super::transactions::{Author, Pulse};
 use super::view::View;
 use super::{LeaseConfig, LeaseConfigError};
@@ -213,7 +215,7 @@ impl Coordinator {
         self.store.clock.monotonic()
     }
 
-    fn deadline(&self) -> &super::territory::Deadline {
+    fn deadline(&self) -> &Deadline {
         &self.membership.shared().deadline
     }
 
@@ -332,7 +334,7 @@ impl Coordinator {
     /// The heartbeat is not as this process left it: by an earlier renewal of its own, or by somebody else.
     async fn catch_up(&mut self, mut pulse: Pulse, until: Monotonic) {
         let found = match self.store.get(&self.author.heartbeat, until).await {
-            Ok(Some(entry)) => super::record::decode::<super::record::HeartbeatRecord>(&entry),
+            Ok(Some(entry)) => decode::<HeartbeatRecord>(&entry),
             Ok(None) => return self.lose_all("its heartbeat was removed"),
             Err(error) => return self.try_again(pulse, &error.to_string()),
         };

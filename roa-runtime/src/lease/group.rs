@@ -7,7 +7,8 @@ use roa_core::{Key, KeyError, Monotonic, Revision};
 
 use super::observer::Observer;
 use super::record::{Owner, ownership_key, shard_key};
-use super::territory::{Division, Signals, Territory};
+use super::term::Signals;
+use super::territory::{Division, Territory};
 use super::view::View;
 use crate::ShardBy;
 use crate::shard::{self, SHARDS};

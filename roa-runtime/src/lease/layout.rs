@@ -16,7 +16,7 @@ use super::group::Group;
 use super::observer::Observer;
 use super::patient_store::{Committed, Patience, PatientStore};
 use super::record::{OwnershipRecord, Stored, decode, encode, heartbeat_key};
-use super::territory::Signals;
+use super::term::Signals;
 use super::view::View;
 use crate::ShardBy;
 use crate::shard::SHARDS;

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use roa_core::{Clock, Monotonic};
 
-use super::territory::{Deadline, Signals, Territory};
+use super::term::{Deadline, Signals};
+use super::territory::Territory;
 use crate::locks;
 
 /// How a process stands among the others that share its store. A clone shows the same.

@@ -27,6 +27,7 @@ mod membership;
 mod observer;
 mod patient_store;
 mod record;
+mod term;
 mod territory;
 #[cfg(test)]
 mod tests;
@@ -39,4 +40,5 @@ pub use handle::{Lease, LeaseState};
 pub use layout::{Layout, LayoutError, LayoutMismatch, LayoutRecord};
 pub use membership::Membership;
 pub(crate) use membership::Nudge;
-pub use territory::{Permit, Territory};
+pub use term::Permit;
+pub use territory::Territory;

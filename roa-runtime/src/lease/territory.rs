@@ -1,13 +1,14 @@
 //! [`Territory`]: which keys this process may handle now, and under which fence.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use roa_core::{Cancellation, CancellationSource, Clock, Key, Monotonic, Ownership, ResourceStore, Revision, Tenure};
-use tokio::sync::{Notify, watch};
+use roa_core::{Key, Monotonic, Ownership, ResourceStore, Revision, Tenure};
+use tokio::sync::watch;
 
+use super::term::{Deadline, Permit, Signals, Term, Terms};
 use crate::{ShardBy, locks};
 
 /// Which keys this process may handle now, and under which fence. A clone is the same.
@@ -28,25 +29,6 @@ struct Shared {
     leaving: AtomicBool,
 }
 
-/// What the coordinator of a process wakes up for.
-#[derive(Debug, Default)]
-pub(super) struct Signals {
-    pub(super) wake: Notify,
-    nudged: AtomicBool,
-}
-
-impl Signals {
-    /// Others may have changed something.
-    pub(super) fn nudge(&self) {
-        self.nudged.store(true, Ordering::Release);
-        self.wake.notify_one();
-    }
-
-    pub(super) fn take_nudge(&self) -> bool {
-        self.nudged.swap(false, Ordering::AcqRel)
-    }
-}
-
 /// How keys belong to slots.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Division {
@@ -61,145 +43,6 @@ enum Slot {
     Vacant { lost: bool, holder: Option<Arc<str>> },
     Held(Arc<Term>),
     Draining { term: Arc<Term>, since: Monotonic },
-}
-
-/// A time of owning a slot.
-#[derive(Debug)]
-pub(super) struct Term {
-    /// `None` where nobody else could own it.
-    ownership: Option<Ownership>,
-    deadline: Option<Arc<Deadline>>,
-    over: AtomicBool,
-    /// The calls that run under it.
-    calls: AtomicUsize,
-    /// Whether somebody waits for their end.
-    draining: AtomicBool,
-    cancellation: CancellationSource,
-    signals: Arc<Signals>,
-}
-
-/// Until when a process may act on what it owns: shared by all that it owns, for it has one heartbeat.
-#[derive(Debug)]
-pub(super) struct Deadline {
-    clock: Arc<dyn Clock>,
-    until: Mutex<Option<Monotonic>>,
-}
-
-impl Deadline {
-    pub(super) fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { clock, until: Mutex::new(None) }
-    }
-
-    pub(super) fn begin(&self, until: Monotonic) {
-        *locks::lock(&self.until) = Some(until);
-    }
-
-    /// Goes on, unless the time is over: then there is no way back. Says whether it went on.
-    pub(super) fn extend(&self, until: Monotonic) -> bool {
-        let (now, mut known) = (self.clock.monotonic(), locks::lock(&self.until));
-        let live = known.is_some_and(|known| now < known) && now < until;
-        *known = live.then_some(until);
-        live
-    }
-
-    pub(super) fn end(&self) {
-        *locks::lock(&self.until) = None;
-    }
-
-    /// The end, if it has not come.
-    pub(super) fn until(&self) -> Option<Monotonic> {
-        let now = self.clock.monotonic();
-        locks::lock(&self.until).filter(|until| now < *until)
-    }
-
-    pub(super) fn is_live(&self) -> bool {
-        self.until().is_some()
-    }
-}
-
-impl Term {
-    fn end(&self) {
-        self.over.store(true, Ordering::Release);
-        self.cancellation.cancel();
-    }
-
-    /// Until when it may be acted on without another renewal; `None` if it is over.
-    pub(super) fn until(&self) -> Option<Option<Monotonic>> {
-        match &self.deadline {
-            _ if self.over.load(Ordering::Acquire) => None,
-            None => Some(None),
-            Some(deadline) => deadline.until().map(Some),
-        }
-    }
-}
-
-impl Tenure for Term {
-    fn is_current(&self) -> bool {
-        self.until().is_some()
-    }
-}
-
-/// All of several terms.
-#[derive(Debug)]
-struct Terms(Vec<Arc<Term>>);
-
-impl Tenure for Terms {
-    fn is_current(&self) -> bool {
-        self.0.iter().all(|term| term.is_current())
-    }
-}
-
-/// The right to handle one key, for one call. While there is one, the slot of the key is not given to anybody else,
-/// unless the time of this process is over.
-#[derive(Debug)]
-pub struct Permit {
-    term: Arc<Term>,
-}
-
-impl Permit {
-    fn new(term: &Arc<Term>) -> Self {
-        term.calls.fetch_add(1, Ordering::SeqCst);
-        Self { term: Arc::clone(term) }
-    }
-
-    /// The same resources, with each write under the fence of the key's owner.
-    #[must_use]
-    pub fn fence(&self, resources: ResourceStore) -> ResourceStore {
-        match &self.term.ownership {
-            Some(ownership) => {
-                resources.fenced_by(ownership.clone()).during(Arc::<Term>::clone(&self.term) as Arc<dyn Tenure>)
-            }
-            None => resources,
-        }
-    }
-
-    /// What its writes are fenced by; `None` where nobody else could own it.
-    #[must_use]
-    pub fn ownership(&self) -> Option<&Ownership> {
-        self.term.ownership()
-    }
-
-    /// What caches must have reached: then they show all that the owner before wrote.
-    #[must_use]
-    pub fn since(&self) -> Option<Revision> {
-        self.term.ownership.as_ref().map(|ownership| ownership.revision)
-    }
-
-    /// The sign that the call must end.
-    #[must_use]
-    pub fn cancellation(&self) -> Cancellation {
-        self.term.cancellation.token()
-    }
-}
-
-impl Drop for Permit {
-    fn drop(&mut self) {
-        // In one order with `Territory::drain` and `drained`: one of the two sees the other.
-        let last = self.term.calls.fetch_sub(1, Ordering::SeqCst) == 1;
-        if last && self.term.draining.load(Ordering::SeqCst) {
-            self.term.signals.wake.notify_one();
-        }
-    }
 }
 
 impl Territory {
@@ -257,7 +100,7 @@ impl Territory {
     /// nothing is held.
     pub(crate) fn fence_all(&self, resources: ResourceStore) -> Option<ResourceStore> {
         let terms: Vec<_> = self.held_terms().into_iter().map(|(_, term)| term).collect();
-        let ownerships: Vec<_> = terms.iter().filter_map(|term| term.ownership.clone()).collect();
+        let ownerships: Vec<_> = terms.iter().filter_map(|term| term.ownership().cloned()).collect();
         if terms.is_empty() {
             return None;
         }
@@ -280,7 +123,7 @@ impl Territory {
     /// The slots that are held now, in order, each with the revision since which it is.
     #[must_use]
     pub fn held(&self) -> Vec<(usize, Option<Revision>)> {
-        let since = |term: &Term| term.ownership.as_ref().map(|ownership| ownership.revision);
+        let since = |term: &Term| term.ownership().map(|ownership| ownership.revision);
         self.held_terms().into_iter().map(|(number, term)| (number, since(&term))).collect()
     }
 
@@ -326,15 +169,7 @@ impl Territory {
     ) {
         self.change(|slots| {
             for (number, ownership) in acquired {
-                let term = Arc::new(Term {
-                    ownership,
-                    deadline: deadline.cloned(),
-                    over: AtomicBool::new(false),
-                    calls: AtomicUsize::new(0),
-                    draining: AtomicBool::new(false),
-                    cancellation: CancellationSource::new(),
-                    signals: Arc::clone(&self.shared.signals),
-                });
+                let term = Arc::new(Term::new(ownership, deadline.cloned(), Arc::clone(&self.shared.signals)));
                 if let Some(slot) = slots.get_mut(number) {
                     *slot = Slot::Held(term);
                 }
@@ -348,7 +183,7 @@ impl Territory {
             for number in numbers {
                 let Some(slot) = slots.get_mut(*number) else { continue };
                 if let Slot::Held(term) = slot {
-                    term.draining.store(true, Ordering::SeqCst);
+                    term.drain();
                     *slot = Slot::Draining { term: Arc::clone(term), since: now };
                 }
             }
@@ -372,7 +207,7 @@ impl Territory {
         for (number, slot) in slots.iter().enumerate() {
             let Slot::Draining { term, since } = slot else { continue };
             let late = limit.is_some_and(|limit| now.saturating_since(*since) >= limit);
-            if late || term.calls.load(Ordering::SeqCst) == 0 {
+            if late || term.is_idle() {
                 term.end();
                 drained.push(number);
             }
@@ -384,7 +219,7 @@ impl Territory {
     pub(super) fn drain_due(&self, limit: Option<Duration>) -> Option<Monotonic> {
         let slots = locks::lock(&self.shared.slots);
         let due = |slot: &Slot| match slot {
-            Slot::Draining { term, since } if term.calls.load(Ordering::SeqCst) == 0 => Some(*since),
+            Slot::Draining { term, since } if term.is_idle() => Some(*since),
             Slot::Draining { since, .. } => limit.map(|limit| *since + limit),
             _ => None,
         };
@@ -418,7 +253,7 @@ impl Territory {
     pub(super) fn occupied(&self) -> Vec<(usize, Ownership)> {
         let slots = locks::lock(&self.shared.slots);
         let occupied = slots.iter().enumerate().filter_map(|(number, slot)| match slot {
-            Slot::Held(term) | Slot::Draining { term, .. } => Some((number, term.ownership.clone()?)),
+            Slot::Held(term) | Slot::Draining { term, .. } => Some((number, term.ownership().cloned()?)),
             Slot::Vacant { .. } => None,
         });
         occupied.collect()
@@ -459,12 +294,6 @@ pub(super) enum Standing {
     Standby(Option<Arc<str>>),
     Held(Arc<Term>),
     Lost,
-}
-
-impl Term {
-    pub(super) const fn ownership(&self) -> Option<&Ownership> {
-        self.ownership.as_ref()
-    }
 }
 
 impl fmt::Debug for Territory {
