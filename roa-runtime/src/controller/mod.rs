@@ -192,6 +192,9 @@ impl<C: Controller> Inner<C> {
     }
 
     fn keys_in(&self, slots: &HashSet<usize>) -> Vec<Key> {
+        if slots.is_empty() {
+            return Vec::new();
+        }
         let mut keys = self.cache.keys_after(None, usize::MAX);
         keys.retain(|key| slots.contains(&self.territory.slot(key)));
         keys

@@ -136,3 +136,101 @@ fn put(txn: Txn, key: &Key, value: Value, expected: Option<Revision>) -> Txn {
         None => txn.create(key.clone(), value),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use roa_core::SeededRandom;
+
+    use super::*;
+    use crate::lease::record::{Stored, ownership_key, shard_key};
+
+    fn author() -> Author {
+        Author::new("me", Duration::from_secs(15), Arc::new(SeededRandom::new(1))).unwrap()
+    }
+
+    fn revision(number: u64) -> Revision {
+        Revision::new(number).unwrap()
+    }
+
+    fn epoch() -> Epoch {
+        Epoch::first(&SeededRandom::new(7))
+    }
+
+    fn pulse() -> Pulse {
+        Pulse { incarnation: "new".into(), epoch: epoch(), revision: revision(9), renewals: 3 }
+    }
+
+    fn at() -> Timestamp {
+        Timestamp::from_unix_seconds(0).unwrap()
+    }
+
+    /// `key` is at 5 and belongs to `x` of this holder, whose heartbeat is at this revision, if it has one.
+    fn view(key: &Key, holder: &str, heartbeat: Option<u64>) -> View {
+        let owner = Owner { holder: holder.into(), incarnation: "x".into(), acquired_at: at() };
+        let record = Some(OwnershipRecord { owner: Some(owner), transitions: 4 });
+        let heartbeat = heartbeat.map(|number| Stored { revision: revision(number), record: None });
+        View {
+            epoch: epoch(),
+            heartbeats: heartbeat.map(|heartbeat| (holder.to_owned(), heartbeat)).into_iter().collect(),
+            ownerships: [(key.clone(), Stored { revision: revision(5), record })].into(),
+        }
+    }
+
+    /// What it expects of each key, written or not.
+    fn expectations(txn: &Txn) -> Vec<(String, Expect)> {
+        let written = txn.ops.iter().map(|op| (op.key().name().to_owned(), op.expect()));
+        let guarded = txn.guards.iter().map(|guard| (guard.key.name().to_owned(), guard.expect));
+        assert!(txn.validate().is_ok() && txn.epoch == Some(epoch()));
+        written.chain(guarded).collect()
+    }
+
+    fn expected<const N: usize>(expectations: [(&str, Expect); N]) -> Vec<(String, Expect)> {
+        expectations.map(|(name, expect)| (name.to_owned(), expect)).into()
+    }
+
+    #[test]
+    fn l2_a_takeover_expects_that_neither_the_ownership_nor_the_old_owner_has_moved() {
+        let key = ownership_key("manager").unwrap();
+        let (five, six, mine) = (Expect::At(revision(5)), Expect::At(revision(6)), ("me", Expect::At(revision(9))));
+        let takeover = |view: &View| {
+            let txn = author().acquisition(&pulse(), &[&key], view, None, vec![], at()).unwrap();
+            expectations(&txn)
+        };
+        let buried = takeover(&view(&key, "other", None));
+        assert_eq!(buried, expected([mine, ("manager", five), ("other", Expect::Absent)]));
+        let unreadable = takeover(&view(&key, "other", Some(6)));
+        assert_eq!(unreadable, expected([mine, ("manager", five), ("other", six)]));
+        let own = takeover(&view(&key, "me", None));
+        assert_eq!(own, expected([mine, ("manager", five)]));
+        let nobodys = View { ownerships: [].into(), ..view(&key, "other", None) };
+        assert_eq!(takeover(&nobodys), expected([mine, ("manager", Expect::Absent)]));
+    }
+
+    #[test]
+    fn what_was_agreed_on_is_guarded_by_each_acquisition() {
+        let keys = [shard_key("things", 0).unwrap(), shard_key("things", 63).unwrap()];
+        let layout = (Key::system("layouts", "things").unwrap(), revision(2));
+        let view = View { ownerships: [].into(), ..view(&keys[0], "other", None) };
+        let both: Vec<&Key> = keys.iter().collect();
+        let txn = author().acquisition(&pulse(), &both, &view, Some(&layout), vec![], at()).unwrap();
+        let absent = Expect::Absent;
+        let all =
+            [("me", Expect::At(revision(9))), ("00", absent), ("63", absent), ("things", Expect::At(revision(2)))];
+        assert_eq!(expectations(&txn), expected(all));
+    }
+
+    #[test]
+    fn l1_a_renewal_writes_the_heartbeat_alone() {
+        let renewal = author().renewal(&pulse(), vec!["things".into()]).unwrap();
+        assert_eq!(expectations(&renewal), expected([("me", Expect::At(revision(9)))]));
+    }
+
+    #[test]
+    fn l6_a_release_leaves_vacant_ownerships_and_no_heartbeat() {
+        let key = ownership_key("manager").unwrap();
+        let release = author().release(epoch(), &[(&key, revision(5), 4)], Some(revision(9))).unwrap();
+        let all = [("manager", Expect::At(revision(5))), ("me", Expect::At(revision(9)))];
+        assert_eq!(expectations(&release), expected(all));
+        assert!(matches!(&release.ops[1], roa_core::Op::Delete { .. }));
+    }
+}

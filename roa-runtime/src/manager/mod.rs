@@ -166,10 +166,22 @@ impl Manager {
         let cx = self.context(controller.name());
         let metrics = self.metrics.of(controller.name());
         let (territory, clocks) = (self.territory.clone(), self.clocks.clone());
+        let config = self.waiting_long_enough(config);
         let driver = ControllerDriver::within(territory, controller, cache, cx, config, clocks, metrics);
         let driver = driver.awaiting(self.freshness.clone().without::<Object<S>>());
         self.components.push(Arc::new(driver.clone()));
         Ok(driver)
+    }
+
+    /// Caches that are fed at an interval show a write after as long as that.
+    fn waiting_long_enough(&self, config: ControllerConfig) -> ControllerConfig {
+        match self.config.watch {
+            WatchKind::Stream => config,
+            WatchKind::Poll(interval) => {
+                let cache_timeout = config.cache_timeout.max(interval.saturating_mul(2));
+                ControllerConfig { cache_timeout, ..config }
+            }
+        }
     }
 
     /// Adds a reconciler.

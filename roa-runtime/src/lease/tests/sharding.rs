@@ -142,6 +142,9 @@ fn l5_what_a_paused_member_writes_is_refused_by_the_store_and_moves_nothing() {
     members.paused.insert("a", true);
     members.pass_until(bound(&members.world.config), |members| members.has("b").len() == SHARDS);
     assert!(!members.members["a"].territory.owns(&key_in(shard)), "it knows without having run for a moment");
+    let membership = members.members["a"].membership.clone();
+    assert!(!membership.is_live() && membership.held() == 0);
+    assert!(membership.heartbeat_age().unwrap() >= members.world.config.duration);
     let head = now(members.world.store.state()).unwrap().head;
     let refused = members.members["a"].process.write(&stale, "late");
     assert!(matches!(refused, Err(CommitError::GuardFailed { .. })), "{refused:?}");
@@ -149,6 +152,9 @@ fn l5_what_a_paused_member_writes_is_refused_by_the_store_and_moves_nothing() {
     members.paused.insert("a", false);
     members.pass_until(secs(20), Members::settled);
     assert!(members.calls[0].1.cancellation().is_cancelled(), "the call from before must end");
+    let a = members.has("a").len();
+    assert!(membership.is_live() && membership.losses() > 0 && membership.acquisitions() > membership.losses());
+    assert!((a..=a + 1).contains(&membership.held()), "its shards, and perhaps the lease");
 }
 
 /// S5: the answer to the first acquisition is lost, and so is the question what became of it.
