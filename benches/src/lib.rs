@@ -4,11 +4,13 @@
 //! runs it beside ROA in the same run, so that the ratio counts and not the machine.
 
 mod raw;
+mod raw_redis;
 mod raw_sqlite;
 mod replay;
 mod sample;
 
 pub use raw::{RawLog, RawStore};
+pub use raw_redis::RawRedis;
 pub use raw_sqlite::{RawCommit, RawPut, RawReader, RawRow, RawSqlite};
 pub use replay::ReplayStore;
 pub use sample::{batches, key, object_value, prefix};

@@ -102,6 +102,8 @@ pub(crate) enum StoreCommand {
         #[command(flatten)]
         args: StoreArgs,
     },
+    /// Copy a store into another one of any backend. If it is cut off, run it again: it goes on
+    Copy(CopyArgs),
     /// Write a copy of the store to a new file
     Backup {
         /// The file to write, which does not exist yet
@@ -119,6 +121,32 @@ pub(crate) enum StoreCommand {
         args: StoreArgs,
     },
 }
+
+/// What `roa store copy` takes.
+#[derive(Debug, Clone, Args)]
+#[command(after_long_help = COPY_HELP)]
+pub(crate) struct CopyArgs {
+    /// The store to copy; without it, the one that is configured
+    #[arg(long, value_name = "STORE", required_unless_present = "to")]
+    pub(crate) from: Option<String>,
+    /// The store to copy into; without it, the one that is configured
+    #[arg(long, value_name = "STORE", required_unless_present = "from")]
+    pub(crate) to: Option<String>,
+    /// Make a store that holds something else equal to the source: what else it holds is lost
+    #[arg(long)]
+    pub(crate) overwrite: bool,
+    #[command(flatten)]
+    pub(crate) args: StoreArgs,
+}
+
+const COPY_HELP: &str = "\
+A STORE is sqlite:PATH or just a path, redis://HOST[:PORT][/DATABASE], rediss://... for TLS or unix:///PATH; a Redis \
+takes ?name=NAME for the name of the store. Passwords, certificates and bounds are taken from the configuration: \
+ROA_STORE__REDIS__PASSWORD keeps a password out of the list of processes.
+
+Every object is copied as it is, with its uid, generation, times and finalizers, and with who wrote it last. Leases and \
+heartbeats stay behind. Stop what writes to either store before: what is written meanwhile is not in the copy. At the \
+end both are compared, and watches of the target begin anew.";
 
 /// Which store.
 #[derive(Debug, Clone, Args)]
@@ -203,6 +231,14 @@ mod tests {
         let Command::Run(run) = cli.command else { panic!("{cli:?}") };
         assert_eq!(run.manifests, [PathBuf::from("a"), PathBuf::from("-")]);
         assert_eq!(run.config.file(), ConfigFile::Named("c.toml".into()));
+    }
+
+    #[test]
+    fn a_copy_names_one_store_at_least() {
+        assert!(Cli::try_parse_from(["roa", "store", "copy"]).is_err());
+        for side in ["--from", "--to"] {
+            assert!(Cli::try_parse_from(["roa", "store", "copy", side, "a.db"]).is_ok(), "{side}");
+        }
     }
 
     #[test]

@@ -5,9 +5,10 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
+use crate::resources::NotedCache;
 use crate::{
-    Api, Cancellation, Clock, Event, EventSink, Key, Metadata, NoEvents, Object, Random, Resource, ResourceStore,
-    Result, Revision, Severity, Spec, Timestamp,
+    Api, Cancellation, Clock, Dependencies, Event, EventSink, Key, Metadata, NoEvents, Object, Random, ReconcileError,
+    Resource, ResourceStore, Result, Revision, Severity, Spec, Timestamp,
 };
 
 /// A cache of one kind's objects, as of one revision.
@@ -63,6 +64,7 @@ pub struct Context {
     resources: ResourceStore,
     events: Arc<dyn EventSink>,
     caches: Caches,
+    dependencies: Dependencies,
     cancellation: Cancellation,
     causes: Arc<[Cause]>,
     failures: u32,
@@ -77,6 +79,7 @@ impl Context {
             component,
             events: Arc::new(NoEvents),
             caches: Caches::default(),
+            dependencies: Dependencies::default(),
             cancellation: Cancellation::never(),
             causes: Arc::new([]),
             failures: 0,
@@ -94,6 +97,13 @@ impl Context {
     #[must_use]
     pub fn with_caches(mut self, caches: Caches) -> Self {
         self.caches = caches;
+        self
+    }
+
+    /// The same with dependencies to call.
+    #[must_use]
+    pub fn with_dependencies(mut self, dependencies: Dependencies) -> Self {
+        self.dependencies = dependencies;
         self
     }
 
@@ -139,10 +149,42 @@ impl Context {
         self.resources.api::<S>()
     }
 
-    /// The cache of the kind `S`, if the process has one.
+    /// The cache of the kind `S`, if the process has one. In a unit of work, what is read from it belongs to the unit, and
+    /// a list from it makes the unit fail.
     #[must_use]
     pub fn cache<S: Spec>(&self) -> Option<Arc<dyn CacheReader<Object<S>>>> {
-        self.caches.get::<Object<S>>()
+        let cache = self.caches.get::<Object<S>>()?;
+        Some(match self.resources.unit() {
+            Some(unit) => Arc::new(NotedCache { cache, unit: Arc::clone(unit), kind: S::PLURAL }),
+            None => cache,
+        })
+    }
+
+    /// Makes a call of something outside, if it may be made now: what stands before the dependency of this name, such as
+    /// a circuit breaker, decides that, and learns how the call ended. A context without any dependencies, as in a test,
+    /// lets every call through.
+    ///
+    /// ```
+    /// # use roa_core::{Action, Context, ReconcileError};
+    /// # async fn ask_the_registry(image: &str) -> Result<bool, ReconcileError> { Ok(true) }
+    /// # async fn reconcile(cx: &Context) -> Result<Action, ReconcileError> {
+    /// let exists = cx.call("registry", ask_the_registry("nginx:1.27")).await?;
+    /// # Ok(Action::Done)
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// What `work` answers; [`ReconcileError::Deferred`] if the dependency is down or busy, which a controller passes on;
+    /// [`ReconcileError::Permanent`] if there is no dependency of this name.
+    ///
+    /// # Cancel safety
+    /// As that of `work`; one that is dropped counts as a failure of the dependency.
+    pub async fn call<T>(
+        &self,
+        dependency: &str,
+        work: impl Future<Output = Result<T, ReconcileError>> + Send,
+    ) -> Result<T, ReconcileError> {
+        self.dependencies.call(dependency, work).await
     }
 
     /// The clock.

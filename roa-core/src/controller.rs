@@ -42,6 +42,17 @@ pub enum ReconcileError {
         /// What is wrong.
         message: String,
     },
+    /// It can't be done now, through no fault of the object: something that it needs is down or busy. It is called again
+    /// after this time; that counts as no failure, and is never given up.
+    #[error("{reason}: {message}; again in {after:?}")]
+    Deferred {
+        /// A word for conditions and metrics, such as `DependencyDown`.
+        reason: &'static str,
+        /// What it waits for.
+        message: String,
+        /// When to come again.
+        after: Duration,
+    },
 }
 
 impl ReconcileError {
@@ -50,7 +61,7 @@ impl ReconcileError {
     pub const fn reason(&self) -> &'static str {
         match self {
             Self::Resource(error) => error.reason(),
-            Self::Transient { reason, .. } | Self::Permanent { reason, .. } => reason,
+            Self::Transient { reason, .. } | Self::Permanent { reason, .. } | Self::Deferred { reason, .. } => reason,
         }
     }
 
@@ -58,8 +69,10 @@ impl ReconcileError {
     #[must_use]
     pub const fn is_retryable(&self) -> bool {
         match self {
-            Self::Resource(error) => !matches!(error, Error::Fenced(_) | Error::Invalid { .. }),
-            Self::Transient { .. } => true,
+            Self::Resource(error) => {
+                !matches!(error, Error::Fenced(_) | Error::Invalid { .. } | Error::ListInUnit { .. })
+            }
+            Self::Transient { .. } | Self::Deferred { .. } => true,
             Self::Permanent { .. } => false,
         }
     }

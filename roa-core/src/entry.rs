@@ -80,7 +80,8 @@ pub struct Entry {
     pub txn: TxnId,
     /// Who wrote it: a controller's or a client's name.
     pub writer: Arc<str>,
-    object: OnceLock<Result<StoredObject, DecodeError>>,
+    /// Boxed: most entries are passed on without anybody asking.
+    object: OnceLock<Box<Result<StoredObject, DecodeError>>>,
 }
 
 impl Entry {
@@ -115,7 +116,8 @@ impl Entry {
     /// # Errors
     /// [`DecodeError`] if the value is no object; the same each time.
     pub fn object(&self) -> Result<&StoredObject, &DecodeError> {
-        self.object.get_or_init(|| StoredObject::decode(self)).as_ref()
+        let object: &Result<_, _> = self.object.get_or_init(|| Box::new(StoredObject::decode(self)));
+        object.as_ref()
     }
 }
 

@@ -79,6 +79,12 @@ pub enum Error {
         /// Which change, and what would be allowed.
         source: TransitionError,
     },
+    /// A list in a unit of work, where only single objects can be read: one that comes later could not be noticed.
+    #[error("list {resource}: not possible in a unit of work, which reads single objects alone")]
+    ListInUnit {
+        /// What was listed.
+        resource: Arc<str>,
+    },
     /// No such kind is registered.
     #[error("kind {kind} is not registered{}", hint(known))]
     UnknownKind {
@@ -138,6 +144,7 @@ impl Error {
             Self::Ambiguous { .. } => "Ambiguous",
             Self::Invalid { .. } => "Invalid",
             Self::Transition { .. } => "IllegalTransition",
+            Self::ListInUnit { .. } => "ListInUnit",
             Self::UnknownKind { .. } => "UnknownKind",
             Self::Unavailable { .. } => "Unavailable",
             Self::Corrupt { .. } => "Corrupt",

@@ -104,7 +104,7 @@ impl Key {
         if !encoded.starts_with(LAYOUT) {
             return Err(KeyError::Malformed { reason: "unknown layout, expected 1 as the first byte" });
         }
-        let mut found = encoded.match_indices(SEPARATOR).map(|(at, _)| u16::try_from(at).unwrap_or(u16::MAX));
+        let mut found = separators(encoded).map(|at| u16::try_from(at).unwrap_or(u16::MAX));
         match (found.next(), found.next(), found.next(), found.next()) {
             (Some(a), Some(b), Some(c), None) => Ok(Self { encoded: encoded.into(), separators: [a, b, c] }),
             _ => Err(KeyError::Malformed { reason: "expected four segments" }),
@@ -150,6 +150,11 @@ impl Key {
     fn segment(&self, from: usize, to: usize) -> &str {
         self.encoded.get(from..to).unwrap_or_default()
     }
+}
+
+/// Where the separators stand. By bytes: no other character has this one in it, and it is what reading a store does most.
+fn separators(encoded: &str) -> impl Iterator<Item = usize> {
+    encoded.bytes().enumerate().filter(|(_, byte)| *byte == 0).map(|(at, _)| at)
 }
 
 fn encode(segments: &[(&'static str, &str)]) -> Result<String, KeyError> {

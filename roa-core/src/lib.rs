@@ -7,7 +7,7 @@
 //! - How changes are seen: [`Watcher`]
 //! - How objects are written: [`ResourceStore`] over the rules in [`lifecycle`]
 //! - What a backend proves: [`Store`], with [`Txn`], [`Batch`], [`Tail`], [`Revision`], [`Key`]
-//! - What is injected: [`Clock`], [`Random`], [`Cancellation`], [`EventSink`]
+//! - What is injected: [`Clock`], [`Random`], [`Cancellation`], [`EventSink`], [`Dependency`]
 
 mod batch;
 mod cancel;
@@ -15,6 +15,7 @@ mod clock;
 mod condition;
 mod context;
 mod controller;
+mod dependency;
 mod entry;
 mod error;
 mod event;
@@ -43,6 +44,7 @@ pub use clock::{Clock, ClockExt, ManualClock, Monotonic};
 pub use condition::{Condition, ConditionStatus, Conditions};
 pub use context::{CacheReader, Caches, Cause, Context};
 pub use controller::{Action, Controller, Drift, DriftKind, ReconcileError, Reconciler};
+pub use dependency::{CallOutcome, Dependencies, Dependency, Passage};
 pub use entry::{Entry, Format, Value};
 pub use error::{Advice, CommitError, Error, Expected, Fence, Result};
 pub use event::{Event, EventSink, NoEvents, Severity};
@@ -52,7 +54,8 @@ pub use metadata::{Metadata, OwnerReference};
 pub use object::{DecodeError, DynamicObject, StoredObject};
 pub use random::{Random, RandomExt, SeededRandom, SystemRandom};
 pub use resources::{
-    Api, ListOptions, MAX_CONFLICTS, ObjectList, Ownership, ResourceStore, StoreExt, Tenure, Transaction, WriteMark,
+    Api, Effect, EffectState, ListOptions, MAX_CONFLICTS, ObjectList, Ownership, ResourceStore, StoreExt, Tenure,
+    Transaction, UnitOfWork, WriteMark,
 };
 pub use revision::{Epoch, Position, Revision, RevisionError, StoreId, TxnId};
 pub use rewind::Rewind;

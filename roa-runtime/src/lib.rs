@@ -6,46 +6,69 @@
 //! - Reading: [`Cache`]
 //! - Working: [`WorkQueue`], [`ControllerDriver`], [`ReconcilerDriver`]
 //! - Among other processes: [`Coordinator`], [`Lease`], [`Territory`], [`Membership`], [`ShardBy`]
+//! - Containing failures: [`Breaker`], [`Bulkhead`], [`Protected`], [`RetryBudget`], [`OscillationWatch`]
+//! - Tidying up: [`GarbageCollector`], [`Runnable`]
+//! - Telling: [`EventRecorder`], [`CloudEventRelay`], [`OutboxRelay`]
+//! - Trying controllers: `testing`, with the feature `test-util`
 //! - Around: [`Tasks`], [`Clocks`], [`SystemClock`], [`ScaledClock`], [`DeadlineStore`], [`RuntimeMetrics`], [`LogSink`]
 
 mod bookmark;
 mod cache;
 mod clock;
 mod clocks;
+mod cloudevents;
 mod controller;
 mod deadline;
+mod events;
+mod gc;
 mod handlers;
 mod hub;
 mod lease;
 mod locks;
 mod manager;
 mod metrics;
+mod oscillation;
+mod outbox;
 mod queue;
 mod reconciler;
+mod safety;
 mod shard;
 mod sinks;
 mod tasks;
+#[cfg(feature = "test-util")]
+pub mod testing;
 mod watcher;
 
 pub use bookmark::Bookmarks;
 pub use cache::{Cache, CacheListener};
 pub use clock::{BootClock, ScaledClock, SystemClock};
 pub use clocks::Clocks;
+pub use cloudevents::{
+    CloudEvent, CloudEventRelay, CloudEventRelayConfig, CloudEventSink, HttpPost, HttpSink, LineSink,
+};
 pub use controller::{ControllerConfig, ControllerDriver};
 pub use deadline::DeadlineStore;
+pub use events::{EventRecorder, EventRecorderConfig, event_kind};
+pub use gc::{GarbageCollector, GarbageCollectorConfig};
 pub use handlers::{EventHandler, HandlerRunner};
 pub use hub::{EventSlice, HubConfig, HubEvent, HubItem, HubWatch, Selection, WatchHub};
 pub use lease::{
     Coordinator, Layout, LayoutError, LayoutMismatch, LayoutRecord, Lease, LeaseConfig, LeaseConfigError, LeaseState,
     Membership, Permit, Territory,
 };
-pub use manager::{Manager, ManagerConfig, ManagerError, Mode, WatchKind};
+pub use manager::{Manager, ManagerConfig, ManagerError, Mode, Runnable, WatchKind};
 pub use metrics::{ControllerMetrics, Reading, Readings, RuntimeMetrics};
+pub use oscillation::{Oscillation, OscillationConfig, OscillationDetector, OscillationWatch};
+pub use outbox::{EffectHandler, OutboxConfig, OutboxRelay};
 pub use queue::{
     AddError, BackoffPolicy, Depths, KeyPhase, KeyState, NextRun, Outcome, Priority, QueueConfig, QueueStats,
     RateLimit, Run, Streak, WorkQueue, next_run,
 };
 pub use reconciler::{ReconcilerConfig, ReconcilerDriver, Sweep};
+pub use safety::{
+    Breaker, BreakerConfig, BreakerState, Bulkhead, BulkheadConfig, DependencyMetrics, Full, Place, Protected,
+    RELEASE_ANNOTATION, Refused, RetryBudget, RetryBudgetConfig, Trip,
+};
 pub use shard::{SHARDS, ShardBy};
 pub use sinks::{ChannelSink, FanOutSink, LogSink};
 pub use tasks::{SpawnError, Tasks};

@@ -12,6 +12,13 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
+use crate::DependencyMetrics;
+use crate::events::EventMetrics;
+use crate::gc::CollectorMetrics;
+use crate::oscillation::OscillationMetrics;
+use crate::outbox::OutboxMetrics;
+use crate::safety::SafetyMetrics;
+
 /// Upper bounds of the buckets of durations, in seconds.
 const BUCKETS: [f64; 12] = [0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0, 120.0];
 
@@ -41,6 +48,11 @@ pub struct RuntimeMetrics {
     swept: Family<Component, Counter>,
     drift: Family<Found, Counter>,
     fenced: Family<Component, Counter>,
+    safety: SafetyMetrics,
+    oscillations: OscillationMetrics,
+    collector: CollectorMetrics,
+    events: EventMetrics,
+    outbox: OutboxMetrics,
 }
 
 impl RuntimeMetrics {
@@ -54,6 +66,11 @@ impl RuntimeMetrics {
         registry.register("drift", "What reconcilers found wrong, by reason", this.drift.clone());
         let help = "Calls whose writes were refused because another process owns the object now";
         registry.register("fence_rejections", help, this.fenced.clone());
+        this.safety.register(registry);
+        this.oscillations.register(registry);
+        this.collector.register(registry);
+        this.events.register(registry);
+        this.outbox.register(registry);
         this
     }
 
@@ -67,12 +84,62 @@ impl RuntimeMetrics {
             swept: Family::default(),
             drift: Family::default(),
             fenced: Family::default(),
+            safety: SafetyMetrics::default(),
+            oscillations: OscillationMetrics::default(),
+            collector: CollectorMetrics::default(),
+            events: EventMetrics::default(),
+            outbox: OutboxMetrics::default(),
         }
     }
 
     /// The part of one controller or reconciler.
     pub fn of(&self, component: impl Into<String>) -> ControllerMetrics {
         ControllerMetrics { all: self.clone(), component: component.into() }
+    }
+
+    pub(crate) const fn oscillations(&self) -> &OscillationMetrics {
+        &self.oscillations
+    }
+
+    pub(crate) const fn collector(&self) -> &CollectorMetrics {
+        &self.collector
+    }
+
+    /// How often the garbage collector did this: `deleted`, `owner_dropped`, `orphaned`, `released`, `unblocked`, `failed`.
+    #[must_use]
+    pub fn collected(&self, action: &'static str) -> u64 {
+        self.collector.count(action)
+    }
+
+    pub(crate) const fn events(&self) -> &EventMetrics {
+        &self.events
+    }
+
+    /// How many events were `recorded`, `dropped`, `written`, `failed` to be written, or `expired`.
+    #[must_use]
+    pub fn event_count(&self, fate: &'static str) -> u64 {
+        self.events.count(fate)
+    }
+
+    pub(crate) const fn outbox(&self) -> &OutboxMetrics {
+        &self.outbox
+    }
+
+    /// How many calls of an effect handler ended so: `success`, `refused`, `error`.
+    #[must_use]
+    pub fn effect_count(&self, handler: &str, result: &'static str) -> u64 {
+        self.outbox.count(handler, result)
+    }
+
+    /// How often writers were found to work against each other.
+    #[must_use]
+    pub fn oscillation_count(&self) -> u64 {
+        self.oscillations.total()
+    }
+
+    /// The part of one dependency.
+    pub fn dependency(&self, name: impl Into<String>) -> DependencyMetrics {
+        DependencyMetrics::new(self.safety.clone(), name.into())
     }
 }
 
@@ -110,6 +177,30 @@ impl ControllerMetrics {
     #[must_use]
     pub fn fence_rejections(&self) -> u64 {
         self.all.fenced.get_or_create(&Component { component: self.component.clone() }).get()
+    }
+
+    pub(crate) fn parked(&self, count: usize) {
+        self.all.safety.parked(&self.component, count);
+    }
+
+    pub(crate) fn quarantined(&self) {
+        self.all.safety.quarantined(&self.component);
+    }
+
+    pub(crate) fn waits_for_budget(&self) {
+        self.all.safety.waits_for_budget(&self.component);
+    }
+
+    /// How many objects were given up because their calls panicked.
+    #[must_use]
+    pub fn quarantines(&self) -> u64 {
+        self.all.safety.quarantines(&self.component)
+    }
+
+    /// How many retries had to wait for their budget.
+    #[must_use]
+    pub fn budget_waits(&self) -> u64 {
+        self.all.safety.budget_waits(&self.component)
     }
 
     /// How many calls ended so.

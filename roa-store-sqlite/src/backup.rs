@@ -76,7 +76,8 @@ fn persist(part: tempfile::TempPath, to: &Path) -> io::Result<()> {
 /// answered with `Expired`, also in processes that have the store open.
 ///
 /// # Errors
-/// [`OpenError`], also if `backup` is no store or damaged; the store is then as it was.
+/// [`OpenError`], also if `backup` is no store or damaged, and if what would be replaced is another program's database
+/// or a later version's store; all is then as it was.
 ///
 /// # Cancel safety
 /// Safe; it is then done, or not begun.
@@ -102,6 +103,7 @@ fn put_back(
         return Err(OpenError::io(backup, io::ErrorKind::NotFound.into()));
     }
     place::prepare(&config.path)?;
+    place::check_replaceable(&config.path)?;
     let beside = config.beside("-head");
     let sidecar = Sidecar::open(&beside).map_err(|why| OpenError::io(&beside, why))?;
     sidecar.lock().map_err(|why| OpenError::io(&beside, why))?;
@@ -148,7 +150,10 @@ fn present(config: &SqliteConfig, sidecar: &Sidecar) -> Result<Option<(Epoch, Re
     if !config.path.exists() {
         return Ok(marked);
     }
-    let stored = connect::reader(config).and_then(|connection| Meta::read(&connection));
+    let stored = connect::reader(config).and_then(|connection| {
+        connection.execute_batch("BEGIN")?;
+        Meta::read(&connection)
+    });
     let stored = stored.ok().map(|meta| (meta.epoch, meta.head));
     Ok([marked, stored].into_iter().flatten().max_by_key(|(epoch, head)| (*head, epoch.counter)))
 }

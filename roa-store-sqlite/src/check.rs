@@ -10,6 +10,7 @@ use crate::backup::aside;
 use crate::connect;
 use crate::error::{OpenError, SqliteError};
 use crate::meta::Meta;
+use crate::objects::Stretch;
 use crate::place::{self, Found};
 use crate::{log, objects};
 
@@ -127,14 +128,17 @@ impl Check {
             self.problem(format!("log: {} names another predecessor than {before}", batch.revision));
         }
         for change in batch.changes.iter() {
+            if change.current().is_some_and(|entry| entry.revision != batch.revision) {
+                self.problem(format!("log: {} writes {} at another revision", batch.revision, change.key()));
+            }
             self.last.insert(change.key().clone(), change.current().map(|entry| entry.revision));
         }
     }
 
     fn read_entries(&mut self, connection: &Connection) -> Result<(), SqliteError> {
-        let (everything, mut after) = (KeyPrefix::everything(), None);
+        let (everything, mut rest) = (KeyPrefix::everything(), Stretch::default());
         loop {
-            let entries = match objects::range(connection, &everything, after.as_ref(), STEP) {
+            let entries = match objects::range(connection, &everything, &rest, STEP) {
                 Ok(entries) => entries,
                 Err(SqliteError::Corrupt(why)) => {
                     self.problem(why);
@@ -146,7 +150,7 @@ impl Check {
                 self.read_entry(&entry.key, entry.revision);
             }
             let Some(last) = entries.last() else { break };
-            after = Some(last.key.clone());
+            rest.after = Some(last.key.clone());
         }
         let missing: Vec<_> = self.last.iter().filter_map(|(key, at)| at.map(|at| (key.clone(), at))).collect();
         missing.into_iter().for_each(|(key, at)| self.problem(format!("{key} is missing, the log has it at {at}")));

@@ -1,39 +1,20 @@
-//! How the changes of a batch are written in one column of the log: all that a change feed gives, previous values
+//! How entries, and the changes of a batch, are written in one column: all that a change feed gives, previous values
 //! included, so that no batch depends on rows that may have changed since.
 //!
-//! A version byte, the number of changes, then each change: its kind, its key, what it wrote, what was there before.
-//! Numbers are little-endian; lengths stand before what they measure.
+//! An entry is its revision, that of its creation, its version, its transaction, the format of its value, its writer,
+//! and its value to the end. Changes are a version byte and their number, then each with its key, what it wrote, and what
+//! was there before. Numbers are little-endian; lengths stand before what they measure; zero for no entry.
 
 use std::sync::Arc;
 
 use bytes::{Buf, BufMut, Bytes, TryGetError};
-use roa_core::{Change, Changes, Entry, Key, Revision, TxnId, Value};
+use roa_core::{Change, Changes, Entry, Format, Key, KeyError, Revision, RevisionError, TxnId, Value};
 use thiserror::Error;
 use uuid::Uuid;
 
-use crate::objects::format_of;
-
 const VERSION: u8 = 1;
-const CREATED: u8 = 0;
-const UPDATED: u8 = 1;
-const DELETED: u8 = 2;
 
-/// What a row of the log says in its other columns.
-#[derive(Debug, Clone)]
-pub(crate) struct Heading {
-    pub(crate) revision: Revision,
-    pub(crate) txn: TxnId,
-    pub(crate) writer: Arc<str>,
-}
-
-impl Heading {
-    /// A writer's name; mostly it is the same one's, and shared.
-    pub(crate) fn writer_named(&self, name: &str) -> Arc<str> {
-        if *self.writer == *name { Arc::clone(&self.writer) } else { name.into() }
-    }
-}
-
-/// Changes that can't be read.
+/// Bytes that can't be read.
 #[derive(Debug, Error)]
 pub(crate) enum CodecError {
     #[error("it ends too early: {0}")]
@@ -42,12 +23,83 @@ pub(crate) enum CodecError {
     Long(usize),
     #[error("its version is {0}, expected 1")]
     Version(u8),
-    #[error("a change is of kind {0}, expected 0 to 2")]
-    Kind(u8),
+    #[error("value format {0} is not known to this version")]
+    Format(u8),
     #[error("it has no changes")]
     Empty,
-    #[error("{0}")]
-    Part(String),
+    #[error("a change has no entry")]
+    Nothing,
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    #[error(transparent)]
+    Revision(#[from] RevisionError),
+    #[error("a name is not in UTF-8: {0}")]
+    Text(#[from] std::str::Utf8Error),
+}
+
+/// The name of the writer that was read last. Mostly the next is the same, and shares it.
+#[derive(Debug)]
+pub(crate) struct LastWriter(Arc<str>);
+
+impl LastWriter {
+    pub(crate) fn none() -> Self {
+        Self(Arc::from(""))
+    }
+
+    /// When the first is most likely this one.
+    pub(crate) fn expected(writer: &Arc<str>) -> Self {
+        Self(Arc::clone(writer))
+    }
+
+    fn named(&mut self, name: &[u8]) -> Result<Arc<str>, CodecError> {
+        if self.0.as_bytes() != name {
+            self.0 = text(name)?.into();
+        }
+        Ok(Arc::clone(&self.0))
+    }
+}
+
+/// The bytes of an entry, but for its key.
+pub(crate) fn encode_entry(entry: &Entry) -> Vec<u8> {
+    let mut to = Vec::with_capacity(entry_size(entry));
+    put_entry(&mut to, entry);
+    to
+}
+
+fn entry_size(entry: &Entry) -> usize {
+    3 * size_of::<u64>() + size_of::<Uuid>() + 1 + size_of::<u16>() + entry.writer.len() + entry.value.bytes.len()
+}
+
+fn put_entry(to: &mut Vec<u8>, entry: &Entry) {
+    to.put_u64_le(entry.revision.get());
+    to.put_u64_le(entry.create_revision.get());
+    to.put_u64_le(entry.version);
+    to.put_slice(entry.txn.0.as_bytes());
+    to.put_u8(entry.value.format.to_byte());
+    put_short(to, entry.writer.as_bytes());
+    to.put_slice(&entry.value.bytes);
+}
+
+/// The entry in such bytes. Its value is a copy, so that it keeps nothing else alive.
+pub(crate) fn decode_entry(mut from: &[u8], key: Key, writer: &mut LastWriter) -> Result<Arc<Entry>, CodecError> {
+    let [revision, created] = [decode_revision(&mut from)?, decode_revision(&mut from)?];
+    let version = from.try_get_u64_le()?;
+    let txn = TxnId(Uuid::from_u128(from.try_get_u128()?));
+    let format = from.try_get_u8()?;
+    let format = Format::from_byte(format).ok_or(CodecError::Format(format))?;
+    let writer = writer.named(short(&mut from)?)?;
+    let value = Value { format, bytes: Bytes::copy_from_slice(from) };
+    Ok(Entry::stored(key, value, [created, revision], version, txn, writer).into())
+}
+
+/// The revision that the bytes of an entry begin with.
+pub(crate) fn decode_revision(from: &mut &[u8]) -> Result<Revision, CodecError> {
+    Ok(Revision::new(from.try_get_u64_le()?)?)
+}
+
+/// The key in the bytes that order it.
+pub(crate) fn decode_key(from: &[u8]) -> Result<Key, CodecError> {
+    Ok(Key::decode(text(from)?)?)
 }
 
 /// The bytes of a batch's changes.
@@ -56,29 +108,19 @@ pub(crate) fn encode(changes: &[Change]) -> Vec<u8> {
     to.put_u8(VERSION);
     to.put_u16_le(u16::try_from(changes.len()).unwrap_or(u16::MAX));
     for change in changes {
-        let kind = match change {
-            Change::Put { previous: None, .. } => CREATED,
-            Change::Put { .. } => UPDATED,
-            Change::Delete { .. } => DELETED,
-        };
-        to.put_u8(kind);
         put_short(&mut to, change.key().encoded().as_bytes());
-        if let Some(entry) = change.current() {
-            put_common(&mut to, entry);
-        }
-        if let Some(entry) = change.previous() {
-            put_common(&mut to, entry);
-            to.put_u64_le(entry.revision.get());
-            to.put_slice(entry.txn.0.as_bytes());
-            put_short(&mut to, entry.writer.as_bytes());
+        for entry in [change.current(), change.previous()] {
+            let size = entry.map_or(0, |entry| entry_size(entry));
+            to.put_u32_le(u32::try_from(size).unwrap_or(u32::MAX));
+            entry.into_iter().for_each(|entry| put_entry(&mut to, entry));
         }
     }
     to
 }
 
 fn size(change: &Change) -> usize {
-    let entry = |entry: Option<&Arc<Entry>>| entry.map_or(0, |entry| 64 + entry.writer.len() + entry.value.bytes.len());
-    8 + change.key().encoded().len() + entry(change.current()) + entry(change.previous())
+    let entry = |entry: Option<&Arc<Entry>>| size_of::<u32>() + entry.map_or(0, |entry| entry_size(entry));
+    size_of::<u16>() + change.key().encoded().len() + entry(change.current()) + entry(change.previous())
 }
 
 /// A key or a name: short by the limits of the contract.
@@ -87,87 +129,49 @@ fn put_short(to: &mut Vec<u8>, bytes: &[u8]) {
     to.put_slice(bytes);
 }
 
-fn put_common(to: &mut Vec<u8>, entry: &Entry) {
-    to.put_u64_le(entry.create_revision.get());
-    to.put_u64_le(entry.version);
-    to.put_u8(entry.value.format.to_byte());
-    to.put_u32_le(u32::try_from(entry.value.bytes.len()).unwrap_or(u32::MAX));
-    to.put_slice(&entry.value.bytes);
-}
-
-/// The changes in such bytes. The values share them.
-pub(crate) fn decode(mut from: Bytes, heading: &Heading) -> Result<Changes, CodecError> {
+/// The changes in such bytes.
+pub(crate) fn decode(mut from: &[u8], writer: &mut LastWriter) -> Result<Changes, CodecError> {
     let version = from.try_get_u8()?;
     if version != VERSION {
         return Err(CodecError::Version(version));
     }
-    let count = usize::from(from.try_get_u16_le()?);
-    let mut changes = Vec::with_capacity(count.min(128));
-    for _ in 0..count {
-        changes.push(change(&mut from, heading)?);
-    }
-    match (changes.is_empty(), from.remaining()) {
-        (true, _) => Err(CodecError::Empty),
-        (false, 0) => Ok(changes.into()),
-        (false, left) => Err(CodecError::Long(left)),
-    }
+    let changes = match from.try_get_u16_le()? {
+        0 => return Err(CodecError::Empty),
+        1 => change(&mut from, writer)?.into(),
+        count => (0..count).map(|_| change(&mut from, writer)).collect::<Result<Vec<_>, _>>()?.into(),
+    };
+    if from.is_empty() { Ok(changes) } else { Err(CodecError::Long(from.len())) }
 }
 
-fn change(from: &mut Bytes, heading: &Heading) -> Result<Change, CodecError> {
-    let kind = from.try_get_u8()?;
-    let key = Key::decode(text(&short(from)?)?).map_err(|why| CodecError::Part(why.to_string()))?;
-    match kind {
-        CREATED => Ok(Change::Put { entry: current(from, key, heading)?, previous: None }),
-        UPDATED => {
-            let entry = current(from, key.clone(), heading)?;
-            Ok(Change::Put { entry, previous: Some(previous(from, key, heading)?) })
-        }
-        DELETED => Ok(Change::Delete { previous: previous(from, key, heading)? }),
-        other => Err(CodecError::Kind(other)),
+fn change(from: &mut &[u8], writer: &mut LastWriter) -> Result<Change, CodecError> {
+    let key = decode_key(short(from)?)?;
+    let current = optional_entry(from, &key, writer)?;
+    match (current, optional_entry(from, &key, writer)?) {
+        (Some(entry), previous) => Ok(Change::Put { entry, previous }),
+        (None, Some(previous)) => Ok(Change::Delete { previous }),
+        (None, None) => Err(CodecError::Nothing),
     }
 }
 
-fn current(from: &mut Bytes, key: Key, heading: &Heading) -> Result<Arc<Entry>, CodecError> {
-    let (created, version, value) = common(from)?;
-    let revisions = [created, heading.revision];
-    Ok(Entry::stored(key, value, revisions, version, heading.txn, Arc::clone(&heading.writer)).into())
-}
-
-fn previous(from: &mut Bytes, key: Key, heading: &Heading) -> Result<Arc<Entry>, CodecError> {
-    let (created, version, value) = common(from)?;
-    let revisions = [created, revision(from)?];
-    let txn = TxnId(Uuid::from_u128(from.try_get_u128()?));
-    let writer = heading.writer_named(text(&short(from)?)?);
-    Ok(Entry::stored(key, value, revisions, version, txn, writer).into())
-}
-
-fn common(from: &mut Bytes) -> Result<(Revision, u64, Value), CodecError> {
-    let (created, version) = (revision(from)?, from.try_get_u64_le()?);
-    let format = format_of(from.try_get_u8()?).map_err(|why| CodecError::Part(why.to_string()))?;
-    let length = usize::try_from(from.try_get_u32_le()?).unwrap_or(usize::MAX);
-    Ok((created, version, Value { format, bytes: take(from, length)? }))
-}
-
-fn revision(from: &mut Bytes) -> Result<Revision, CodecError> {
-    Revision::new(from.try_get_u64_le()?).map_err(|why| CodecError::Part(why.to_string()))
+fn optional_entry(from: &mut &[u8], key: &Key, writer: &mut LastWriter) -> Result<Option<Arc<Entry>>, CodecError> {
+    match usize::try_from(from.try_get_u32_le()?).unwrap_or(usize::MAX) {
+        0 => Ok(None),
+        size => decode_entry(take(from, size)?, key.clone(), writer).map(Some),
+    }
 }
 
 /// The bytes of a key or a name.
-fn short(from: &mut Bytes) -> Result<Bytes, CodecError> {
+fn short<'a>(from: &mut &'a [u8]) -> Result<&'a [u8], CodecError> {
     let length = usize::from(from.try_get_u16_le()?);
     take(from, length)
 }
 
 fn text(bytes: &[u8]) -> Result<&str, CodecError> {
-    std::str::from_utf8(bytes).map_err(|why| CodecError::Part(why.to_string()))
+    Ok(std::str::from_utf8(bytes)?)
 }
 
-fn take(from: &mut Bytes, length: usize) -> Result<Bytes, CodecError> {
-    let available = from.remaining();
-    if available < length {
-        return Err(TryGetError { requested: length, available }.into());
-    }
-    Ok(from.split_to(length))
+fn take<'a>(from: &mut &'a [u8], length: usize) -> Result<&'a [u8], CodecError> {
+    from.split_off(..length).ok_or_else(|| TryGetError { requested: length, available: from.len() }.into())
 }
 
 #[cfg(test)]
@@ -181,8 +185,8 @@ mod tests {
         Entry::stored(key, value, revisions, 7, TxnId(Uuid::from_u128(9)), "test".into()).into()
     }
 
-    fn heading() -> Heading {
-        Heading { revision: Revision::new(12).unwrap(), txn: TxnId(Uuid::from_u128(9)), writer: "test".into() }
+    fn read(bytes: &[u8]) -> Result<Changes, CodecError> {
+        decode(bytes, &mut LastWriter::none())
     }
 
     fn changes(values: &[Vec<u8>]) -> Changes {
@@ -204,10 +208,11 @@ mod tests {
             values in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..40), 1..9),
         ) {
             let changes = changes(&values);
-            let read = decode(encode(&changes).into(), &heading()).unwrap();
+            let read = decode(&encode(&changes), &mut LastWriter::none()).unwrap();
             for (read, written) in read.iter().zip(changes.iter()) {
                 prop_assert_eq!(read, written);
-                prop_assert_eq!(read.previous().map(|entry| &entry.writer), written.previous().map(|entry| &entry.writer));
+                let writers = |change: &Change| [change.current(), change.previous()].map(|entry| Some(Arc::clone(&entry?.writer)));
+                prop_assert_eq!(writers(read), writers(written));
             }
             prop_assert_eq!(read.len(), values.len());
         }
@@ -217,15 +222,15 @@ mod tests {
             let mut bytes = encode(&changes(&[vec![1; 30], vec![2; 30], vec![]]));
             let (at, to) = (flip.0 % bytes.len(), flip.1);
             if cut < bytes.len() {
-                prop_assert!(decode(Bytes::copy_from_slice(&bytes[..cut]), &heading()).is_err());
+                prop_assert!(read(&bytes[..cut]).is_err());
             }
             bytes[at] = to;
-            let _read_or_refused = decode(bytes.into(), &heading());
+            let _read_or_refused = read(&bytes);
         }
 
         #[test]
         fn bytes_of_others_are_refused_or_read_but_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-            let _read_or_refused = decode(bytes.into(), &heading());
+            let _read_or_refused = read(&bytes);
         }
     }
 }

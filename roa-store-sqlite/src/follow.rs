@@ -1,7 +1,10 @@
 //! How commits of other processes are seen: a thread that watches the file beside the database, and asks SQLite itself
 //! now and then in case a notification is lost.
+//!
+//! As long as no other process has the file open, only that one opens it is watched for: each of this process's own
+//! commits would wake the thread for nothing.
 
-use std::io;
+use std::io::{self, PipeReader, PipeWriter};
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
@@ -22,24 +25,44 @@ use crate::sidecar::Sidecar;
 /// How many batches of others are taken into memory at a time. More than that are left to the feeds.
 const BATCHES: usize = 1_024;
 
-/// Starts the thread. It ends with the change feeds.
-pub(crate) fn start(shared: Arc<Shared>) -> io::Result<JoinHandle<()>> {
-    let path = shared.config.beside("-head");
-    let (sidecar, inotify) = (Sidecar::open(&path)?, watch(&path)?);
-    let mut follower = Follower { shared, sidecar, inotify, connection: None, version: None };
-    thread::Builder::new().name("roa-sqlite-follow".to_owned()).spawn(move || follower.run())
+/// The thread.
+pub(crate) struct FollowerHandle {
+    thread: JoinHandle<()>,
+    /// Wakes it when this is dropped.
+    alive: PipeWriter,
 }
 
-fn watch(path: &std::path::Path) -> io::Result<Inotify> {
-    let inotify = Inotify::init(InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC)?;
-    inotify.add_watch(path, AddWatchFlags::IN_MODIFY)?;
-    Ok(inotify)
+impl FollowerHandle {
+    /// Ends it, after the change feeds have ended.
+    pub(crate) fn close(self) {
+        drop(self.alive);
+        if self.thread.join().is_err() {
+            tracing::error!("the follower of the SQLite store panicked");
+        }
+    }
+}
+
+/// Starts the thread. It ends with the change feeds.
+pub(crate) fn start(shared: Arc<Shared>) -> io::Result<FollowerHandle> {
+    let path = shared.config.beside("-head");
+    let (sidecar, inotify) = (Sidecar::open(&path)?, Inotify::init(InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC)?);
+    sidecar.enter()?;
+    let (ended, alive) = io::pipe()?;
+    let mut follower = Follower { shared, sidecar, inotify, ended, watched: None, connection: None, version: None };
+    // Others that are there already may commit at any time; those to come are noticed.
+    follower.watch(true)?;
+    let thread = thread::Builder::new().name("roa-sqlite-follow".to_owned()).spawn(move || follower.run())?;
+    Ok(FollowerHandle { thread, alive })
 }
 
 struct Follower {
     shared: Arc<Shared>,
     sidecar: Sidecar,
     inotify: Inotify,
+    /// Whose other end is dropped at the end.
+    ended: PipeReader,
+    /// Whether each change is watched, or only the next opening.
+    watched: Option<bool>,
     connection: Option<Connection>,
     /// SQLite's number of what others have committed, as last seen.
     version: Option<i64>,
@@ -58,13 +81,29 @@ impl Follower {
     }
 
     /// Waits for a change of the file beside the database, or for the interval. Whether it was a change.
-    fn wait(&self) -> io::Result<bool> {
-        let mut descriptors = [PollFd::new(self.inotify.as_fd(), PollFlags::POLLIN)];
-        match poll(&mut descriptors, timeout(self.shared.config.poll_interval)) {
-            Ok(0) | Err(Errno::EINTR) => Ok(false),
-            Ok(_) => self.drain().map(|()| true),
-            Err(error) => Err(error.into()),
+    fn wait(&mut self) -> io::Result<bool> {
+        let descriptors = [self.inotify.as_fd(), self.ended.as_fd()];
+        let mut descriptors = descriptors.map(|descriptor| PollFd::new(descriptor, PollFlags::POLLIN));
+        let woken = match poll(&mut descriptors, timeout(self.shared.config.poll_interval)) {
+            Ok(0) => false,
+            Ok(_) => self.drain().map(|()| true)?,
+            Err(Errno::EINTR) => return Ok(false),
+            Err(error) => return Err(error.into()),
+        };
+        // Who opens the file says that it is there a moment later.
+        let opened = woken && self.watched == Some(false);
+        self.watch(opened || self.sidecar.others()?)?;
+        Ok(woken)
+    }
+
+    fn watch(&mut self, changes: bool) -> io::Result<()> {
+        if self.watched != Some(changes) {
+            let events = if changes { AddWatchFlags::IN_MODIFY } else { AddWatchFlags::IN_OPEN };
+            // It takes the place of the one before.
+            self.inotify.add_watch(&self.shared.config.beside("-head"), events)?;
+            self.watched = Some(changes);
         }
+        Ok(())
     }
 
     fn drain(&self) -> io::Result<()> {

@@ -1,21 +1,26 @@
 //! Lists: pages that are true at one revision, read in short snapshots, so that no reader holds up the write-ahead log.
 //!
-//! A step takes some rows as they are now, and the log since the revision that is asked for. What that changed is put
-//! back by [`Rewind`]: so the rows are as of that revision, whatever was committed between the steps.
+//! A long list is laid out in stretches of keys, which several readers read at once. What the log says was changed since
+//! the revision that is asked for is put back by [`Rewind`]: so the rows are as of that revision, whatever was committed
+//! between the snapshots.
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use roa_core::{At, Continue, Entry, Error, Key, ListRequest, Page, Revision, Rewind};
+use futures_util::stream::{self, StreamExt, TryStreamExt};
+use roa_core::{At, Continue, Entry, Error, Key, KeyPrefix, ListRequest, Page, Revision, Rewind};
 use rusqlite::Connection;
 
 use crate::error::SqliteError;
 use crate::meta::Meta;
+use crate::objects::Stretch;
 use crate::shared::Shared;
 use crate::{log, objects};
 
 /// How many rows, or batches of the log, are read in one snapshot.
 const STEP: usize = 2_048;
+/// How many stretches are laid out at a time.
+const STRETCHES: usize = 32;
 /// How many bytes of the log are read in one snapshot.
 const LOG_BYTES: usize = 16 << 20;
 /// How often a list begins anew because the log lost its revision meanwhile.
@@ -34,81 +39,119 @@ pub(crate) async fn list(shared: &Shared, request: ListRequest) -> Result<Page, 
 }
 
 async fn walk(shared: &Shared, request: ListRequest) -> Result<Page, SqliteError> {
-    let mut walk = Walk { after: request.after.clone(), request, rewind: None, slice: None, entries: Vec::new() };
-    loop {
-        let (next, done) = shared.readers.run(move |connection| walk.step(connection)).await?;
-        if done {
-            return next.page();
+    let (prefix, begin) = (request.prefix.clone(), move |connection: &Connection| Walk::begin(connection, request));
+    let (mut walk, first) = shared.readers.run(begin).await?;
+    walk = walk.take(shared, first).await?;
+    while let Some((after, count)) = walk.rest() {
+        let below = prefix.clone();
+        let stretches = shared.readers.run(move |connection| lay_out(connection, &below, after, count)).await?;
+        let slices = stream::iter(stretches).map(|stretch| {
+            let below = prefix.clone();
+            shared.readers.run(move |connection| {
+                let read_at = Meta::read(connection)?.head;
+                let rows = objects::range(connection, &below, &stretch, usize::MAX)?;
+                Ok(Slice { stretch, rows, read_at })
+            })
+        });
+        // All of them before the log is read: a read that nobody polls could keep that one from its place in the queue.
+        for slice in slices.buffered(at_once(shared)).try_collect::<Vec<_>>().await? {
+            walk = walk.take(shared, slice).await?;
         }
-        walk = next;
     }
+    walk.page()
+}
+
+/// How many readers one list uses: some are left for others.
+fn at_once(shared: &Shared) -> usize {
+    shared.config.readers.get().div_ceil(2)
+}
+
+/// Stretches of [`STEP`] rows that follow a key, as many as hold `count` rows, but at most [`STRETCHES`].
+fn lay_out(
+    connection: &Connection,
+    prefix: &KeyPrefix,
+    mut after: Key,
+    count: usize,
+) -> Result<Vec<Stretch>, SqliteError> {
+    let mut stretches = Vec::new();
+    while stretches.len() < count.div_ceil(STEP).min(STRETCHES) {
+        let until = objects::key_after(connection, prefix, &after, STEP)?;
+        stretches.push(Stretch { after: Some(after), until: until.clone() });
+        let Some(key) = until else { break };
+        after = key;
+    }
+    Ok(stretches)
+}
+
+/// The rows of a stretch as they were when they were read.
+struct Slice {
+    stretch: Stretch,
+    rows: Vec<Arc<Entry>>,
+    read_at: Revision,
 }
 
 struct Walk {
     request: ListRequest,
-    /// Begin after this key.
-    after: Option<Key>,
-    rewind: Option<Rewind>,
-    slice: Option<Slice>,
+    rewind: Rewind,
     entries: Vec<Arc<Entry>>,
-}
-
-/// Rows that are still as they were when they were read.
-struct Slice {
-    /// Where they begin.
-    start: usize,
-    /// The last key of a full slice.
+    /// Up to which key they are all there; all are without one.
     reached: Option<Key>,
-    /// When they were read.
-    read_at: Revision,
 }
 
 impl Walk {
+    /// The first rows, and what changed since the revision that is asked for.
+    fn begin(connection: &Connection, request: ListRequest) -> Result<(Self, Slice), SqliteError> {
+        let meta = Meta::read(connection)?;
+        let rewind = Rewind::new(request.prefix.clone(), resolve(&meta, request.at)?);
+        let mut stretch = Stretch { after: request.after.clone(), until: None };
+        let mut walk = Self { request, rewind, entries: Vec::new(), reached: None };
+        let count = walk.limit().saturating_add(1).min(STEP);
+        let rows = objects::range(connection, &walk.request.prefix, &stretch, count)?;
+        if rows.len() == count {
+            stretch.until = rows.last().map(|row| row.key.clone());
+        }
+        walk.read_log(connection, &meta)?;
+        Ok((walk, Slice { stretch, rows, read_at: meta.head }))
+    }
+
+    /// Adds the rows that follow, put back to the revision that is asked for.
+    async fn take(mut self, shared: &Shared, slice: Slice) -> Result<Self, SqliteError> {
+        let Slice { stretch, mut rows, read_at } = slice;
+        while self.rewind.read_until() < read_at {
+            let read_log =
+                move |connection: &Connection| self.read_log(connection, &Meta::read(connection)?).map(|()| self);
+            self = shared.readers.run(read_log).await?;
+        }
+        let start = self.entries.len();
+        self.entries.append(&mut rows);
+        self.rewind.restore(&mut self.entries, start, stretch.after.as_ref(), stretch.until.as_ref());
+        self.reached = stretch.until;
+        Ok(self)
+    }
+
+    /// Reads what was changed since, or the next of it.
+    fn read_log(&mut self, connection: &Connection, meta: &Meta) -> Result<(), SqliteError> {
+        let read = self.rewind.read_until();
+        meta.check(read)?;
+        if read < meta.head {
+            log::after(connection, read, STEP, LOG_BYTES)?.iter().for_each(|batch| self.rewind.read(batch));
+        }
+        Ok(())
+    }
+
     fn limit(&self) -> usize {
         self.request.limit.map_or(usize::MAX, NonZeroUsize::get)
     }
 
-    /// One snapshot's work. Whether it was the last.
-    fn step(mut self, connection: &Connection) -> Result<(Self, bool), SqliteError> {
-        let meta = Meta::read(connection)?;
-        let mut rewind = match self.rewind.take() {
-            Some(rewind) => rewind,
-            None => Rewind::new(self.request.prefix.clone(), resolve(&meta, self.request.at)?),
-        };
-        let slice = match self.slice.take() {
-            Some(slice) => slice,
-            None => self.read_rows(connection, &meta)?,
-        };
-        meta.check(rewind.read_until())?;
-        for batch in log::after(connection, rewind.read_until(), STEP, LOG_BYTES)? {
-            rewind.read(&batch);
-        }
-        let done = if rewind.read_until() < slice.read_at {
-            self.slice = Some(slice);
-            false
-        } else {
-            rewind.restore(&mut self.entries, slice.start, self.after.as_ref(), slice.reached.as_ref());
-            let last = slice.reached.is_none() || self.entries.len() > self.limit();
-            self.after = slice.reached;
-            last
-        };
-        self.rewind = Some(rewind);
-        Ok((self, done))
-    }
-
-    fn read_rows(&mut self, connection: &Connection, meta: &Meta) -> Result<Slice, SqliteError> {
-        // One row more than a page holds tells whether there is a next page.
-        let count = STEP.min(self.limit().saturating_add(1));
-        let mut rows = objects::range(connection, &self.request.prefix, self.after.as_ref(), count)?;
-        let reached = if rows.len() < count { None } else { rows.last().map(|row| row.key.clone()) };
-        let start = self.entries.len();
-        self.entries.append(&mut rows);
-        Ok(Slice { start, reached, read_at: meta.head })
+    /// After which key the list goes on, and how many rows it lacks at most. One row more than a page holds tells whether there is a
+    /// next page.
+    fn rest(&self) -> Option<(Key, usize)> {
+        let lacking = self.limit().saturating_add(1).saturating_sub(self.entries.len());
+        Some((self.reached.clone().filter(|_| lacking > 0)?, lacking))
     }
 
     fn page(mut self) -> Result<Page, SqliteError> {
-        let revision = self.rewind.as_ref().map(Rewind::revision).ok_or(SqliteError::Closed)?;
-        let limit = self.limit();
+        let (revision, limit) = (self.rewind.revision(), self.limit());
         let more = self.entries.len() > limit;
         self.entries.truncate(limit);
         let next = self.entries.last().filter(|_| more).map(|last| Continue { revision, after: last.key.clone() });

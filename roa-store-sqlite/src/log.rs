@@ -1,31 +1,30 @@
-//! The table of the log: one row for each commit, by revision.
+//! The table of the log: one row for each commit, by revision. The newest says where the history stands.
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use roa_core::{Batch, Revision, Timestamp, TxnId};
 use rusqlite::{Connection, Row, params};
 
-use crate::codec::{self, Heading};
+use crate::codec::{self, LastWriter};
 use crate::error::SqliteError;
-use crate::meta::{revision, uuid, writer};
+use crate::meta::{Meta, revision, uuid};
 
-const AFTER: &str =
-    "SELECT rev, txn, prev_txn, committed_at, writer, changes FROM log WHERE rev > ? ORDER BY rev LIMIT ?";
-const INSERT: &str = "INSERT INTO log (rev, txn, prev_txn, committed_at, writer, changes) VALUES (?, ?, ?, ?, ?, ?)";
+const AFTER: &str = "SELECT rev, txn, prev_txn, committed_at, changes FROM log WHERE rev > ? ORDER BY rev LIMIT ?";
+const INSERT: &str = "INSERT INTO log (rev, txn, prev_txn, committed_at, logged, changes) VALUES (?, ?, ?, ?, ?, ?)";
 
-/// Appends a batch. Gives the bytes of its changes.
-pub(crate) fn append(connection: &Connection, batch: &Batch, writer: &str) -> Result<u64, SqliteError> {
+/// Appends a batch, which moves the head on.
+pub(crate) fn append(connection: &Connection, meta: &mut Meta, batch: &Batch) -> Result<(), SqliteError> {
     let changes = codec::encode(&batch.changes);
+    meta.advance(batch.revision, batch.txn, changes.len() as u64);
     connection.prepare_cached(INSERT)?.execute(params![
         batch.revision.get().cast_signed(),
         batch.txn.0.as_bytes(),
         batch.previous_txn.0.as_bytes(),
         batch.committed_at.as_unix_millis(),
-        writer,
+        meta.logged.cast_signed(),
         changes,
     ])?;
-    Ok(changes.len() as u64)
+    Ok(())
 }
 
 /// The oldest batches after a revision, at most `count`, of which each but the first is within `max_bytes` in all.
@@ -37,7 +36,7 @@ pub(crate) fn after(
 ) -> Result<Vec<Arc<Batch>>, SqliteError> {
     let mut statement = connection.prepare_cached(AFTER)?;
     let mut rows = statement.query(params![revision.get().cast_signed(), i64::try_from(count).unwrap_or(i64::MAX)])?;
-    let (mut batches, mut bytes, mut writer) = (Vec::new(), 0, Arc::from(""));
+    let (mut batches, mut bytes, mut writer) = (Vec::new(), 0, LastWriter::none());
     while let Some(row) = rows.next()? {
         let batch = batch(row, &mut writer)?;
         bytes += batch.size();
@@ -88,18 +87,16 @@ pub(crate) fn delete_until(connection: &Connection, last: Revision) -> Result<()
     Ok(())
 }
 
-fn batch(row: &Row<'_>, last_writer: &mut Arc<str>) -> Result<Batch, SqliteError> {
-    let writer = writer(row, 4, last_writer)?;
-    let heading = Heading { revision: revision(row, 0)?, txn: TxnId(uuid(row, 1)?), writer };
-    let bytes = Bytes::from(row.get::<_, Vec<u8>>(5)?);
-    let changes = codec::decode(bytes, &heading)
-        .map_err(|why| SqliteError::Corrupt(format!("log row {}: {why}", heading.revision)))?;
+fn batch(row: &Row<'_>, writer: &mut LastWriter) -> Result<Batch, SqliteError> {
+    let revision = revision(row, 0)?;
+    let unreadable = |why: &dyn std::fmt::Display| SqliteError::Corrupt(format!("log row {revision}: {why}"));
+    let changes = row.get_ref(4)?.as_blob().map_err(|why| unreadable(&why))?;
     Ok(Batch {
-        revision: heading.revision,
-        txn: heading.txn,
+        revision,
+        txn: TxnId(uuid(row, 1)?),
         previous_txn: TxnId(uuid(row, 2)?),
         committed_at: time(row.get(3)?)?,
-        changes,
+        changes: codec::decode(changes, writer).map_err(|why| unreadable(&why))?,
     })
 }
 

@@ -1,6 +1,5 @@
-//! [`Meta`]: the one row that says where the history stands.
-
-use std::sync::Arc;
+//! [`Meta`]: where the history stands. One row says so, as of when it was written, and the newest row of the log moves
+//! it on: so a commit writes one row less.
 
 use roa_core::{Epoch, Revision, StoreId, StoreState, TxnId};
 use rusqlite::{Connection, Row, params};
@@ -23,6 +22,8 @@ pub(crate) struct Meta {
     pub(crate) jumped: bool,
     /// The bytes of changes in the log.
     pub(crate) log_bytes: u64,
+    /// The bytes of all changes that were ever appended to it, up to the head.
+    pub(crate) logged: u64,
     /// The boot of the machine in which commits were answered that the disk need not have.
     pub(crate) unsynced_boot: Option<String>,
     /// Whether this is a copy that no store has been opened from yet.
@@ -30,10 +31,11 @@ pub(crate) struct Meta {
 }
 
 const READ: &str = "SELECT store_id, epoch_counter, epoch_nonce, head, head_txn, floor, floor_txn, jumped, log_bytes, \
-                    unsynced_boot, copied FROM meta WHERE id = 1";
+                    logged, unsynced_boot, copied FROM meta WHERE id = 1";
+const NEWEST: &str = "SELECT rev, txn, logged FROM log WHERE rev > ? ORDER BY rev DESC LIMIT 1";
 const WRITE: &str = "INSERT OR REPLACE INTO meta (id, store_id, epoch_counter, epoch_nonce, head, head_txn, floor, \
-                     floor_txn, jumped, log_bytes, unsynced_boot, copied) VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
-const WRITE_HEAD: &str = "UPDATE meta SET head = ?, head_txn = ?, jumped = ?, log_bytes = ? WHERE id = 1";
+                     floor_txn, jumped, log_bytes, logged, unsynced_boot, copied) \
+                     VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
 
 impl Meta {
     /// What a new store begins with.
@@ -47,12 +49,25 @@ impl Meta {
             floor_txn: TxnId::none(),
             jumped: false,
             log_bytes: 0,
+            logged: 0,
             unsynced_boot: None,
             copied: false,
         }
     }
 
+    /// Within a transaction: the two rows belong together.
     pub(crate) fn read(connection: &Connection) -> Result<Self, SqliteError> {
+        let mut meta = Self::read_row(connection)?;
+        let mut statement = connection.prepare_cached(NEWEST)?;
+        let mut rows = statement.query([meta.head.get().cast_signed()])?;
+        if let Some(row) = rows.next()? {
+            let appended = unsigned(row, 2)?.saturating_sub(meta.logged);
+            meta.advance(revision(row, 0)?, TxnId(uuid(row, 1)?), appended);
+        }
+        Ok(meta)
+    }
+
+    fn read_row(connection: &Connection) -> Result<Self, SqliteError> {
         let mut statement = connection.prepare_cached(READ)?;
         let mut rows = statement.query([])?;
         let row = rows.next()?.ok_or_else(|| SqliteError::Corrupt("meta has no row, expected one".to_owned()))?;
@@ -65,8 +80,9 @@ impl Meta {
             floor_txn: TxnId(uuid(row, 6)?),
             jumped: row.get(7)?,
             log_bytes: unsigned(row, 8)?,
-            unsynced_boot: row.get(9)?,
-            copied: row.get(10)?,
+            logged: unsigned(row, 9)?,
+            unsynced_boot: row.get(10)?,
+            copied: row.get(11)?,
         })
     }
 
@@ -82,21 +98,17 @@ impl Meta {
             self.floor_txn.0.as_bytes(),
             self.jumped,
             signed(self.log_bytes),
+            signed(self.logged),
             self.unsynced_boot,
             self.copied,
         ])?;
         Ok(())
     }
 
-    /// Writes what a commit changes.
-    pub(crate) fn write_head(&self, connection: &Connection) -> Result<(), SqliteError> {
-        connection.prepare_cached(WRITE_HEAD)?.execute(params![
-            self.head.get().cast_signed(),
-            self.head_txn.0.as_bytes(),
-            self.jumped,
-            self.log_bytes.cast_signed(),
-        ])?;
-        Ok(())
+    /// The same after commits up to a new head, with so many bytes of changes.
+    pub(crate) const fn advance(&mut self, head: Revision, txn: TxnId, bytes: u64) {
+        (self.head, self.head_txn, self.jumped) = (head, txn, false);
+        (self.log_bytes, self.logged) = (self.log_bytes + bytes, self.logged + bytes);
     }
 
     pub(crate) const fn state(&self) -> StoreState {
@@ -133,13 +145,4 @@ pub(crate) fn unsigned(row: &Row<'_>, column: usize) -> Result<u64, SqliteError>
 pub(crate) fn uuid(row: &Row<'_>, column: usize) -> Result<Uuid, SqliteError> {
     let bytes = row.get_ref(column)?.as_blob().map_err(|why| SqliteError::row("id", &why))?;
     Uuid::from_slice(bytes).map_err(|why| SqliteError::row("id", &why))
-}
-
-/// A writer's name. Rows that follow each other mostly have the same, which they share.
-pub(crate) fn writer(row: &Row<'_>, column: usize, last: &mut Arc<str>) -> Result<Arc<str>, SqliteError> {
-    let name = row.get_ref(column)?.as_str().map_err(|why| SqliteError::row("writer", &why))?;
-    if **last != *name {
-        *last = name.into();
-    }
-    Ok(Arc::clone(last))
 }

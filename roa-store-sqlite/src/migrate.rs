@@ -11,8 +11,9 @@ pub(crate) const APPLICATION_ID: i64 = 0x726f_6101;
 /// The version of the tables below.
 pub(crate) const VERSION: i64 = 1;
 
-/// `committed_at` is in milliseconds since 1970. Revisions come from `meta.head` alone: SQLite gives a rowid again when
-/// the row with the highest was deleted.
+/// `entry` and `changes` are as `codec` says. `meta` holds until the newest row of `log`, which has the `head` and the
+/// bytes that were `logged` since. `committed_at` is in milliseconds since 1970. Revisions are never left to SQLite, which
+/// gives a rowid again when the row with the highest was deleted.
 const TABLES: &str = "
     CREATE TABLE meta (
         id INTEGER PRIMARY KEY CHECK (id = 1),
@@ -25,26 +26,21 @@ const TABLES: &str = "
         floor_txn BLOB NOT NULL,
         jumped INTEGER NOT NULL,
         log_bytes INTEGER NOT NULL,
+        logged INTEGER NOT NULL,
         unsynced_boot TEXT,
         copied INTEGER NOT NULL
     ) STRICT;
     CREATE TABLE object (
         id INTEGER PRIMARY KEY,
         key BLOB NOT NULL UNIQUE,
-        create_rev INTEGER NOT NULL,
-        mod_rev INTEGER NOT NULL,
-        version INTEGER NOT NULL,
-        txn BLOB NOT NULL,
-        writer TEXT NOT NULL,
-        format INTEGER NOT NULL,
-        value BLOB NOT NULL
+        entry BLOB NOT NULL
     ) STRICT;
     CREATE TABLE log (
         rev INTEGER PRIMARY KEY,
         txn BLOB NOT NULL,
         prev_txn BLOB NOT NULL,
         committed_at INTEGER NOT NULL,
-        writer TEXT NOT NULL,
+        logged INTEGER NOT NULL,
         changes BLOB NOT NULL
     ) STRICT;
 ";

@@ -2,51 +2,73 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-use roa_core::{Entry, Format, Key, KeyPrefix, Revision, TxnId, Value};
+use roa_core::{Entry, Key, KeyPrefix, Revision};
 use rusqlite::{Connection, Row, params};
 
+use crate::codec::{self, CodecError, LastWriter};
 use crate::error::SqliteError;
-use crate::meta::{revision, unsigned, uuid, writer};
 
-const ONE: &str = "SELECT key, create_rev, mod_rev, version, txn, writer, format, value FROM object WHERE key = ?";
-const FROM: &str = "SELECT key, create_rev, mod_rev, version, txn, writer, format, value FROM object \
-                    WHERE key >= ? ORDER BY key";
-const AFTER: &str = "SELECT key, create_rev, mod_rev, version, txn, writer, format, value FROM object \
-                     WHERE key > ? ORDER BY key";
+const ONE: &str = "SELECT id, entry FROM object WHERE key = ?";
+const FROM: &str = "SELECT key, entry FROM object WHERE key >= ? ORDER BY key";
+const AFTER: &str = "SELECT key, entry FROM object WHERE key > ? ORDER BY key";
+/// By the index alone.
+const NTH: &str = "SELECT key FROM object WHERE key > ? ORDER BY key LIMIT 1 OFFSET ?";
+
+/// An entry, and the row that it is in.
+#[derive(Debug)]
+pub(crate) struct Stored {
+    id: i64,
+    pub(crate) entry: Arc<Entry>,
+}
 
 /// The revision of a key's entry.
 pub(crate) fn current(connection: &Connection, key: &Key) -> Result<Option<Revision>, SqliteError> {
-    let mut statement = connection.prepare_cached("SELECT mod_rev FROM object WHERE key = ?")?;
+    let mut statement = connection.prepare_cached(ONE)?;
     let mut rows = statement.query([key.encoded().as_bytes()])?;
-    rows.next()?.map(|row| revision(row, 0)).transpose()
+    let Some(row) = rows.next()? else { return Ok(None) };
+    codec::decode_revision(&mut blob(row, 1)?).map(Some).map_err(|why| unreadable(key.encoded().as_bytes(), &why))
 }
 
 /// A key's entry.
 pub(crate) fn get(connection: &Connection, key: &Key) -> Result<Option<Arc<Entry>>, SqliteError> {
-    let mut statement = connection.prepare_cached(ONE)?;
-    let mut rows = statement.query([key.encoded().as_bytes()])?;
-    rows.next()?.map(|row| entry(row, &mut Arc::from(""))).transpose()
+    Ok(find(connection, key, &mut LastWriter::none())?.map(|stored| stored.entry))
 }
 
-/// The first entries below a prefix, after a key if one is given, in key order; at most `count`.
+/// A key's entry, to write it.
+pub(crate) fn find(connection: &Connection, key: &Key, writer: &mut LastWriter) -> Result<Option<Stored>, SqliteError> {
+    let mut statement = connection.prepare_cached(ONE)?;
+    let mut rows = statement.query([key.encoded().as_bytes()])?;
+    let Some(row) = rows.next()? else { return Ok(None) };
+    let entry = codec::decode_entry(blob(row, 1)?, key.clone(), writer);
+    let entry = entry.map_err(|why| unreadable(key.encoded().as_bytes(), &why))?;
+    Ok(Some(Stored { id: row.get(0)?, entry }))
+}
+
+/// Keys after one and up to another; from the first and to the last without them.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Stretch {
+    pub(crate) after: Option<Key>,
+    pub(crate) until: Option<Key>,
+}
+
+/// The first entries of a stretch below a prefix, in key order; at most `count`.
 pub(crate) fn range(
     connection: &Connection,
     prefix: &KeyPrefix,
-    after: Option<&Key>,
+    stretch: &Stretch,
     count: usize,
 ) -> Result<Vec<Arc<Entry>>, SqliteError> {
-    let (sql, start) = match after {
+    let (sql, start) = match &stretch.after {
         Some(after) => (AFTER, after.encoded()),
         None => (FROM, prefix.encoded()),
     };
     let mut statement = connection.prepare_cached(sql)?;
     let mut rows = statement.query([start.as_bytes()])?;
-    let (mut entries, mut writer) = (Vec::new(), Arc::from(""));
+    let (mut entries, mut writer) = (Vec::new(), LastWriter::none());
     while entries.len() < count {
         let Some(row) = rows.next()? else { break };
         let entry = entry(row, &mut writer)?;
-        if !prefix.contains(&entry.key) {
+        if !prefix.contains(&entry.key) || stretch.until.as_ref().is_some_and(|until| entry.key > *until) {
             break;
         }
         entries.push(entry);
@@ -54,57 +76,53 @@ pub(crate) fn range(
     Ok(entries)
 }
 
+/// The key that so many keys lead to, itself the last of them, if there are more below the prefix.
+pub(crate) fn key_after(
+    connection: &Connection,
+    prefix: &KeyPrefix,
+    after: &Key,
+    count: usize,
+) -> Result<Option<Key>, SqliteError> {
+    let mut statement = connection.prepare_cached(NTH)?;
+    let place = i64::try_from(count.saturating_sub(1)).unwrap_or(i64::MAX);
+    let mut rows = statement.query(params![after.encoded().as_bytes(), place])?;
+    let Some(row) = rows.next()? else { return Ok(None) };
+    let key = blob(row, 0)?;
+    let key = codec::decode_key(key).map_err(|why| unreadable(key, &why))?;
+    Ok(Some(key).filter(|key| prefix.contains(key)))
+}
+
 /// Writes a key's first entry of a life.
 pub(crate) fn insert(connection: &Connection, entry: &Entry) -> Result<(), SqliteError> {
-    let sql = "INSERT INTO object (key, create_rev, mod_rev, version, txn, writer, format, value) \
-               VALUES (?, ?, ?, ?, ?, ?, ?, ?)";
-    connection.prepare_cached(sql)?.execute(params![
-        entry.key.encoded().as_bytes(),
-        entry.create_revision.get().cast_signed(),
-        entry.revision.get().cast_signed(),
-        entry.version.cast_signed(),
-        entry.txn.0.as_bytes(),
-        &*entry.writer,
-        entry.value.format.to_byte(),
-        &*entry.value.bytes,
-    ])?;
+    let sql = "INSERT INTO object (key, entry) VALUES (?, ?)";
+    let key = entry.key.encoded().as_bytes();
+    connection.prepare_cached(sql)?.execute(params![key, codec::encode_entry(entry)])?;
     Ok(())
 }
 
 /// Writes an entry in the place of an earlier one.
-pub(crate) fn update(connection: &Connection, entry: &Entry) -> Result<(), SqliteError> {
-    let sql = "UPDATE object SET mod_rev = ?, version = ?, txn = ?, writer = ?, format = ?, value = ? WHERE key = ?";
-    connection.prepare_cached(sql)?.execute(params![
-        entry.revision.get().cast_signed(),
-        entry.version.cast_signed(),
-        entry.txn.0.as_bytes(),
-        &*entry.writer,
-        entry.value.format.to_byte(),
-        &*entry.value.bytes,
-        entry.key.encoded().as_bytes(),
-    ])?;
+pub(crate) fn update(connection: &Connection, earlier: &Stored, entry: &Entry) -> Result<(), SqliteError> {
+    let sql = "UPDATE object SET entry = ? WHERE id = ?";
+    connection.prepare_cached(sql)?.execute(params![codec::encode_entry(entry), earlier.id])?;
     Ok(())
 }
 
-/// Removes a key's entry.
-pub(crate) fn delete(connection: &Connection, key: &Key) -> Result<(), SqliteError> {
-    connection.prepare_cached("DELETE FROM object WHERE key = ?")?.execute([key.encoded().as_bytes()])?;
+/// Removes an entry.
+pub(crate) fn delete(connection: &Connection, earlier: &Stored) -> Result<(), SqliteError> {
+    connection.prepare_cached("DELETE FROM object WHERE id = ?")?.execute([earlier.id])?;
     Ok(())
 }
 
-fn entry(row: &Row<'_>, last_writer: &mut Arc<str>) -> Result<Arc<Entry>, SqliteError> {
-    let key = row.get_ref(0)?.as_bytes().map_err(|why| SqliteError::row("key", &why))?;
-    let key = std::str::from_utf8(key).map_err(|why| SqliteError::row("key", &why))?;
-    let key = Key::decode(key).map_err(|why| SqliteError::row("key", &why))?;
-    let format = format_of(row.get(6)?)?;
-    let value = Value { format, bytes: Bytes::from(row.get::<_, Vec<u8>>(7)?) };
-    let revisions = [revision(row, 1)?, revision(row, 2)?];
-    let (version, txn) = (unsigned(row, 3)?, TxnId(uuid(row, 4)?));
-    Ok(Entry::stored(key, value, revisions, version, txn, writer(row, 5, last_writer)?).into())
+fn entry(row: &Row<'_>, writer: &mut LastWriter) -> Result<Arc<Entry>, SqliteError> {
+    let (key, entry) = (blob(row, 0)?, blob(row, 1)?);
+    let decoded = codec::decode_key(key).and_then(|key| codec::decode_entry(entry, key, writer));
+    decoded.map_err(|why| unreadable(key, &why))
 }
 
-/// The format of a stored byte.
-pub(crate) fn format_of(byte: u8) -> Result<Format, SqliteError> {
-    let unknown = || SqliteError::Corrupt(format!("value format {byte} is not known to this version"));
-    Format::from_byte(byte).ok_or_else(unknown)
+fn blob<'a>(row: &'a Row<'_>, column: usize) -> Result<&'a [u8], SqliteError> {
+    row.get_ref(column)?.as_blob().map_err(|why| SqliteError::row("object", &why))
+}
+
+fn unreadable(key: &[u8], why: &CodecError) -> SqliteError {
+    SqliteError::Corrupt(format!("the entry of {:?}: {why}", String::from_utf8_lossy(key)))
 }

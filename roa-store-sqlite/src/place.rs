@@ -73,14 +73,30 @@ pub(crate) fn inspect(path: &Path) -> Result<Found, OpenError> {
         Ok(metadata) if metadata.len() == 0 => return Ok(Found::Nothing),
         Ok(_) => {}
     }
-    let identity = match untouched(path).and_then(|connection| Identity::read(&connection)) {
-        Err(SqliteError::NotADatabase) => return Err(foreign(path, "not a SQLite database")),
+    match identify(path) {
+        Ok(identity) => check_identity(path, identity),
+        Err(SqliteError::NotADatabase) => Err(foreign(path, "not a SQLite database")),
+        Err(error) => Err(OpenError::unreadable(path, error)),
+    }
+}
+
+/// Refuses a file that a restore must not replace: another program's database, or a store of a later version. One that
+/// can't be read may be the store that is to be restored.
+pub(crate) fn check_replaceable(path: &Path) -> Result<(), OpenError> {
+    match fs::metadata(path) {
+        Ok(metadata) if metadata.is_file() && metadata.len() > 0 => {}
+        _ => return inspect(path).map(drop),
+    }
+    identify(path).map_or(Ok(()), |identity| check_identity(path, identity).map(drop))
+}
+
+fn identify(path: &Path) -> Result<Identity, SqliteError> {
+    match untouched(path).and_then(|connection| Identity::read(&connection)) {
+        Err(SqliteError::NotADatabase) => Err(SqliteError::NotADatabase),
         // Its pages are being moved, or were when their process ended: then the file alone is not the whole database.
         Err(_) => connect::plain(path, OpenFlags::SQLITE_OPEN_READ_WRITE).and_then(|whole| Identity::read(&whole)),
         identity => identity,
-    };
-    let identity = identity.map_err(|error| OpenError::unreadable(path, error))?;
-    check_identity(path, identity)
+    }
 }
 
 fn check_identity(path: &Path, found: Identity) -> Result<Found, OpenError> {

@@ -1,8 +1,9 @@
 //! [`Sidecar`]: a small file beside the database that repeats where the history stands.
 //!
-//! It serves three ends. Its changes wake other processes, which watch it. A database that is behind it, or without it,
-//! was copied or has lost commits, which is noticed at the next opening. And whoever opens the database locks it, so
-//! that one process at a time creates, migrates and fences.
+//! It serves four ends. Its changes wake other processes, which watch it. A database that is behind it, or without it,
+//! was copied or has lost commits, which is noticed at the next opening. Whoever opens the database locks it, so that one
+//! process at a time creates, migrates and fences. And whoever has the database open holds a lock on one byte of it that
+//! others can hold as well, so that each knows whether there are others.
 
 use std::fs::{File, OpenOptions};
 use std::hash::Hasher;
@@ -10,6 +11,8 @@ use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 
+use nix::fcntl::{FcntlArg, fcntl};
+use nix::libc::{self, flock};
 use roa_core::{Epoch, Revision, StoreId};
 use siphasher::sip::SipHasher13;
 use uuid::Uuid;
@@ -19,6 +22,8 @@ use crate::meta::Meta;
 const MAGIC: &[u8; 8] = b"roa-head";
 const CONTENT: usize = 48;
 const BYTES: usize = CONTENT + 8;
+/// Which byte says by its lock that the database is open; nothing is ever written there.
+const PRESENCE: i64 = 1 << 20;
 
 /// Where a history stood when the file was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,6 +61,19 @@ impl Sidecar {
         self.file.unlock()
     }
 
+    /// Says to others that the database is open, until this is dropped.
+    pub(crate) fn enter(&self) -> io::Result<()> {
+        fcntl(&self.file, FcntlArg::F_OFD_SETLK(&presence(libc::F_RDLCK)?))?;
+        Ok(())
+    }
+
+    /// Whether others have the database open. What this one says of itself does not count.
+    pub(crate) fn others(&self) -> io::Result<bool> {
+        let mut found = presence(libc::F_WRLCK)?;
+        fcntl(&self.file, FcntlArg::F_OFD_GETLK(&mut found))?;
+        Ok(i32::from(found.l_type) != libc::F_UNLCK)
+    }
+
     /// What it says; `None` if it says nothing that was written whole.
     pub(crate) fn read(&self) -> io::Result<Option<Mark>> {
         let mut bytes = [0; BYTES];
@@ -75,6 +93,11 @@ impl Sidecar {
     pub(crate) fn sync(&self) -> io::Result<()> {
         self.file.sync_data()
     }
+}
+
+fn presence(kind: i32) -> io::Result<flock> {
+    let [l_type, l_whence] = [kind, libc::SEEK_SET].map(|number| number.try_into().map_err(io::Error::other));
+    Ok(flock { l_type: l_type?, l_whence: l_whence?, l_start: PRESENCE, l_len: 1, l_pid: 0 })
 }
 
 fn encode(mark: Mark) -> [u8; BYTES] {
@@ -114,6 +137,19 @@ mod tests {
     fn mark(head: u64) -> Mark {
         let epoch = Epoch { counter: 3, nonce: u64::MAX };
         Mark { store: StoreId(Uuid::from_u128(5)), epoch, head: Revision::new(head).unwrap() }
+    }
+
+    #[test]
+    fn who_has_it_open_knows_of_others_as_long_as_they_have() {
+        let dir = tempfile::tempdir().unwrap();
+        let open = || Sidecar::open(&dir.path().join("head")).unwrap();
+        let (one, two) = (open(), open());
+        one.enter().unwrap();
+        assert!(!one.others().unwrap(), "two has not entered");
+        two.enter().unwrap();
+        assert!(one.others().unwrap() && two.others().unwrap());
+        drop(one);
+        assert!(!two.others().unwrap());
     }
 
     #[test]

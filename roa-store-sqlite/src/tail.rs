@@ -1,5 +1,6 @@
 //! Change feeds: each follows by a cursor of its own, so that a slow one holds nothing up and costs nothing.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use futures_util::StreamExt;
@@ -16,13 +17,15 @@ use crate::shared::Shared;
 
 /// How many bytes of batches are read from the file at a time.
 const READ_BYTES: usize = 8 << 20;
+/// How many reads go ahead of what is given.
+const AHEAD: usize = 2;
 
 /// The change feed after a revision.
 pub(crate) async fn open(shared: &Arc<Shared>, after: Revision) -> Result<Tail, SqliteError> {
     let (meta, after_txn) = shared.readers.run(move |connection| begin(connection, after)).await?;
     // Another process may have broken the history a moment ago.
     shared.feed.publish(&meta, &[]);
-    let follower = Follower { shared: Arc::clone(shared), epoch: meta.epoch, cursor: after, ahead: None };
+    let follower = Follower { shared: Arc::clone(shared), epoch: meta.epoch, cursor: after, ahead: VecDeque::new() };
     let stream = unfold(Some(follower), |follower| async {
         let mut follower = follower?;
         match follower.next().await {
@@ -49,8 +52,8 @@ struct Follower {
     epoch: Epoch,
     /// The last revision that was given.
     cursor: Revision,
-    /// What comes after it in the file, being read while what was given is handled.
-    ahead: Option<Answer<Vec<Arc<Batch>>>>,
+    /// What comes after it in the file, being read while what was given is handled: one chunk after the other.
+    ahead: VecDeque<Answer<Vec<Arc<Batch>>>>,
 }
 
 impl Follower {
@@ -63,7 +66,7 @@ impl Follower {
             let count = shared.config.tail_chunk.get();
             let batches = match shared.feed.after(self.epoch, self.cursor, count)? {
                 Look::Batches(batches) => {
-                    self.ahead = None;
+                    self.ahead.clear();
                     batches
                 }
                 Look::InFile => self.read_file(count).await?,
@@ -78,14 +81,30 @@ impl Follower {
     }
 
     async fn read_file(&mut self, count: usize) -> Result<Vec<Arc<Batch>>, SqliteError> {
-        let batches = match self.ahead.take() {
+        let mut batches = match self.ahead.pop_front() {
             Some(ahead) => ahead.await.map_err(|_ended| SqliteError::Closed)??,
-            None => self.shared.readers.run(read(self.epoch, self.cursor, count)).await?,
+            None => Vec::new(),
         };
-        if let Some(last) = batches.last().filter(|_| batches.len() == count) {
-            self.ahead = self.shared.readers.ahead(read(self.epoch, last.revision, count));
+        if batches.is_empty() {
+            // What was read ahead may have been read before there was anything.
+            batches = self.shared.readers.run(read(self.epoch, self.cursor, count)).await?;
+        }
+        match batches.last() {
+            Some(last) if batches.len() == count => self.read_ahead(last.revision, count),
+            // What goes ahead does not begin where this ends.
+            _ => self.ahead.clear(),
         }
         Ok(batches)
+    }
+
+    /// Begins to read what is after a whole chunk. Revisions are dense, so each begins a chunk after the other.
+    fn read_ahead(&mut self, last: Revision, count: usize) {
+        while self.ahead.len() < AHEAD {
+            let before = last.get() + (self.ahead.len() * count) as u64;
+            let read = Revision::new(before).ok().map(|before| read(self.epoch, before, count));
+            let Some(ahead) = read.and_then(|read| self.shared.readers.ahead(read)) else { return };
+            self.ahead.push_back(ahead);
+        }
     }
 }
 

@@ -22,7 +22,7 @@ const STEPS: &[Step] = &[
         let doc = Run::cargo(root, &["doc", "--workspace", "--no-deps", "--locked"]);
         doc.variable("RUSTDOCFLAGS", "-D warnings").run()
     }),
-    ("python3", python3),
+    ("programs", programs),
 ];
 
 /// Runs every step, and last of all the tests, whose sum is the last line.
@@ -63,14 +63,27 @@ fn runtimes(tree: &str) -> Vec<&str> {
     names.filter(|name| *name == "tokio" || name.starts_with("tokio-") || name.starts_with("roa-runtime")).collect()
 }
 
-/// A built-in lab template runs `python3`, and its test runs that lab.
-fn python3(root: &Path) -> Result<(), String> {
-    if Run::program(root, "python3", &["--version"]).run().is_ok() {
+/// Programs that tests run, and Debian's packages that have them: a built-in lab template runs `python3`, the tests of
+/// the Redis store start servers of their own, make a cluster with `redis-cli` and certificates with `openssl`.
+const PROGRAMS: &[(&str, &str, &str)] = &[
+    ("python3", "--version", "python3"),
+    ("redis-server", "--version", "redis-server"),
+    ("redis-cli", "--version", "redis-tools"),
+    ("openssl", "version", "openssl"),
+];
+
+/// Installs the programs that are missing.
+fn programs(root: &Path) -> Result<(), String> {
+    let missing =
+        PROGRAMS.iter().filter(|(program, version, _)| Run::program(root, program, &[version]).run().is_err());
+    let packages: Vec<_> = missing.map(|(_, _, package)| *package).collect();
+    if packages.is_empty() {
         return Ok(());
     }
-    println!("python3 is missing and a test needs it: installing it with apt-get");
+    println!("tests need {}: installing with apt-get", packages.join(", "));
     Run::program(root, "apt-get", &["update"]).run()?;
-    Run::program(root, "apt-get", &["install", "--yes", "--no-install-recommends", "python3"]).run()
+    let install = [&["install", "--yes", "--no-install-recommends"], &*packages].concat();
+    Run::program(root, "apt-get", &install).run()
 }
 
 /// Unit, integration and documentation tests of every crate. A run without any test is a failure.

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use crate::cli::{ConfigArgs, ConfigCommand, LogArgs};
 use crate::config::{Inputs, Loaded, Problems, load, render};
+use crate::engine::store;
 use crate::report::Failure;
 
 /// Runs the command and prints to stdout.
@@ -13,7 +14,10 @@ use crate::report::Failure;
 pub(crate) fn run(command: &ConfigCommand, log: &LogArgs) -> Result<(), Failure> {
     let text = match command {
         ConfigCommand::Show(args) => render(&load_from(args, log)?),
-        ConfigCommand::Check(args) => load_from(args, log).map(|_| "ok\n".to_owned())?,
+        ConfigCommand::Check(args) => {
+            store::check(&load_from(args, log)?.config.store)?;
+            "ok\n".to_owned()
+        }
     };
     print(&text)
 }

@@ -1,6 +1,7 @@
 //! What the commands do, a file each.
 
 pub(crate) mod config;
+pub(crate) mod copy;
 pub(crate) mod demo;
 pub(crate) mod outside;
 pub(crate) mod run;

@@ -7,13 +7,15 @@ use std::sync::Arc;
 use anyhow::{Context as _, bail};
 use roa_core::{Clock, KeyPrefix, ListRequest, Revision, Store, StoreState, SystemRandom};
 use roa_runtime::SystemClock;
+use roa_store_redis::RedisStore;
 use roa_store_sqlite::{CheckReport, SqliteStore};
 
 use super::config::load_from;
+use super::copy;
 use super::run::runtime;
-use crate::cli::{LogArgs, StoreArgs, StoreCommand};
+use crate::cli::{CopyArgs, LogArgs, StoreArgs, StoreCommand};
 use crate::config::settings::{Config, StoreBackend};
-use crate::engine::store::{open_sqlite, sqlite};
+use crate::engine::store::{open_redis, open_sqlite, sqlite};
 use crate::report::Failure;
 
 /// Runs the command and prints to stdout.
@@ -27,20 +29,85 @@ pub(crate) fn run(command: &StoreCommand, log: &LogArgs) -> Result<(), Failure> 
 }
 
 async fn dispatch(command: &StoreCommand, config: &Config) -> anyhow::Result<()> {
-    if config.store.backend == StoreBackend::Memory {
+    match (command, config.store.backend) {
+        (StoreCommand::Copy(args), _) => {
+            let facts = copy::run(args, &config.store, clock(), Arc::new(SystemRandom)).await?;
+            print(&table(&facts))
+        }
+        (_, StoreBackend::Sqlite) => sqlite_command(command, config).await,
+        (_, StoreBackend::Redis) => redis_command(command, config).await,
+        (_, StoreBackend::Memory) => bail!(
+            "store.backend is \"memory\", which is gone when roa ends: there is nothing to look at, expected \"sqlite\" or \"redis\""
+        ),
+    }
+}
+
+async fn redis_command(command: &StoreCommand, config: &Config) -> anyhow::Result<()> {
+    if matches!(command, StoreCommand::Backup { .. } | StoreCommand::Restore { .. }) {
         bail!(
-            "store.backend is \"memory\", which is gone when roa ends: there is nothing to look at, expected \"sqlite\""
+            "store.backend is \"redis\", which makes and reads its own copies; hint: `redis-cli BGSAVE` and its append-only file, or `roa store copy --to sqlite:FILE`"
         );
     }
+    let store = open_redis(&config.store, false, clock(), Arc::new(SystemRandom)).await?;
+    let done = match command {
+        StoreCommand::Check(_) => check_redis(&store).await,
+        StoreCommand::Compact { to, .. } => compact_to(&store, *to).await.map(compacted),
+        _ => redis_facts(&store).await.map(|facts| table(&facts)),
+    };
+    store.close().await;
+    print(&done?)
+}
+
+async fn redis_facts(store: &RedisStore) -> anyhow::Result<Vec<(&'static str, String)>> {
+    let info = store.info().await?;
+    let StoreState { head, floor, epoch } = info.state;
+    let mut facts = vec![
+        ("store", info.id.to_string()),
+        ("backend", format!("redis {}", info.version)),
+        ("address", info.address),
+        ("durability", store.capabilities().durability.to_string()),
+        ("persistence", info.persistence.to_string()),
+        ("epoch", epoch.to_string()),
+        ("head", head.to_string()),
+        ("floor", floor.to_string()),
+        ("log", format!("{} revisions, {} bytes", info.log_batches, info.log_bytes)),
+        ("entries", info.entries.to_string()),
+        ("health", format!("{:?}", store.health().await)),
+    ];
+    facts.extend(info.warnings.into_iter().map(|warning| ("warning", warning)));
+    Ok(facts)
+}
+
+async fn check_redis(store: &RedisStore) -> anyhow::Result<String> {
+    let report = store.check().await?;
+    if !report.problems.is_empty() {
+        bail!("{store} is not whole:\n  {}", report.problems.join("\n  "));
+    }
+    Ok(whole(report.state, report.entries, report.batches))
+}
+
+fn whole(StoreState { head, floor, .. }: StoreState, entries: u64, batches: u64) -> String {
+    format!("ok: {entries} entries, {batches} revisions after {floor} up to {head}\n")
+}
+
+fn compacted((before, after): (Revision, Revision)) -> String {
+    format!("the log begins after {after} (before: {before})\n")
+}
+
+fn table(facts: &[(&str, String)]) -> String {
+    facts.iter().map(|(name, value)| format!("{name:<12}{value}\n")).collect()
+}
+
+async fn sqlite_command(command: &StoreCommand, config: &Config) -> anyhow::Result<()> {
     let path = &config.store.sqlite.path;
     let there = path.exists();
     match command {
         StoreCommand::Restore { from, .. } => restore(config, from).await,
         _ if !there => bail!("there is no store at {}, expected one; hint: `roa run` makes it", path.display()),
-        StoreCommand::Info(_) => info(config).await,
         StoreCommand::Check(_) => check(config).await,
         StoreCommand::Compact { to, .. } => compact(config, *to).await,
         StoreCommand::Backup { to, .. } => backup(config, to).await,
+        _ => info(config).await,
     }
 }
 
@@ -48,7 +115,10 @@ impl StoreCommand {
     const fn args(&self) -> &StoreArgs {
         match self {
             Self::Info(args) | Self::Check(args) => args,
-            Self::Compact { args, .. } | Self::Backup { args, .. } | Self::Restore { args, .. } => args,
+            Self::Copy(CopyArgs { args, .. })
+            | Self::Compact { args, .. }
+            | Self::Backup { args, .. }
+            | Self::Restore { args, .. } => args,
         }
     }
 }
@@ -65,7 +135,7 @@ async fn info(config: &Config) -> anyhow::Result<()> {
     let store = open(config).await?;
     let facts = facts(&store, &config.store.sqlite.path).await;
     store.close().await;
-    print(&facts?.iter().map(|(name, value)| format!("{name:<11}{value}\n")).collect::<String>())
+    print(&table(&facts?))
 }
 
 async fn facts(store: &SqliteStore, path: &Path) -> anyhow::Result<Vec<(&'static str, String)>> {
@@ -90,21 +160,19 @@ async fn facts(store: &SqliteStore, path: &Path) -> anyhow::Result<Vec<(&'static
 async fn check(config: &Config) -> anyhow::Result<()> {
     let CheckReport { state, batches, entries, problems, .. } = roa_store_sqlite::check(&sqlite(&config.store)).await?;
     if problems.is_empty() {
-        let (head, floor) = (state.head, state.floor);
-        return print(&format!("ok: {entries} entries, {batches} revisions after {floor} up to {head}\n"));
+        return print(&whole(state, entries, batches));
     }
     bail!("the store at {} is not whole:\n  {}", config.store.sqlite.path.display(), problems.join("\n  "))
 }
 
 async fn compact(config: &Config, to: Option<u64>) -> anyhow::Result<()> {
     let store = open(config).await?;
-    let compacted = compact_to(&store, to).await;
+    let done = compact_to(&store, to).await;
     store.close().await;
-    let (before, after) = compacted?;
-    print(&format!("the log begins after {after} (before: {before})\n"))
+    print(&compacted(done?))
 }
 
-async fn compact_to(store: &SqliteStore, to: Option<u64>) -> anyhow::Result<(Revision, Revision)> {
+async fn compact_to(store: &dyn Store, to: Option<u64>) -> anyhow::Result<(Revision, Revision)> {
     let before = store.state().await?;
     let to = to.map_or(Ok(before.head), Revision::new)?;
     Ok((before.floor, store.compact(to).await?))

@@ -189,10 +189,10 @@ mod tests {
     #[test]
     fn every_problem_of_every_source_is_named_at_once() {
         let file =
-            "[store]\nbackend = 'redis'\nbackned = 1\n[lab]\npoll_interval = 5\nworker = 3\n[lease]\nduration = '1s'\n";
+            "[store]\nbackend = 'mysql'\nbackned = 1\n[lab]\npoll_interval = 5\nworker = 3\n[lease]\nduration = '1s'\n";
         let variables = [("ROA_TIME__SCALE", "0"), ("ROA_NOPE", "1"), ("ROA_LAB__MAX_RETRIES", "many")];
         let expected = [
-            "roa.toml:2: store.backend: store `redis` is not built into this binary, expected one of \"sqlite\", \"memory\"",
+            "roa.toml:2: store.backend: expected one of \"sqlite\", \"redis\", \"memory\", found \"mysql\"",
             "roa.toml:3: store.backned: unknown key",
             "roa.toml:5: lab.poll_interval: expected a duration from 1ms to 1h such as \"90s\" or \"1h30m\", found 5",
             "roa.toml:6: lab.worker: expected a table of keys, found 3",

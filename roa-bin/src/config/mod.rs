@@ -16,7 +16,6 @@ mod problem;
 mod reference;
 mod render;
 mod rules;
-#[cfg_attr(not(test), expect(dead_code, reason = "no store in this binary has a password yet"))]
 mod secret;
 mod setting;
 pub(crate) mod settings;
@@ -29,3 +28,5 @@ pub(crate) use flags::Flags;
 pub(crate) use load::{Inputs, Loaded, load};
 pub(crate) use problem::Problems;
 pub(crate) use render::render;
+pub(crate) use secret::SecretUrl;
+pub(crate) use shape::REDIS_SCHEMES;

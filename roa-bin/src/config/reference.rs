@@ -36,6 +36,13 @@ fn the_reference_sets_every_key_that_depends_on_nothing() {
     let unset: Vec<_> = KEYS.iter().map(|key| key.path).filter(|path| !set.contains_key(path)).collect();
     let expected = [
         "store.sqlite.path",
+        "store.redis.username",
+        "store.redis.password",
+        "store.redis.password_file",
+        "store.redis.sentinels",
+        "store.redis.ca_file",
+        "store.redis.cert_file",
+        "store.redis.key_file",
         "admin.socket",
         "lab.poll_interval",
         "lab.sweep_interval",
@@ -52,6 +59,11 @@ fn the_reference_shows_every_other_key_behind_a_comment_at_its_default() {
     assert_eq!(sources.len(), KEYS.len());
     let mut expected = Config::default();
     expected.lab.worker = config.lab.worker.clone();
+    let (redis, given) = (&mut expected.store.redis, &config.store.redis);
+    (redis.username, redis.password) = (given.username.clone(), given.password.clone());
+    (redis.password_file, redis.sentinels) = (given.password_file.clone(), given.sentinels.clone());
+    (redis.ca_file, redis.cert_file, redis.key_file) =
+        (given.ca_file.clone(), given.cert_file.clone(), given.key_file.clone());
     assert_eq!(config, expected);
     assert_eq!(config.store.sqlite.path, Path::new("roa-data/roa.db"));
     assert_eq!(config.admin.socket, Path::new("roa-data/admin.sock"));

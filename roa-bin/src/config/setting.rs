@@ -20,6 +20,8 @@ pub(crate) enum Raw {
 impl fmt::Display for Raw {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            // It may have a password in it: one of `store.redis.url`, in the wrong place.
+            Self::Text(text) if text.contains("://") => f.write_str("a URL"),
             Self::Text(text) if text.chars().count() > LONGEST_ECHO => {
                 write!(f, "{:?}…", text.chars().take(LONGEST_ECHO).collect::<String>())
             }
@@ -87,5 +89,10 @@ mod tests {
         assert_eq!(Raw::Text("ab\n".into()).to_string(), "\"ab\\n\"");
         let shown = Raw::Text("é".repeat(1000)).to_string();
         assert_eq!(shown, format!("\"{}\"…", "é".repeat(60)));
+    }
+
+    #[test]
+    fn t15_a_url_in_the_wrong_place_is_not_repeated() {
+        assert_eq!(Raw::Text("redis://ann:canary@host".into()).to_string(), "a URL");
     }
 }

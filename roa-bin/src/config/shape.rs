@@ -26,26 +26,30 @@ pub(super) enum Shape {
     Count { min: u64, max: u64, unit: &'static str },
     /// `true` or `false`.
     Switch,
+    /// Any text.
+    Text { example: &'static str },
+    /// Where a Redis is. It may hold a password, so a refusal does not show it.
+    RedisUrl,
+    /// A text that no refusal shows.
+    Secret,
     /// An amount of a resource as Kubernetes writes it.
     Quantity { example: &'static str },
 }
 
 /// The stores that this binary contains.
-const BUILT_IN_STORES: &[&str] = &["sqlite", "memory"];
-/// The stores that another build of `roa` may contain.
-const OTHER_STORES: &[&str] = &["redis"];
+const BUILT_IN_STORES: &[&str] = &["sqlite", "redis", "memory"];
+/// How the address of a Redis begins.
+pub(crate) const REDIS_SCHEMES: &[&str] = &["redis://", "rediss://", "unix://"];
 /// What may follow the number of a quantity.
 const QUANTITY_SUFFIXES: &[&str] = &["", "m", "k", "M", "G", "T", "P", "E", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"];
 
 impl Shape {
     /// The value as the configuration takes it; else why not, a fragment that begins with `expected …`.
     pub(super) fn check(self, raw: &Raw) -> Result<Value, String> {
-        if let (Self::Backend, Raw::Text(name)) = (self, raw)
-            && OTHER_STORES.contains(&name.as_str())
-        {
-            return Err(format!("store `{name}` is not built into this binary, {self}"));
-        }
-        self.value(raw).ok_or_else(|| format!("{self}, found {raw}"))
+        self.value(raw).ok_or_else(|| match self {
+            Self::RedisUrl | Self::Secret => format!("{self} (what was found is not shown)"),
+            _ => format!("{self}, found {raw}"),
+        })
     }
 
     /// The same for a value that came as text: from a variable or a flag.
@@ -79,6 +83,8 @@ impl Shape {
                 text.parse().is_ok_and(|duration: HumanDuration| (min..=max).contains(&duration.0))
             }
             Self::Quantity { .. } => is_quantity(text),
+            Self::Text { .. } | Self::Secret => !text.is_empty(),
+            Self::RedisUrl => REDIS_SCHEMES.iter().any(|scheme| text.starts_with(scheme)),
             Self::Count { .. } | Self::Switch => false,
         }
     }
@@ -104,6 +110,11 @@ impl fmt::Display for Shape {
             }
             Self::Count { min, max, unit } => write!(f, "expected a whole number of {unit} from {min} to {max}"),
             Self::Switch => f.write_str("expected true or false"),
+            Self::Text { example } => write!(f, "expected a text such as {example}"),
+            Self::RedisUrl => {
+                f.write_str("expected a URL such as \"redis://localhost:6379\", \"rediss://...\" or \"unix:///...\"")
+            }
+            Self::Secret => f.write_str("expected a text in quotes"),
             Self::Quantity { example } => write!(f, "expected a quantity such as {example}"),
         }
     }
@@ -158,12 +169,17 @@ mod tests {
     }
 
     #[test]
-    fn a_store_of_another_build_is_told_apart_from_an_unknown_one() {
-        assert_eq!(
-            refusal(Shape::Backend, &text("redis")),
-            "store `redis` is not built into this binary, expected one of \"sqlite\", \"memory\""
-        );
-        assert_eq!(refusal(Shape::Backend, &text("mysql")), "expected one of \"sqlite\", \"memory\", found \"mysql\"");
+    fn an_unknown_store_is_refused_with_those_that_there_are() {
+        let expected = "expected one of \"sqlite\", \"redis\", \"memory\", found \"mysql\"";
+        assert_eq!(refusal(Shape::Backend, &text("mysql")), expected);
+    }
+
+    #[test]
+    fn t15_a_refusal_of_a_secret_does_not_show_it() {
+        for (shape, raw) in [(Shape::RedisUrl, text("http://ann:canary@host")), (Shape::Secret, Raw::Integer(4711))] {
+            let refused = refusal(shape, &raw);
+            assert!(!refused.contains("canary") && !refused.contains("4711"), "{refused}");
+        }
     }
 
     #[test]

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use roa_core::{CancellationSource, Clock, ClockExt, Health, Store};
-use roa_runtime::{Membership, Tasks};
+use roa_runtime::{Membership, Readings, Tasks, WatchHub};
 
 use crate::admin::{AdminError, AdminSocket, Check, Limits, Readiness, routes, serve};
 use crate::config::settings::Config;
@@ -26,28 +27,30 @@ pub(super) struct Admin {
 
 /// What readiness depends on while the engine runs.
 pub(super) struct Watched {
-    pub(super) store: Arc<dyn Store>,
+    pub(super) hub: WatchHub,
     /// `None` for a process that is alone.
     pub(super) membership: Option<Membership>,
 }
 
 pub(super) async fn start(
     config: &Config,
-    registry: Registry,
+    mut registry: Registry,
     readiness: Readiness,
     watched: Watched,
     clock: Arc<dyn Clock>,
 ) -> Result<Admin, AdminError> {
     let socket = AdminSocket::bind(&config.admin.socket).await?;
-    let (tasks, stop) = (Tasks::new("admin", 3), CancellationSource::new());
-    let health = readiness.check("store");
-    health.fail("not asked yet");
+    let (tasks, stop, hub) = (Tasks::new("admin", 3), CancellationSource::new(), watched.hub);
+    let store = StoreWatch { store: Arc::clone(hub.store()), check: readiness.check("store"), gauge: Gauge::default() };
+    store.check.fail("not asked yet");
+    registry.register("store_health", "What the store says: 0 healthy, 1 degraded, 2 failing", store.gauge.clone());
+    registry.register_collector(Box::new(readings(hub)));
     let (routes, stopped) = (routes(readiness.clone(), Arc::new(registry)), stop.token());
     let server = tasks.spawn_draining("admin server", move |_| async move {
         serve(socket, routes, Limits::default(), stopped.cancelled()).await;
     });
-    let (store, io) = (watched.store, Arc::clone(&clock));
-    let watch = tasks.spawn("store health", async move { watch_health(&*store, &health, &*io).await });
+    let io = Arc::clone(&clock);
+    let watch = tasks.spawn("store health", async move { store.watch(&*io).await });
     let member = watched.membership.map_or(Ok(()), |membership| {
         let (check, io) = (readiness.check("membership"), Arc::clone(&clock));
         tasks.spawn("membership", async move { watch_membership(&membership, &check, &*io).await })
@@ -60,17 +63,63 @@ pub(super) async fn start(
     Ok(Admin { tasks, stop, clock })
 }
 
-async fn watch_health(store: &dyn Store, check: &Check, clock: &dyn Clock) {
-    loop {
-        match store.health().await {
-            Health::Failing(reason) => check.fail(reason),
-            Health::Degraded(reason) => {
-                tracing::warn!(%store, reason, "store is degraded");
-                check.pass();
-            }
-            _ => check.pass(),
+/// What is measured of the store's history and its watches.
+fn readings(hub: WatchHub) -> Readings {
+    let (breaks, position, watchers) = (hub.clone(), hub.clone(), hub);
+    Readings::default()
+        .counter(
+            "store_discontinuities",
+            "How often the history of the store was broken: all watches listed again",
+            "store",
+            Arc::new(move || breaks.discontinuities()),
+        )
+        .gauge(
+            "watch_revision",
+            "The newest revision that this process has seen",
+            "hub",
+            Arc::new(move || position.position().revision.get()),
+        )
+        .gauge(
+            "watchers",
+            "Open watches",
+            "hub",
+            Arc::new(move || u64::try_from(watchers.watchers()).unwrap_or(u64::MAX)),
+        )
+}
+
+/// The store, and where its health is told.
+struct StoreWatch {
+    store: Arc<dyn Store>,
+    check: Check,
+    gauge: Gauge,
+}
+
+impl StoreWatch {
+    async fn watch(self, clock: &dyn Clock) {
+        let mut degraded = None;
+        loop {
+            self.look(&mut degraded).await;
+            clock.sleep(HEALTH_INTERVAL).await;
         }
-        clock.sleep(HEALTH_INTERVAL).await;
+    }
+
+    /// Asks once. `degraded` is what was wrong the last time.
+    async fn look(&self, degraded: &mut Option<String>) {
+        let (level, reason) = match self.store.health().await {
+            Health::Failing(reason) => {
+                self.check.fail(reason);
+                self.gauge.set(2);
+                return;
+            }
+            Health::Degraded(reason) => (1, Some(reason)),
+            _ => (0, None),
+        };
+        self.check.pass();
+        self.gauge.set(level);
+        if let Some(reason) = reason.as_ref().filter(|reason| degraded.as_ref() != Some(reason)) {
+            tracing::warn!(store = %self.store, reason, "store is degraded");
+        }
+        *degraded = reason;
     }
 }
 

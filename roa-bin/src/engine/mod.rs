@@ -5,6 +5,7 @@ mod apply;
 mod lab;
 mod node;
 pub(crate) mod store;
+mod upkeep;
 
 use std::sync::Arc;
 
@@ -13,11 +14,12 @@ use prometheus_client::registry::Registry;
 use roa_core::{Cancellation, Clock, EventSink, KindRegistry, RandomExt, ResourceStore, Store, SystemRandom};
 use roa_runtime::{
     BootClock, Clocks, FanOutSink, HubConfig, LeaseConfig, LogSink, Manager, ManagerConfig, Membership, Mode, Reading,
-    Readings, RuntimeMetrics, ScaledClock, ShardBy, SystemClock, WatchHub, WatchKind,
+    Readings, RuntimeMetrics, ScaledClock, ShardBy, SystemClock, WatchHub, WatchKind, event_kind,
 };
 
 pub(crate) use apply::Rejected;
 
+use crate::commands::copy;
 use crate::config::settings::{self, Config, EngineMode};
 use crate::manifest::Manifest;
 
@@ -42,10 +44,11 @@ impl Engine {
     pub(crate) async fn open(config: Config, events: Vec<Arc<dyn EventSink>>) -> anyhow::Result<Self> {
         let clocks = clocks(&config);
         let random = Arc::new(SystemRandom);
-        let opened = store::open(&config, &clocks, random.clone()).await?;
+        let opened = store::open(&config.store, true, Arc::clone(&clocks.io), random.clone()).await?;
         let store = Arc::clone(&opened.store);
         announce(&*store);
-        let kinds = Arc::new(roa_lab::kinds(KindRegistry::new()));
+        refuse_unfinished_copy(&*store).await?;
+        let kinds = Arc::new(roa_lab::kinds(KindRegistry::new()).with_kind(event_kind()));
         let resources = ResourceStore::new(Arc::clone(&store), kinds, Arc::clone(&clocks.domain), random, "roa");
         let mut registry = Registry::with_prefix("roa");
         let manager =
@@ -54,10 +57,13 @@ impl Engine {
         let mut sinks: Vec<Arc<dyn EventSink>> = vec![Arc::new(LogSink)];
         sinks.extend(events);
         let metrics = RuntimeMetrics::register(registry.sub_registry_with_prefix("runtime"));
-        let mut manager = manager.with_events(Arc::new(FanOutSink::new(sinks))).with_metrics(metrics);
+        let recorder = upkeep::recorder(&clocks, &metrics);
+        sinks.push(recorder.clone());
+        let mut manager = manager.with_events(Arc::new(FanOutSink::new(sinks))).with_metrics(metrics.clone());
         if let Some(membership) = manager.membership() {
             registry.sub_registry_with_prefix("runtime").register_collector(Box::new(readings(&membership)));
         }
+        upkeep::add(&mut manager, recorder, &clocks, &metrics);
         lab::add(&mut manager, &config, &clocks, &mut registry).await?;
         Ok(Self { config, store: opened, resources, clocks, manager, registry })
     }
@@ -93,7 +99,7 @@ impl Engine {
         let readiness = crate::admin::Readiness::default();
         let synced = readiness.check("caches");
         synced.fail("not synced yet");
-        let watched = admin::Watched { store: Arc::clone(&self.store.store), membership: self.manager.membership() };
+        let watched = admin::Watched { hub: self.manager.hub().clone(), membership: self.manager.membership() };
         let admin = admin::start(&self.config, self.registry, readiness, watched, self.clocks.io.clone());
         let admin = admin.await.context("failed to start the admin socket")?;
         let ready = move || {
@@ -114,6 +120,16 @@ fn clocks(config: &Config) -> Clocks {
         scale => Arc::new(ScaledClock::new(Arc::clone(&io), scale)),
     };
     Clocks { domain, io, lease: Arc::new(BootClock::new()) }
+}
+
+/// A store that is still being copied lacks objects: controllers would take them for deleted.
+async fn refuse_unfinished_copy(store: &dyn Store) -> anyhow::Result<()> {
+    match copy::unfinished(store).await.context("failed to read the store")? {
+        None => Ok(()),
+        Some(source) => {
+            anyhow::bail!("{store} is a copy of {source} that is not complete; hint: run `roa store copy` again")
+        }
+    }
 }
 
 /// Whoever starts it sees what a commit survives.

@@ -4,9 +4,11 @@
 
 mod config;
 mod control_plane;
+mod copy;
 mod demo;
 mod fencing;
 mod onlooker;
+mod redis;
 mod run;
 mod running;
 mod sharded;

@@ -4,7 +4,9 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use super::ResourceStore;
-use crate::{At, Continue, Entry, FieldSelector, KindDescriptor, LabelSelector, ListRequest, Page, Result, Revision};
+use crate::{
+    At, Continue, Entry, Error, FieldSelector, KindDescriptor, LabelSelector, ListRequest, Page, Result, Revision,
+};
 
 /// How many entries are read at a time when a selector keeps few of them.
 const SCAN: NonZeroUsize = NonZeroUsize::new(500).unwrap();
@@ -98,9 +100,12 @@ impl ResourceStore {
     /// Lists objects of a kind, all as of one revision. Objects that can't be read match no selector.
     ///
     /// # Errors
-    /// [`Error::Invalid`](crate::Error::Invalid) for a field that can't be selected by, and as
+    /// [`Error::Invalid`] for a field that can't be selected by, [`Error::ListInUnit`] in a unit of work, and as
     /// [`Store::list`](crate::Store::list).
     pub async fn list(&self, kind: &KindDescriptor, options: &ListOptions) -> Result<ObjectList> {
+        if self.unit.is_some() {
+            return Err(Error::ListInUnit { resource: Arc::clone(&kind.plural) });
+        }
         options.fields.check(&kind.selectable_fields)?;
         let mut request = ListRequest::new(kind.prefix(options.namespace.as_deref())?).at(options.at);
         if let Some(next) = options.resume.clone() {

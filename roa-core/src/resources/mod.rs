@@ -2,8 +2,11 @@
 //! the lifecycle rules of registered kinds, then commits with compare-and-swap.
 
 mod api;
+mod condition;
 mod list;
+mod outbox;
 mod transaction;
+mod unit;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,12 +15,15 @@ use async_trait::async_trait;
 
 pub use api::Api;
 pub use list::{ListOptions, ObjectList};
+pub use outbox::{Effect, EffectState};
 pub use transaction::Transaction;
+pub(crate) use unit::NotedCache;
+pub use unit::UnitOfWork;
 
 use crate::lifecycle::{DeleteOptions, FieldValidation};
 use crate::{
-    Clock, DynamicObject, Entry, Epoch, Error, Key, KindDescriptor, KindRegistry, Object, Random, Result, Revision,
-    Spec, Store,
+    Clock, DynamicObject, Entry, Epoch, Error, Expect, Fence, Key, KindDescriptor, KindRegistry, Object, Random,
+    Result, Revision, Spec, Store, Txn,
 };
 
 /// How often a read-change-write is tried when others write in between.
@@ -69,6 +75,7 @@ pub struct ResourceStore {
     ownerships: Arc<[Ownership]>,
     tenure: Option<Arc<dyn Tenure>>,
     mark: Option<Arc<WriteMark>>,
+    unit: Option<Arc<UnitOfWork>>,
 }
 
 impl ResourceStore {
@@ -81,7 +88,7 @@ impl ResourceStore {
         writer: impl Into<Arc<str>>,
     ) -> Self {
         let ownerships = Arc::new([]);
-        Self { store, kinds, clock, random, writer: writer.into(), ownerships, tenure: None, mark: None }
+        Self { store, kinds, clock, random, writer: writer.into(), ownerships, tenure: None, mark: None, unit: None }
     }
 
     /// The same, writing under another name.
@@ -117,6 +124,19 @@ impl ResourceStore {
     pub fn marking(mut self, mark: Arc<WriteMark>) -> Self {
         self.mark = Some(mark);
         self
+    }
+
+    /// The same, with reads noted in a unit of work and writes held back until [`UnitOfWork::commit`].
+    #[must_use]
+    pub fn in_unit(mut self, unit: Arc<UnitOfWork>) -> Self {
+        self.unit = Some(unit);
+        self
+    }
+
+    /// The unit of work that it reads and writes in, if there is one.
+    #[must_use]
+    pub const fn unit(&self) -> Option<&Arc<UnitOfWork>> {
+        self.unit.as_ref()
     }
 
     /// The kinds that it knows.
@@ -157,12 +177,35 @@ impl ResourceStore {
         Transaction::new(self)
     }
 
+    /// The transaction under the condition that all that the process must own is still its own.
+    fn fence(&self, txn: Txn) -> Txn {
+        self.ownerships.iter().fold(txn, |txn, Ownership { key, revision, epoch }| {
+            txn.guard(key.clone(), Expect::At(*revision)).expect_epoch(*epoch)
+        })
+    }
+
+    /// Looks at the clock alone, right before a commit: after all that could have taken time.
+    fn check_tenure(&self) -> Result<()> {
+        match &self.tenure {
+            Some(tenure) if !tenure.is_current() => Err(Error::Fenced(Fence::Lapsed)),
+            _ => Ok(()),
+        }
+    }
+
     /// What is stored under a key, and the revision at which that is true.
     ///
     /// # Errors
     /// [`Error::Unavailable`], [`Error::Corrupt`].
     pub async fn entry(&self, key: &Key) -> Result<(Option<Arc<Entry>>, Revision)> {
+        let Some(unit) = &self.unit else {
+            let read = self.store.get(key).await?;
+            return Ok((read.entry, read.revision));
+        };
+        if let Some(seen) = unit.seen(key, &self.writer)? {
+            return Ok(seen);
+        }
         let read = self.store.get(key).await?;
+        unit.take(key, read.entry.clone(), read.revision)?;
         Ok((read.entry, read.revision))
     }
 

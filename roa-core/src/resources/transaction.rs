@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::ResourceStore;
+use super::unit::{UnitOfWork, Written};
 use crate::lifecycle::{self, DeleteOptions, FieldValidation, Step};
 use crate::{
     CommitError, DynamicObject, Error, Expect, Expected, Fence, Key, KindDescriptor, RandomExt, Result, Revision,
@@ -94,10 +95,13 @@ impl<'a> Transaction<'a> {
     /// Dropping it leaves all of it done, or nothing.
     pub async fn commit(self) -> Result<Vec<DynamicObject>> {
         let resources = self.resources;
+        if let Some(unit) = &resources.unit {
+            return self.hold_back(unit).await;
+        }
         let Some(txn) = self.encode()? else {
             return Ok(self.staged.into_iter().map(|staged| staged.object).collect());
         };
-        self.check_tenure()?;
+        resources.check_tenure()?;
         let id = txn.id;
         let revision = match resources.store.commit(txn).await {
             Ok(revision) => revision,
@@ -108,6 +112,25 @@ impl<'a> Transaction<'a> {
             mark.note(revision);
         }
         Ok(self.staged.into_iter().map(|staged| staged.after(revision)).collect())
+    }
+
+    /// What was staged belongs to a unit of work: it is written when that is.
+    async fn hold_back(self, unit: &UnitOfWork) -> Result<Vec<DynamicObject>> {
+        let mut objects = Vec::new();
+        for staged in self.staged {
+            let (found, as_of) = self.resources.entry(&staged.key).await?;
+            if staged.expect.is_none() && found.is_some() {
+                return Err(Error::AlreadyExists { key: staged.key });
+            }
+            match &staged.step {
+                Step::Unchanged => {}
+                Step::Write(next) => unit.hold_back(&staged.key, Written::Object(next.clone()))?,
+                Step::Remove => unit.hold_back(&staged.key, Written::Gone)?,
+            }
+            let revision = staged.expect.unwrap_or(as_of);
+            objects.push(staged.after(revision));
+        }
+        Ok(objects)
     }
 
     fn encode(&self) -> Result<Option<Txn>> {
@@ -126,18 +149,7 @@ impl<'a> Transaction<'a> {
         for staged in self.staged.iter().filter(|staged| staged.step == Step::Unchanged) {
             txn = txn.guard(staged.key.clone(), staged.expect.map_or(Expect::Absent, Expect::At));
         }
-        for ownership in &*self.resources.ownerships {
-            txn = txn.guard(ownership.key.clone(), Expect::At(ownership.revision)).expect_epoch(ownership.epoch);
-        }
-        Ok(Some(txn))
-    }
-
-    /// Looks at the clock alone, after all that could have taken time.
-    fn check_tenure(&self) -> Result<()> {
-        match &self.resources.tenure {
-            Some(tenure) if !tenure.is_current() => Err(Error::Fenced(Fence::Lapsed)),
-            _ => Ok(()),
-        }
+        Ok(Some(self.resources.fence(txn)))
     }
 
     /// What became of a commit whose answer was lost: reads one of its keys. Its own transaction there: it happened.
@@ -157,7 +169,7 @@ impl<'a> Transaction<'a> {
         }
     }
 
-    fn explain(&self, error: CommitError) -> Error {
+    pub(super) fn explain(&self, error: CommitError) -> Error {
         match error {
             CommitError::Conflict { key, current } => match self.staged.iter().find(|staged| staged.key == key) {
                 Some(staged) => staged.conflict(current),

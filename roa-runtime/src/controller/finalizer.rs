@@ -1,8 +1,7 @@
 //! Finalizers, and the condition of an object that was given up: what the driver itself writes.
 
 use roa_core::lifecycle::FieldValidation;
-use roa_core::{ConditionStatus, Conditions, Context, DynamicObject, Error, Key, MAX_CONFLICTS, Result};
-use serde_json::Value as Json;
+use roa_core::{ConditionStatus, Context, DynamicObject, Error, Key, MAX_CONFLICTS, Result};
 
 /// The condition that says whether the last calls succeeded.
 const RECONCILED: &str = "Reconciled";
@@ -48,28 +47,19 @@ async fn change(cx: &Context, key: &Key, change: impl Fn(&mut DynamicObject) -> 
     Ok(())
 }
 
+/// Takes back that an object was given up, if it says so: whoever said it.
+pub(super) async fn clear_given_up(cx: &Context, key: &Key) -> Result<()> {
+    let (Some(entry), _) = cx.resources().entry(key).await? else { return Ok(()) };
+    let object = entry.object().map_err(Clone::clone)?.to_dynamic()?;
+    match object.conditions().get(RECONCILED) {
+        Some(condition) if condition.status != ConditionStatus::True => {
+            set_reconciled(cx, key, ConditionStatus::True, (RECONCILED, "")).await
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Says in an object's status whether its last calls succeeded.
 pub(super) async fn set_reconciled(cx: &Context, key: &Key, status: ConditionStatus, why: (&str, &str)) -> Result<()> {
-    for attempt in 1.. {
-        let mut object = match cx.resources().get(key).await {
-            Err(Error::NotFound { .. }) => return Ok(()),
-            outcome => outcome?,
-        };
-        let conditions = object.status().and_then(|status| status.get("conditions")).cloned().unwrap_or_default();
-        let mut conditions: Conditions = serde_json::from_value(conditions).unwrap_or_default();
-        if !conditions.set(RECONCILED, status, why, object.metadata.generation, cx.now()) {
-            return Ok(());
-        }
-        let conditions = serde_json::to_value(conditions).map_err(|error| Error::corrupt(error.to_string()))?;
-        let status = object.body.entry("status").or_insert_with(|| Json::Object(serde_json::Map::new()));
-        if let Json::Object(fields) = status {
-            fields.insert("conditions".to_owned(), conditions);
-        }
-        match cx.resources().update_status(object).await {
-            Err(Error::Conflict { .. }) if attempt < MAX_CONFLICTS => {}
-            Err(Error::NotFound { .. }) => return Ok(()),
-            outcome => return outcome.map(|_| ()),
-        }
-    }
-    Ok(())
+    cx.resources().set_condition(key, RECONCILED, status, why).await.map(|_| ())
 }

@@ -1,4 +1,5 @@
 //! [`WriteGate`]: which revision a key's next call must see at least. [`Parked`]: which keys were given up.
+//! [`Cleared`]: which objects are known not to say that they were.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Mutex;
@@ -53,5 +54,27 @@ impl Parked {
 
     pub(super) fn len(&self) -> usize {
         locks::lock(&self.keys).len()
+    }
+}
+
+/// The objects that are known not to carry the condition that they were given up, neither by this process nor by one
+/// that worked before it: found once for each object and term of ownership. As many as objects.
+#[derive(Debug, Default)]
+pub(super) struct Cleared {
+    keys: Mutex<HashMap<Key, Option<Revision>>>,
+}
+
+impl Cleared {
+    /// `term` is the revision of what the process owned then.
+    pub(super) fn note(&self, key: &Key, term: Option<Revision>) {
+        locks::lock(&self.keys).insert(key.clone(), term);
+    }
+
+    pub(super) fn is_known(&self, key: &Key, term: Option<Revision>) -> bool {
+        locks::lock(&self.keys).get(key) == Some(&term)
+    }
+
+    pub(super) fn forget(&self, key: &Key) {
+        locks::lock(&self.keys).remove(key);
     }
 }

@@ -16,12 +16,16 @@ use std::sync::{Arc, OnceLock};
 
 pub use config::ControllerConfig;
 
-use gate::{Parked, WriteGate};
+use gate::{Cleared, Parked, WriteGate};
 use overflow::Overflow;
 use roa_core::{CacheReader, Cancellation, Cause, Context, Controller, Key, Resource};
 
 use crate::cache::Freshness;
-use crate::{AddError, Cache, CacheListener, Clocks, ControllerMetrics, Outcome, Priority, Run, Territory, WorkQueue};
+use crate::safety::{Quarantine, what_frees};
+use crate::{
+    AddError, Cache, CacheListener, Clocks, ControllerMetrics, Outcome, Priority, RetryBudget, Run, Territory,
+    WorkQueue,
+};
 
 /// How many keys are queued again at a time after an overflow.
 const REFILL: usize = 1_000;
@@ -38,6 +42,9 @@ struct Inner<C: Controller> {
     queue: WorkQueue<Key>,
     gate: WriteGate,
     parked: Parked,
+    cleared: Cleared,
+    quarantine: Quarantine,
+    budget: Option<RetryBudget>,
     config: ControllerConfig,
     clocks: Clocks,
     metrics: ControllerMetrics,
@@ -74,22 +81,24 @@ impl<C: Controller> ControllerDriver<C> {
         metrics: ControllerMetrics,
     ) -> Self {
         let random = Arc::clone(context.random());
-        let queue = WorkQueue::new(config.queue.clone(), Arc::clone(&clocks.domain), random);
-        let (gate, parked, overflow) = (WriteGate::default(), Parked::default(), Overflow::default());
-        let freshness = OnceLock::new();
+        let clock = Arc::clone(&clocks.domain);
+        let queue = WorkQueue::shared_fairly(config.queue.clone(), clock, random, Key::namespace);
         let inner = Inner {
+            budget: config.retry_budget.map(RetryBudget::new),
+            gate: WriteGate::default(),
+            parked: Parked::default(),
+            cleared: Cleared::default(),
+            quarantine: Quarantine::default(),
+            overflow: Overflow::default(),
+            freshness: OnceLock::new(),
             controller,
             cache,
             context,
             queue,
-            gate,
-            parked,
+            territory,
             config,
             clocks,
             metrics,
-            overflow,
-            territory,
-            freshness,
         };
         let inner = Arc::new(inner);
         inner.cache.listen(Arc::clone(&inner) as Arc<dyn CacheListener<C::Resource>>);
@@ -170,9 +179,7 @@ impl<C: Controller> ControllerDriver<C> {
     /// Forgets all about the objects of slots that this process has no more.
     pub(crate) fn disown(&self, slots: &HashSet<usize>) {
         for key in self.inner.keys_in(slots) {
-            self.inner.queue.forget(&key);
-            self.inner.gate.forget(&key);
-            self.inner.parked.release(&key);
+            self.inner.forget(&key);
         }
     }
 
@@ -232,11 +239,27 @@ impl<C: Controller> Inner<C> {
         }
     }
 
-    /// An object that was given up is left alone until its spec changes or it is asked to go: that its own condition
-    /// was written is no reason to try again.
+    /// An object that was given up is left alone until something changes that may help: that its own condition was
+    /// written is no reason to try again.
     fn stays_parked(&self, key: &Key, before: Option<&Arc<C::Resource>>, after: &C::Resource) -> bool {
-        let what_counts = |object: &C::Resource| (object.metadata().generation, object.metadata().deletion_timestamp);
-        self.parked.contains(key) && before.is_some_and(|before| what_counts(before) == what_counts(after))
+        if !self.parked.contains(key) {
+            return false;
+        }
+        let stays = before.is_some_and(|before| what_frees(before.metadata()) == what_frees(after.metadata()));
+        if !stays {
+            self.parked.release(key);
+            self.metrics.parked(self.parked.len());
+        }
+        stays
+    }
+
+    fn forget(&self, key: &Key) {
+        self.gate.forget(key);
+        self.parked.release(key);
+        self.cleared.forget(key);
+        self.quarantine.forget(key);
+        self.queue.forget(key);
+        self.metrics.parked(self.parked.len());
     }
 }
 
@@ -245,10 +268,7 @@ impl<C: Controller> CacheListener<C::Resource> for Inner<C> {
     /// filter it out.
     fn changed(&self, key: &Key, before: Option<&Arc<C::Resource>>, after: Option<&Arc<C::Resource>>) {
         let Some(after) = after else {
-            self.gate.forget(key);
-            self.parked.release(key);
-            self.queue.forget(key);
-            return;
+            return self.forget(key);
         };
         if self.stays_parked(key, before, after) {
             return;

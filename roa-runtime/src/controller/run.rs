@@ -2,18 +2,22 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use roa_core::{
     Action, CacheReader, ClockExt, ConditionStatus, Context, Controller, Error, Key, ReconcileError, Resource, Result,
-    WriteMark,
+    Revision, UnitOfWork, WriteMark,
 };
 use tracing::Instrument;
 
-use super::outcome::{Ended, Verdict, judge};
-use super::{Inner, finalizer};
+use super::outcome::{Ended, QUARANTINED, Record, Verdict, judge};
+use super::{ControllerConfig, Inner, finalizer};
 use crate::lease::Permit;
 use crate::{Outcome, Run};
+
+/// When to try again to take back that an object was given up, if that could not be written.
+const CLEAR_AGAIN: Duration = Duration::from_secs(5);
 
 /// Handles one key, and says what is to happen with it next.
 pub(super) async fn handle<C: Controller>(inner: &Inner<C>, run: &Run<Key>, permit: &Permit) -> Outcome {
@@ -29,20 +33,56 @@ pub(super) async fn handle<C: Controller>(inner: &Inner<C>, run: &Run<Key>, perm
     }
     let succeeded = matches!(ended, Ended::Returned(Ok(_)));
     log(&ended, run);
-    match judge(ended, run.failures(), inner.config.max_retries) {
-        Verdict::Continue(outcome) => {
-            if succeeded && inner.parked.release(run.key()) {
-                tell_recovered(&cx, run.key()).instrument(span).await;
-                inner.gate.note(run.key(), mark.get());
-            }
-            outcome
+    let record = record(inner, run, &ended);
+    let outcome = match judge(ended, record) {
+        Verdict::Continue(outcome) if succeeded => {
+            clear(inner, &cx, run.key(), permit.since(), outcome).instrument(span).await
         }
+        Verdict::Continue(outcome) => within_budget(inner, outcome),
         Verdict::GiveUp(reason, message) => {
             give_up(inner, &cx, run.key(), reason, &message).instrument(span).await;
-            inner.gate.note(run.key(), mark.get());
             Outcome::Drop
         }
+    };
+    inner.gate.note(run.key(), mark.get());
+    if mark.get().is_some() || !succeeded {
+        forget_if_gone(inner, run.key(), mark.get());
     }
+    outcome
+}
+
+/// What was noted of an object after the cache had told that it is gone would stay for ever.
+fn forget_if_gone<C: Controller>(inner: &Inner<C>, key: &Key, written: Option<Revision>) {
+    if inner.cache.get(key).is_none() && inner.cache.revision() >= written {
+        inner.gate.forget(key);
+        inner.cleared.forget(key);
+        inner.quarantine.forget(key);
+    }
+}
+
+fn record<C: Controller>(inner: &Inner<C>, run: &Run<Key>, ended: &Ended) -> Record {
+    let panics = if matches!(ended, Ended::Panicked(_)) {
+        inner.quarantine.panicked(run.key())
+    } else {
+        inner.quarantine.forget(run.key());
+        0
+    };
+    if let Some(budget) = inner.budget.as_ref().filter(|_| run.failures() == 0) {
+        budget.earn(inner.clocks.domain.monotonic());
+    }
+    let ControllerConfig { max_retries, max_panics, .. } = inner.config;
+    Record { failures: run.failures(), max_retries, panics, max_panics }
+}
+
+/// A retry waits until there is budget for it.
+fn within_budget<C: Controller>(inner: &Inner<C>, outcome: Outcome) -> Outcome {
+    let Some(budget) = inner.budget.as_ref().filter(|_| outcome == Outcome::Failed) else { return outcome };
+    let wait = budget.spend(inner.clocks.domain.monotonic());
+    if wait.is_zero() {
+        return outcome;
+    }
+    inner.metrics.waits_for_budget();
+    Outcome::FailedAfter(wait)
 }
 
 fn context<C: Controller>(inner: &Inner<C>, run: &Run<Key>, permit: &Permit, mark: &Arc<WriteMark>) -> Context {
@@ -52,15 +92,16 @@ fn context<C: Controller>(inner: &Inner<C>, run: &Run<Key>, permit: &Permit, mar
 }
 
 async fn call<C: Controller>(inner: &Inner<C>, run: &Run<Key>, permit: &Permit, cx: &Context) -> Ended {
-    let object = match current(inner, run.key(), permit).await {
-        Ok(Some(object)) => object,
-        Ok(None) => return Ended::Returned(Ok(Action::Done)),
-        Err(error) => return Ended::Returned(Err(error.into())),
+    let work = async {
+        match current(inner, run.key(), permit).await? {
+            Some(object) if inner.config.transactional => in_unit(&inner.controller, object, run.key(), cx).await,
+            Some(object) => step(&inner.controller, object, run.key(), cx).await,
+            None => Ok(Action::Done),
+        }
     };
-    let work = AssertUnwindSafe(step(&inner.controller, object, run.key(), cx)).catch_unwind();
     tokio::select! {
         biased;
-        returned = work => match returned {
+        returned = AssertUnwindSafe(work).catch_unwind() => match returned {
             Ok(returned) => Ended::Returned(returned),
             Err(panic) => Ended::Panicked(crate::tasks::panic_message(&*panic).to_owned()),
         },
@@ -90,6 +131,21 @@ async fn current<C: Controller>(inner: &Inner<C>, key: &Key, permit: &Permit) ->
             Ok(entry.map(|entry| C::Resource::decode(&entry)).transpose()?.map(Arc::new))
         }
     }
+}
+
+/// All that the call writes is done together, if all that it read is still so: the object itself to begin with.
+async fn in_unit<C: Controller>(
+    controller: &C,
+    object: Arc<C::Resource>,
+    key: &Key,
+    cx: &Context,
+) -> Result<Action, ReconcileError> {
+    let unit = Arc::new(UnitOfWork::new());
+    unit.note(key, object.metadata().resource_version);
+    let resources = cx.resources().clone().in_unit(Arc::clone(&unit));
+    let action = step(controller, object, key, &cx.clone().with_resources(resources)).await?;
+    unit.commit(cx.resources()).await?;
+    Ok(action)
 }
 
 /// The finalizer goes on before the controller first sees the object, and off when it has cleaned up.
@@ -126,6 +182,9 @@ fn log(ended: &Ended, run: &Run<Key>) {
         Ended::Returned(Err(ReconcileError::Resource(Error::Fenced(fence)))) => {
             tracing::warn!(key = %run.key(), %fence, "not written: it is another process's now");
         }
+        Ended::Returned(Err(error @ ReconcileError::Deferred { .. })) => {
+            tracing::debug!(key = %run.key(), %error, "reconcile deferred");
+        }
         Ended::Returned(Err(error)) => {
             tracing::warn!(key = %run.key(), failures = run.failures() + 1, %error, "reconcile failed");
         }
@@ -136,16 +195,51 @@ fn log(ended: &Ended, run: &Run<Key>) {
 
 async fn give_up<C: Controller>(inner: &Inner<C>, cx: &Context, key: &Key, reason: &'static str, message: &str) {
     inner.parked.park(key);
+    inner.cleared.forget(key);
+    inner.quarantine.forget(key);
+    inner.metrics.parked(inner.parked.len());
+    if reason == QUARANTINED {
+        inner.metrics.quarantined();
+    }
     if let Some(object) = inner.cache.get(key) {
         cx.warn(key.clone(), object.metadata(), reason, message);
     }
-    if let Err(error) = finalizer::set_reconciled(cx, key, ConditionStatus::False, (reason, message)).await {
-        tracing::warn!(%key, %error, "the object's condition could not be written");
-    }
+    let written = finalizer::set_reconciled(cx, key, ConditionStatus::False, (reason, message));
+    within_time(inner, key, written).await;
 }
 
-async fn tell_recovered(cx: &Context, key: &Key) {
-    if let Err(error) = finalizer::set_reconciled(cx, key, ConditionStatus::True, ("Reconciled", "")).await {
+/// After a success an object must not say that it was given up, be it by a process before this one: that is looked up
+/// once for each object.
+async fn clear<C: Controller>(
+    inner: &Inner<C>,
+    cx: &Context,
+    key: &Key,
+    term: Option<Revision>,
+    outcome: Outcome,
+) -> Outcome {
+    inner.parked.release(key);
+    if inner.cleared.is_known(key, term) {
+        return outcome;
+    }
+    inner.metrics.parked(inner.parked.len());
+    if within_time(inner, key, finalizer::clear_given_up(cx, key)).await {
+        inner.cleared.note(key, term);
+        forget_if_gone(inner, key, None);
+        return outcome;
+    }
+    if outcome == Outcome::Done { Outcome::Defer(CLEAR_AGAIN) } else { outcome }
+}
+
+/// Whether an object's condition was written, in time.
+async fn within_time<C: Controller>(inner: &Inner<C>, key: &Key, written: impl Future<Output = Result<()>>) -> bool {
+    let limit = inner.config.timeout;
+    let outcome = tokio::select! {
+        biased;
+        outcome = written => outcome,
+        () = inner.clocks.io.sleep(limit) => Err(Error::unavailable(format!("no answer for {limit:?}"))),
+    };
+    if let Err(error) = &outcome {
         tracing::warn!(%key, %error, "the object's condition could not be written");
     }
+    outcome.is_ok()
 }

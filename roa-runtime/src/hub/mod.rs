@@ -74,6 +74,8 @@ struct State {
     position: Position,
     /// Rises when the history breaks: watches of an older one end.
     incarnation: u64,
+    /// How often the store began another epoch.
+    discontinuities: u64,
     /// Why the watches of older incarnations ended.
     ended: TailEnd,
     closed: bool,
@@ -91,6 +93,7 @@ impl WatchHub {
             ring: Ring::new(begin.head, config.max_batches, config.max_bytes),
             position,
             incarnation: 0,
+            discontinuities: 0,
             ended: TailEnd::Closed,
             closed: false,
         };
@@ -144,6 +147,12 @@ impl WatchHub {
     #[must_use]
     pub fn watchers(&self) -> usize {
         self.shared.wakers.len()
+    }
+
+    /// How often the store's history was broken while it was followed: all watches had to list again.
+    #[must_use]
+    pub fn discontinuities(&self) -> u64 {
+        self.shared.read().discontinuities
     }
 
     /// The store that it follows.

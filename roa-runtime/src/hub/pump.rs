@@ -110,6 +110,8 @@ async fn begin_anew(shared: &Shared) -> Result<(), Error> {
     let StoreState { head, floor, epoch } = shared.store.state().await?;
     shared.end(TailEnd::Expired { floor, head }, |state| {
         state.ring = Ring::new(head, shared.config.max_batches, shared.config.max_bytes);
+        // The same epoch once more is no break of the history: the store only forgot what was not read yet.
+        state.discontinuities += u64::from(state.position.epoch != epoch);
         state.position = Position { store: shared.store.id(), epoch, revision: head };
     });
     shared.head.send_replace(head);

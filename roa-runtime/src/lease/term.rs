@@ -19,6 +19,7 @@ pub(super) struct Term {
     calls: AtomicUsize,
     /// Whether somebody waits for their end.
     draining: AtomicBool,
+    leaving: CancellationSource,
     cancellation: CancellationSource,
     signals: Arc<Signals>,
 }
@@ -70,6 +71,7 @@ impl Term {
             over: AtomicBool::new(false),
             calls: AtomicUsize::new(0),
             draining: AtomicBool::new(false),
+            leaving: CancellationSource::new(),
             cancellation: CancellationSource::new(),
             signals,
         }
@@ -82,6 +84,7 @@ impl Term {
     /// From now on somebody waits for the end of the last call.
     pub(super) fn drain(&self) {
         self.draining.store(true, Ordering::SeqCst);
+        self.leaving.cancel();
     }
 
     /// Whether no call runs under it.
@@ -92,6 +95,7 @@ impl Term {
     /// What runs must end, and writes nothing more.
     pub(super) fn end(&self) {
         self.over.store(true, Ordering::Release);
+        self.leaving.cancel();
         self.cancellation.cancel();
     }
 
@@ -155,6 +159,12 @@ impl Permit {
     #[must_use]
     pub fn since(&self) -> Option<Revision> {
         self.term.ownership.as_ref().map(|ownership| ownership.revision)
+    }
+
+    /// The sign that somebody waits for the end of the call: what would go on for long should end soon.
+    #[must_use]
+    pub fn leaving(&self) -> Cancellation {
+        self.term.leaving.token()
     }
 
     /// The sign that the call must end.

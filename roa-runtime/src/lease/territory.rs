@@ -89,11 +89,25 @@ impl Territory {
     /// The right to begin a call for a key, if this process has it now.
     #[must_use]
     pub fn begin(&self, key: &Key) -> Option<Permit> {
-        match locks::lock(&self.shared.slots).get(self.slot(key)) {
+        self.begin_slot(self.slot(key))
+    }
+
+    /// The same for what belongs to a slot rather than to a key.
+    pub(crate) fn begin_slot(&self, number: usize) -> Option<Permit> {
+        match locks::lock(&self.shared.slots).get(number) {
             // Under the lock: a slot whose last call has ended begins no other once it is being given up.
             Some(Slot::Held(term)) if term.is_current() => Some(Permit::new(term)),
             _ => None,
         }
+    }
+
+    /// The right to do what only needs to own anything at all, in the first slot that is held.
+    pub(crate) fn begin_any(&self) -> Option<Permit> {
+        let slots = locks::lock(&self.shared.slots);
+        slots.iter().find_map(|slot| match slot {
+            Slot::Held(term) if term.is_current() => Some(Permit::new(term)),
+            _ => None,
+        })
     }
 
     /// The same resources with each write under the fences of all that is held, for work on all of it at once; `None` if

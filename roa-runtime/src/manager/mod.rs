@@ -3,6 +3,7 @@
 
 mod component;
 mod config;
+mod runnable;
 mod together;
 
 use std::any::{Any, TypeId};
@@ -10,11 +11,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 pub use config::{ManagerConfig, ManagerError, Mode, WatchKind};
+pub use runnable::Runnable;
 
 use component::{Component, Feed};
 use roa_core::{
-    CacheReader, Caches, Cancellation, CancellationSource, Context, Controller, EventSink, Object, Reconciler,
-    ResourceStore, Result, Spec, Store, Watcher,
+    CacheReader, Caches, Cancellation, CancellationSource, Context, Controller, Dependencies, EventSink, Object,
+    Reconciler, ResourceStore, Result, Spec, Store, Watcher,
 };
 use together::Part;
 
@@ -37,6 +39,7 @@ pub struct Manager {
     hub: WatchHub,
     events: Arc<dyn EventSink>,
     metrics: RuntimeMetrics,
+    dependencies: Dependencies,
     /// One cache for each kind: asking twice gives the same.
     caches: HashMap<TypeId, Box<dyn Any + Send + Sync>>,
     readers: Caches,
@@ -80,6 +83,7 @@ impl Manager {
             hub,
             events: Arc::new(roa_core::NoEvents),
             metrics: RuntimeMetrics::unregistered(),
+            dependencies: Dependencies::default(),
             caches: HashMap::new(),
             readers: Caches::default(),
             feeds: Vec::new(),
@@ -98,6 +102,13 @@ impl Manager {
     #[must_use]
     pub fn with_metrics(mut self, metrics: RuntimeMetrics) -> Self {
         self.metrics = metrics;
+        self
+    }
+
+    /// The same with dependencies, which the controllers and reconcilers added after it call by name.
+    #[must_use]
+    pub fn with_dependencies(mut self, dependencies: Dependencies) -> Self {
+        self.dependencies = dependencies;
         self
     }
 
@@ -202,10 +213,17 @@ impl Manager {
         Ok(())
     }
 
+    /// Adds work that belongs to no one kind. It runs where the controllers run.
+    pub fn add_runnable(&mut self, runnable: Arc<dyn Runnable>) {
+        let cx = self.context(runnable.name());
+        self.components.push(Arc::new(runnable::Running::new(runnable, cx, self.territory.clone())));
+    }
+
     fn context(&self, component: &str) -> Context {
         Context::new(component, self.resources.clone())
             .with_events(Arc::clone(&self.events))
             .with_caches(self.readers.clone())
+            .with_dependencies(self.dependencies.clone())
     }
 
     /// Runs until `shutdown`, then drains. `ready` is called when the caches are synced and, where no leadership is

@@ -13,8 +13,20 @@ pub enum Outcome {
     Requeue,
     /// It failed; the same again after the key's back-off.
     Failed,
+    /// It failed; the same again after the key's back-off, and not before this time.
+    FailedAfter(Duration),
+    /// It could not be tried now; the same again after this time and up to a tenth more, at random, so that keys that
+    /// wait for the same do not come back together. Neither a success nor a failure.
+    Defer(Duration),
     /// It is given up: not again until the key is added again, which may have happened during the run.
     Drop,
+}
+
+impl Outcome {
+    /// Whether it counts as one.
+    pub(super) const fn is_failure(self) -> bool {
+        matches!(self, Self::Failed | Self::FailedAfter(_))
+    }
 }
 
 /// How long a key waits after runs that left it unsettled: `base`, doubled with each such run in a row, up to `max`.
@@ -94,7 +106,18 @@ pub fn next_run(outcome: Outcome, streak: Streak, policy: &BackoffPolicy, jitter
         Outcome::RequeueAfter(after) => NextRun { after: Some(after), streak: Streak::default() },
         Outcome::Requeue => again(0),
         Outcome::Failed => again(streak.failures.saturating_add(1)),
+        Outcome::FailedAfter(least) => {
+            let next = again(streak.failures.saturating_add(1));
+            NextRun { after: next.after.max(Some(least)), ..next }
+        }
+        Outcome::Defer(after) => NextRun { after: Some(spread(after, jitter)), streak },
     }
+}
+
+/// A wait, and up to a tenth more.
+fn spread(wait: Duration, jitter: f64) -> Duration {
+    let more = Duration::try_from_secs_f64(wait.as_secs_f64() * 0.1 * jitter.clamp(0.0, 1.0)).unwrap_or_default();
+    wait.saturating_add(more)
 }
 
 #[cfg(test)]
@@ -152,6 +175,24 @@ mod tests {
             prop_assert_eq!(next_run(Outcome::Done, streak, &policy, jitter), reset(None));
             prop_assert_eq!(next_run(Outcome::Drop, streak, &policy, jitter), reset(None));
             prop_assert_eq!(next_run(Outcome::RequeueAfter(wait), streak, &policy, jitter), reset(Some(wait)));
+        }
+
+        #[test]
+        fn what_is_deferred_keeps_its_past_and_comes_not_before_its_time(
+            streak in any_streak(), policy in any_policy(), wait: Duration, jitter: f64,
+        ) {
+            let next = next_run(Outcome::Defer(wait), streak, &policy, jitter);
+            prop_assert_eq!(next.streak, streak);
+            prop_assert!(next.after >= Some(wait) && next.after <= Some(wait.saturating_add(wait / 9)));
+        }
+
+        #[test]
+        fn a_failure_that_must_wait_is_a_failure_that_waits_at_least_so_long(
+            streak in any_streak(), policy in any_policy(), wait: Duration, jitter in 0.0..1.0,
+        ) {
+            let usual = next_run(Outcome::Failed, streak, &policy, jitter);
+            let next = next_run(Outcome::FailedAfter(wait), streak, &policy, jitter);
+            prop_assert_eq!((next.streak, next.after), (usual.streak, usual.after.max(Some(wait))));
         }
 
         #[test]

@@ -1,10 +1,10 @@
-//! [`Lanes`]: the keys that may run now, and which of them is next. Fairness between namespaces would go in here: the
-//! rest of the queue knows only [`Lanes::insert`], [`Lanes::remove`] and [`Lanes::pop`].
+//! [`Lanes`]: the keys that may run now, and which of them is next: between priorities here, within one in [`Lane`].
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use roa_core::Monotonic;
+
+use super::lane::{Lane, Place, ShareOf};
 
 /// How urgent a key is: a user's change goes before a retry, a retry before a resync.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -32,47 +32,42 @@ impl Priority {
     }
 }
 
-/// A place in an order: by time, then by number. No two keys have the same number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Place {
-    pub(super) at: Monotonic,
-    pub(super) number: u64,
-}
-
 /// While keys of a lower priority are overdue, they get one of so many turns.
 pub(super) const OVERDUE_TURN: u32 = 4;
 
-/// One line for each priority, each in the order in which its keys became ready.
+/// One [`Lane`] for each priority.
 ///
-/// A key that has waited for `promote_after` is overdue: it no longer waits for all that is more urgent. Overdue keys
-/// together get every fourth turn, so that nothing starves and yet a backlog of resyncs never holds up users.
+/// A key that has waited for `promote_after` is overdue: it no longer waits for all that is more urgent. The lanes with
+/// overdue keys together get every fourth turn, and of two such lanes the one whose oldest key waits longer; so nothing
+/// starves and yet a backlog of resyncs never holds up users. If `n` share the lane of an overdue key, and all that is
+/// overdue is in that lane, the oldest key of each of them runs within `4 * n` turns.
 #[derive(Debug)]
 pub(super) struct Lanes<K> {
-    lanes: [BTreeMap<Place, K>; 3],
+    lanes: [Lane<K>; 3],
     promote_after: Duration,
     /// How many turns in a row passed over an overdue key.
     passed_over: u32,
 }
 
 impl<K> Lanes<K> {
-    pub(super) const fn new(promote_after: Duration) -> Self {
-        Self { lanes: [const { BTreeMap::new() }; 3], promote_after, passed_over: 0 }
+    pub(super) fn new(promote_after: Duration) -> Self {
+        Self { lanes: [Lane::new(), Lane::new(), Lane::new()], promote_after, passed_over: 0 }
     }
 
-    const fn lane(&self, priority: Priority) -> &BTreeMap<Place, K> {
+    const fn lane(&self, priority: Priority) -> &Lane<K> {
         &self.lanes[priority as usize]
     }
 
-    const fn lane_mut(&mut self, priority: Priority) -> &mut BTreeMap<Place, K> {
+    const fn lane_mut(&mut self, priority: Priority) -> &mut Lane<K> {
         &mut self.lanes[priority as usize]
     }
 
-    pub(super) fn insert(&mut self, priority: Priority, place: Place, key: K) {
-        self.lane_mut(priority).insert(place, key);
+    pub(super) fn insert(&mut self, priority: Priority, share_of: ShareOf<K>, place: Place, key: K) {
+        self.lane_mut(priority).insert(share_of, place, key);
     }
 
-    pub(super) fn remove(&mut self, priority: Priority, place: Place) -> Option<K> {
-        self.lane_mut(priority).remove(&place)
+    pub(super) fn remove(&mut self, priority: Priority, sharer: &str, place: Place) -> Option<K> {
+        self.lane_mut(priority).remove(sharer, place)
     }
 
     /// Takes out the key whose turn it is.
@@ -89,14 +84,14 @@ impl<K> Lanes<K> {
         if turn != first {
             self.passed_over = 0;
         }
-        Some(self.lane_mut(turn).pop_first()?.1)
+        self.lane_mut(turn).pop()
     }
 
-    /// The lane below `first` whose next key is overdue; the one that waits longest if there are two.
+    /// The lane below `first` that has an overdue key; the one whose oldest key waits longer if there are two.
     fn overdue_below(&self, first: Priority, now: Monotonic) -> Option<Priority> {
         let below = Priority::ALL.into_iter().filter(|priority| *priority < first);
-        let fronts = below.filter_map(|priority| Some((self.lane(priority).first_key_value()?.0, priority)));
-        let overdue = fronts.filter(|(place, _)| now.saturating_since(place.at) >= self.promote_after);
+        let oldest = below.filter_map(|priority| Some((self.lane(priority).oldest()?, priority)));
+        let overdue = oldest.filter(|(place, _)| now.saturating_since(place.at) >= self.promote_after);
         overdue.min().map(|(_, priority)| priority)
     }
 
@@ -104,23 +99,29 @@ impl<K> Lanes<K> {
         self.lane(priority).len()
     }
 
+    /// How many share the lane that most share.
+    pub(super) fn sharers(&self) -> usize {
+        self.lanes.iter().map(Lane::sharers).max().unwrap_or(0)
+    }
+
     pub(super) fn is_empty(&self) -> bool {
-        self.lanes.iter().all(BTreeMap::is_empty)
+        self.lanes.iter().all(Lane::is_empty)
     }
 
     /// Since when the key waits that waits longest.
     pub(super) fn waiting_since(&self) -> Option<Monotonic> {
-        self.lanes.iter().filter_map(|lane| Some(lane.first_key_value()?.0.at)).min()
+        self.lanes.iter().filter_map(|lane| Some(lane.oldest()?.at)).min()
     }
 
     pub(super) fn clear(&mut self) {
-        self.lanes.iter_mut().for_each(BTreeMap::clear);
+        self.lanes.iter_mut().for_each(Lane::clear);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     const AGE: Duration = Duration::from_secs(30);
 
@@ -131,7 +132,7 @@ mod tests {
     fn filled(keys: &[(Priority, u64)]) -> Lanes<usize> {
         let mut lanes = Lanes::new(AGE);
         for (key, (priority, seconds)) in keys.iter().enumerate() {
-            lanes.insert(*priority, Place { at: at(*seconds), number: key as u64 }, key);
+            lanes.insert(*priority, |_| "", Place { at: at(*seconds), number: key as u64 }, key);
         }
         lanes
     }
@@ -170,8 +171,38 @@ mod tests {
     #[test]
     fn a_removed_key_is_gone() {
         let mut lanes = filled(&[(Priority::User, 0), (Priority::User, 0)]);
-        assert_eq!(lanes.remove(Priority::User, Place { at: at(0), number: 0 }), Some(0));
-        assert_eq!(lanes.remove(Priority::Retry, Place { at: at(0), number: 1 }), None);
+        assert_eq!(lanes.remove(Priority::User, "", Place { at: at(0), number: 0 }), Some(0));
+        assert_eq!(lanes.remove(Priority::Retry, "", Place { at: at(0), number: 1 }), None);
         assert_eq!((lanes.depth(Priority::User), pop_all(&mut lanes, 0)), (1, vec![1]));
+    }
+
+    proptest! {
+        /// The stated bound: however many more urgent keys keep coming, the oldest key of each who shares the lane runs
+        /// within four turns for each of them.
+        #[test]
+        fn c7_no_overdue_key_waits_longer_than_the_stated_bound(
+            sharers in prop::collection::vec(1_usize..20, 1..8), lower in prop::sample::select(vec![Priority::Retry, Priority::Resync]),
+        ) {
+            const NAMES: [&str; 8] = ["a", "b", "c", "d", "e", "f", "g", "h"];
+            let share_of = |key: &(&'static str, Option<usize>)| key.0;
+            let mut lanes = Lanes::new(AGE);
+            let mut number = 0;
+            let mut next = || { number += 1; Place { at: at(0), number } };
+            for (sharer, keys) in sharers.iter().enumerate() {
+                for _ in 0..*keys {
+                    lanes.insert(lower, share_of, next(), (NAMES[sharer], Some(sharer)));
+                }
+            }
+            let mut seen = vec![false; sharers.len()];
+            for _ in 0..4 * sharers.len() {
+                // Two urgent keys come for each that runs.
+                lanes.insert(Priority::User, share_of, next(), ("users", None));
+                lanes.insert(Priority::User, share_of, next(), ("others", None));
+                if let Some((_, Some(sharer))) = lanes.pop(at(30)) {
+                    seen[sharer] = true;
+                }
+            }
+            prop_assert!(seen.iter().all(|seen| *seen), "{seen:?}");
+        }
     }
 }

@@ -3,7 +3,10 @@
 //! - One worker per key at a time (C4); an add during a run causes exactly one later run (C5); adds before a run are
 //!   one (C6): the earliest time, the highest priority, all causes.
 //! - A key that failed waits longer each time (C7); when, is decided by [`next_run`] alone.
-//! - A user's change goes before a retry, a retry before a resync; what waits long is promoted, so nothing starves.
+//! - A user's change goes before a retry, a retry before a resync; what waits long is promoted, so nothing starves:
+//!   while keys wait longer than [`QueueConfig::promote_after`], every fourth turn is theirs.
+//! - Those who share a queue, such as namespaces, take turns: with `n` of them, a key that is alone waits for at most one
+//!   key of each of the others, however many these have.
 //! - Bounded in keys, and if wanted in runs per second. A run that is dropped counts as failed: no key is lost.
 //!
 //! All operations are O(log n). The queue starts no task: of the workers that wait, one watches the clock.
@@ -12,6 +15,7 @@ mod backoff;
 mod bucket;
 mod causes;
 mod config;
+mod lane;
 mod lanes;
 mod run;
 mod state;
@@ -107,11 +111,43 @@ struct Shared<K> {
 }
 
 impl<K: QueueKey> WorkQueue<K> {
-    /// An empty queue.
+    /// An empty queue, whose keys run in the order in which they became ready.
     #[must_use]
     pub fn new(config: QueueConfig, clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> Self {
+        Self::shared_fairly(config, clock, random, |_| "")
+    }
+
+    /// An empty queue that several share, by turns: `share_of` says to whom a key belongs. Whoever has many keys ready
+    /// holds up nobody else.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use roa_core::{Cause, Key, SystemRandom};
+    /// # use roa_runtime::{Outcome, Priority, QueueConfig, SystemClock, WorkQueue};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let (clock, random) = (Arc::new(SystemClock::new()), Arc::new(SystemRandom));
+    /// let queue = WorkQueue::shared_fairly(QueueConfig::default(), clock, random, Key::namespace);
+    /// for number in 0..1_000 {
+    ///     let key = Key::new("lab.example.com", "labs", "busy", &number.to_string())?;
+    ///     queue.try_add(&key, Priority::User, Cause::Changed)?;
+    /// }
+    /// queue.try_add(&Key::new("lab.example.com", "labs", "quiet", "one")?, Priority::User, Cause::Changed)?;
+    ///
+    /// queue.next().await.unwrap().finish(Outcome::Done);
+    /// assert_eq!(queue.next().await.unwrap().key().namespace(), "quiet");
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn shared_fairly(
+        config: QueueConfig,
+        clock: Arc<dyn Clock>,
+        random: Arc<dyn Random>,
+        share_of: fn(&K) -> &str,
+    ) -> Self {
         let shared = Shared {
-            state: Mutex::new(State::new(config)),
+            state: Mutex::new(State::new(config, share_of)),
             clock,
             random,
             work: Notify::new(),
@@ -213,6 +249,7 @@ impl<K: QueueKey> WorkQueue<K> {
     /// Gives out no more work: [`WorkQueue::next`] answers `None`, what waits is dropped, adds are refused. Runs go on.
     pub fn shut_down(&self) {
         self.shared.shrink(State::shut_down);
+        step();
         self.shared.work.notify_waiters();
         self.shared.space.notify_waiters();
     }
@@ -283,6 +320,7 @@ impl<K: QueueKey> Shared<K> {
             let mut state = self.lock();
             (state.take(now), state.has_ready())
         };
+        step();
         if more && matches!(take, Take::Claim(_)) {
             // Several keys may have become due at once, or were added at once, and only one worker was woken.
             self.work.notify_one();
@@ -292,7 +330,7 @@ impl<K: QueueKey> Shared<K> {
 
     fn finish(&self, claim: &Claim<K>, outcome: Outcome) -> NextRun {
         let jitter = match outcome {
-            Outcome::Failed | Outcome::Requeue => self.random.unit(),
+            Outcome::Failed | Outcome::FailedAfter(_) | Outcome::Requeue | Outcome::Defer(_) => self.random.unit(),
             Outcome::Done | Outcome::RequeueAfter(_) | Outcome::Drop => 0.0,
         };
         let now = self.clock.monotonic();
@@ -309,6 +347,7 @@ impl<K: QueueKey> Shared<K> {
             let result = change(&mut state);
             (result, state.len() < before, state.len() == 0)
         };
+        step();
         if shrunk {
             self.space.notify_one();
         }
@@ -321,10 +360,12 @@ impl<K: QueueKey> Shared<K> {
 
 impl<K> Shared<K> {
     fn lock(&self) -> MutexGuard<'_, State<K>> {
+        step();
         locks::lock(&self.state)
     }
 
     fn wake(&self, wake: Wake) {
+        step();
         match wake {
             Wake::Nobody => {}
             Wake::Worker => self.work.notify_one(),
@@ -332,6 +373,12 @@ impl<K> Shared<K> {
         }
     }
 }
+
+/// Where another worker may come in between: here the model check of the tests switches between them.
+#[cfg(not(test))]
+const fn step() {}
+#[cfg(test)]
+use tests::step;
 
 /// The one waiting worker that watches the clock, so that a due key wakes one worker and not all. When it leaves, another
 /// takes its place.
@@ -341,6 +388,7 @@ struct Timekeeper<'a, K> {
 
 impl<'a, K> Timekeeper<'a, K> {
     fn become_one(shared: &'a Shared<K>) -> Option<Self> {
+        step();
         // Lazily: a value that is not used would be dropped, and leave the place of another.
         (!shared.has_timekeeper.swap(true, Ordering::AcqRel)).then(|| Self { shared })
     }
@@ -364,6 +412,7 @@ impl<'a, K> Timekeeper<'a, K> {
 
 impl<K> Drop for Timekeeper<'_, K> {
     fn drop(&mut self) {
+        step();
         self.shared.has_timekeeper.store(false, Ordering::Release);
         self.shared.work.notify_one();
     }

@@ -7,7 +7,7 @@ use roa_core::{Cause, Monotonic};
 
 use super::bucket::TokenBucket;
 use super::causes::Causes;
-use super::lanes::Place;
+use super::lane::{Place, ShareOf};
 use super::stats::{Depths, KeyPhase, KeyState, QueueStats};
 use super::waiting::Waiting;
 use super::{AddError, NextRun, Outcome, Priority, QueueConfig, QueueKey, Streak, next_run};
@@ -35,11 +35,12 @@ impl Request {
     /// more, but a resync stays one.
     fn following(&self, outcome: Outcome, due: Monotonic) -> Self {
         let causes = match outcome {
-            Outcome::Failed => {
+            Outcome::Failed | Outcome::FailedAfter(_) => {
                 let mut causes = self.causes;
                 causes.insert(Cause::Retry);
                 causes
             }
+            Outcome::Defer(_) => self.causes,
             _ => Causes::one(Cause::Requeued),
         };
         Self { due, priority: self.priority.min(Priority::Retry), causes }
@@ -112,10 +113,10 @@ pub(super) struct State<K> {
 }
 
 impl<K: QueueKey> State<K> {
-    pub(super) fn new(config: QueueConfig) -> Self {
+    pub(super) fn new(config: QueueConfig, share_of: ShareOf<K>) -> Self {
         Self {
             keys: HashMap::new(),
-            waiting: Waiting::new(config.promote_after),
+            waiting: Waiting::new(config.promote_after, share_of),
             running: BTreeMap::new(),
             bucket: config.rate.map(TokenBucket::new),
             next_number: 0,
@@ -131,7 +132,7 @@ impl<K: QueueKey> State<K> {
         }
         let (timer, known) = (self.waiting.next_due(), self.keys.len());
         let became_ready = match self.keys.get_mut(key) {
-            Some(entry) => entry.add(request, &mut self.waiting, now),
+            Some(entry) => entry.add(key, request, &mut self.waiting, now),
             None if known >= self.config.max_keys => {
                 self.totals.refused += 1;
                 return Err(AddError::Full { max_keys: self.config.max_keys });
@@ -196,7 +197,7 @@ impl<K: QueueKey> State<K> {
         self.running.remove(&number);
         let decide = || next_run(outcome, entry.streak, &self.config.backoff, jitter);
         let next = if forgotten { settled } else { decide() };
-        self.totals.retries += u64::from(outcome == Outcome::Failed && next.after.is_some());
+        self.totals.retries += u64::from(outcome.is_failure() && next.after.is_some());
         self.totals.drops += u64::from(outcome == Outcome::Drop);
         let own = next.after.map(|after| entry.request.following(outcome, now + after));
         let request = own.into_iter().chain(again).reduce(Request::merged);
@@ -227,7 +228,7 @@ impl<K: QueueKey> State<K> {
         let Some(entry) = self.keys.get_mut(key) else { return false };
         match &mut entry.phase {
             Phase::Waiting(place) => {
-                self.waiting.remove(entry.request.priority, *place);
+                self.waiting.remove(entry.request.priority, *place, key);
                 self.keys.remove(key);
             }
             Phase::Running { again, forgotten, .. } => {
@@ -270,6 +271,7 @@ impl<K: QueueKey> State<K> {
                 retry: depth(Priority::Retry),
                 resync: depth(Priority::Resync),
             },
+            sharers: self.waiting.ready().sharers(),
             delayed: self.waiting.delayed(),
             in_flight: self.in_flight(),
             longest_running: since(self.running.first_key_value().map(|(_, begin)| *begin)),
@@ -295,7 +297,7 @@ impl<K: QueueKey> State<K> {
 
 impl Entry {
     /// Merges a request in; says whether the key became ready by it.
-    fn add<K>(&mut self, request: Request, waiting: &mut Waiting<K>, now: Monotonic) -> bool {
+    fn add<K>(&mut self, key: &K, request: Request, waiting: &mut Waiting<K>, now: Monotonic) -> bool {
         let place = match &mut self.phase {
             Phase::Running { again, .. } => {
                 *again = Some(again.map_or(request, |known| known.merged(request)));
@@ -307,7 +309,7 @@ impl Entry {
         self.request = before.merged(request);
         let moved = Place { at: self.request.due, ..*place };
         if moved != *place || self.request.priority != before.priority {
-            if let Some(key) = waiting.remove(before.priority, *place) {
+            if let Some(key) = waiting.remove(before.priority, *place, key) {
                 waiting.insert(self.request.priority, moved, key, now);
             }
             *place = moved;

@@ -12,6 +12,8 @@ use super::Priority;
 pub struct QueueStats {
     /// Keys that could run now, by priority.
     pub ready: Depths,
+    /// How many share the queue now: those with a ready key of the priority of which most have one.
+    pub sharers: usize,
     /// Keys whose time has not come.
     pub delayed: usize,
     /// Keys that run.

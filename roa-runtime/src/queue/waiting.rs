@@ -1,41 +1,44 @@
 //! [`Waiting`]: the keys that do not run: those that may, in [`Lanes`], and those whose time has not come.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 use roa_core::Monotonic;
 
-use super::lanes::{Lanes, Place, Priority};
+use super::lane::{Place, ShareOf};
+use super::lanes::{Lanes, Priority};
 
 /// A key keeps its place, from when it may run, as its time comes; so a lane is ordered by how long its keys wait.
-#[derive(Debug)]
 pub(super) struct Waiting<K> {
     ready: Lanes<K>,
     delayed: BTreeMap<Place, (Priority, K)>,
+    share_of: ShareOf<K>,
 }
 
 impl<K> Waiting<K> {
-    pub(super) const fn new(promote_after: Duration) -> Self {
-        Self { ready: Lanes::new(promote_after), delayed: BTreeMap::new() }
+    pub(super) fn new(promote_after: Duration, share_of: ShareOf<K>) -> Self {
+        Self { ready: Lanes::new(promote_after), delayed: BTreeMap::new(), share_of }
     }
 
     pub(super) fn insert(&mut self, priority: Priority, place: Place, key: K, now: Monotonic) {
         if place.at <= now {
-            self.ready.insert(priority, place, key);
+            self.ready.insert(priority, self.share_of, place, key);
         } else {
             self.delayed.insert(place, (priority, key));
         }
     }
 
-    pub(super) fn remove(&mut self, priority: Priority, place: Place) -> Option<K> {
-        self.ready.remove(priority, place).or_else(|| self.delayed.remove(&place).map(|(_, key)| key))
+    pub(super) fn remove(&mut self, priority: Priority, place: Place, key: &K) -> Option<K> {
+        let ready = self.ready.remove(priority, (self.share_of)(key), place);
+        ready.or_else(|| self.delayed.remove(&place).map(|(_, key)| key))
     }
 
     /// Makes ready what is due.
     pub(super) fn release_due(&mut self, now: Monotonic) {
         while let Some(first) = self.delayed.first_entry().filter(|first| first.key().at <= now) {
             let (place, (priority, key)) = first.remove_entry();
-            self.ready.insert(priority, place, key);
+            self.ready.insert(priority, self.share_of, place, key);
         }
     }
 
@@ -63,6 +66,12 @@ impl<K> Waiting<K> {
     }
 }
 
+impl<K> fmt::Debug for Waiting<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Waiting({} delayed)", self.delayed.len())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -73,7 +82,7 @@ mod tests {
 
     #[test]
     fn a_key_is_ready_when_its_time_has_come_and_not_before() {
-        let mut waiting = Waiting::new(Duration::MAX);
+        let mut waiting = Waiting::new(Duration::MAX, |_: &&str| "");
         let now = |seconds| place(seconds, 0).at;
         waiting.insert(Priority::User, place(5, 1), "late", now(0));
         waiting.insert(Priority::Resync, place(3, 2), "early", now(0));
@@ -86,11 +95,11 @@ mod tests {
 
     #[test]
     fn a_key_is_removed_wherever_it_waits() {
-        let mut waiting = Waiting::new(Duration::MAX);
+        let mut waiting = Waiting::new(Duration::MAX, |_: &&str| "");
         waiting.insert(Priority::User, place(0, 1), "ready", place(0, 0).at);
         waiting.insert(Priority::User, place(7, 2), "delayed", place(0, 0).at);
-        assert_eq!(waiting.remove(Priority::User, place(7, 2)), Some("delayed"));
-        assert_eq!(waiting.remove(Priority::User, place(0, 1)), Some("ready"));
-        assert_eq!(waiting.remove(Priority::User, place(0, 1)), None);
+        assert_eq!(waiting.remove(Priority::User, place(7, 2), &"delayed"), Some("delayed"));
+        assert_eq!(waiting.remove(Priority::User, place(0, 1), &"ready"), Some("ready"));
+        assert_eq!(waiting.remove(Priority::User, place(0, 1), &"ready"), None);
     }
 }

@@ -245,6 +245,10 @@ impl<R: Reconciler> ReconcilerDriver<R> {
             biased;
             ended = work => match ended {
                 Ok(Ok(value)) => ("success", Some(value)),
+                Ok(Err(error @ ReconcileError::Deferred { .. })) => {
+                    tracing::debug!(reconciler = self.name(), what, %error, "left to the next sweep");
+                    ("deferred", None)
+                }
                 Ok(Err(error)) => {
                     if matches!(error, ReconcileError::Resource(Error::Fenced(_))) {
                         self.metrics.fenced();

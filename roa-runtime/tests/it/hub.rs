@@ -181,8 +181,10 @@ async fn s14_a_break_of_the_history_ends_every_watch_with_expired() {
     let mut watch = world.hub.watch(world.selection(), Start::Now).await.unwrap();
     let position = world.hub.position();
     let state = world.store.state().await.unwrap();
+    assert_eq!(world.hub.discontinuities(), 0);
     world.store.fence(state.epoch, state.head).await.unwrap();
     let end = soon("watch ends", watch.next()).await.unwrap().unwrap_err();
+    assert_eq!(world.hub.discontinuities(), 1);
     assert!(matches!(end, TailEnd::Expired { .. }), "{end}");
     assert!(matches!(world.hub.watch(world.selection(), Start::Resume(position)).await, Err(Error::Expired { .. })));
     let created = world.create("b", 1).await;

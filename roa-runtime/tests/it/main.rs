@@ -3,12 +3,22 @@
 #![expect(clippy::unwrap_used, reason = "a test that fails says where")]
 
 mod cache;
+mod cloudevents;
 mod controllers;
 mod deadline;
+mod driving;
+mod events;
+mod garbage;
 mod handlers;
 mod hub;
 mod managers;
+mod metrics;
+mod outbox;
 mod resources;
+mod runnables;
+mod safety;
 mod sharding;
 mod support;
+mod trials;
+mod units;
 mod watchers;

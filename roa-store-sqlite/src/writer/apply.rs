@@ -5,9 +5,11 @@ use std::sync::Arc;
 use roa_core::{Batch, Change, CommitError, Entry, Expect, Key, Op, Revision, Timestamp, Txn};
 use rusqlite::Connection;
 
+use crate::codec::LastWriter;
 use crate::error::SqliteError;
+use crate::log;
 use crate::meta::Meta;
-use crate::{log, objects};
+use crate::objects::{self, Stored};
 
 /// What a transaction is refused with, or what it changed.
 pub(super) type Applied = Result<Arc<Batch>, CommitError>;
@@ -33,13 +35,12 @@ pub(super) fn apply(
     }
     let (id, previous_txn) = (txn.id, meta.head_txn);
     let batch = Batch { revision, txn: id, previous_txn, committed_at, changes: changes.into() };
-    meta.log_bytes += log::append(connection, &batch, &txn.writer)?;
-    (meta.head, meta.head_txn, meta.jumped) = (revision, txn.id, false);
+    log::append(connection, meta, &batch)?;
     Ok(Ok(Arc::new(batch)))
 }
 
 /// The entries that the writes will replace, or why the transaction is refused.
-type Compared = Result<Vec<Option<Arc<Entry>>>, CommitError>;
+type Compared = Result<Vec<Option<Stored>>, CommitError>;
 
 fn compare(connection: &Connection, meta: &Meta, txn: &Txn) -> Result<Compared, SqliteError> {
     if txn.epoch.is_some_and(|expected| expected != meta.epoch) {
@@ -51,19 +52,19 @@ fn compare(connection: &Connection, meta: &Meta, txn: &Txn) -> Result<Compared, 
             return Ok(Err(CommitError::GuardFailed { key: guard.key.clone(), current }));
         }
     }
-    let mut previous = Vec::with_capacity(txn.ops.len());
+    let (mut previous, mut writer) = (Vec::with_capacity(txn.ops.len()), LastWriter::expected(&txn.writer));
     for op in &txn.ops {
-        let entry = objects::get(connection, op.key())?;
-        if let Err(refused) = expect(op.key(), op.expect(), entry.as_deref()) {
+        let stored = objects::find(connection, op.key(), &mut writer)?;
+        if let Err(refused) = expect(op.key(), op.expect(), stored.as_ref()) {
             return Ok(Err(refused));
         }
-        previous.push(entry);
+        previous.push(stored);
     }
     Ok(Ok(previous))
 }
 
-fn expect(key: &Key, expect: Expect, entry: Option<&Entry>) -> Result<(), CommitError> {
-    let current = entry.map(|entry| entry.revision);
+fn expect(key: &Key, expect: Expect, stored: Option<&Stored>) -> Result<(), CommitError> {
+    let current = stored.map(|stored| stored.entry.revision);
     if expect.holds(current) { Ok(()) } else { Err(CommitError::Conflict { key: key.clone(), current }) }
 }
 
@@ -71,24 +72,24 @@ fn write(
     connection: &Connection,
     txn: &Txn,
     op: &Op,
-    previous: Option<Arc<Entry>>,
+    previous: Option<Stored>,
     revision: Revision,
 ) -> Result<Option<Change>, SqliteError> {
     let writer = || Arc::clone(&txn.writer);
     match (op, previous) {
         (Op::Put { value, .. }, Some(previous)) => {
-            let entry = Arc::new(previous.updated(value.clone(), revision, txn.id, writer()));
-            objects::update(connection, &entry)?;
-            Ok(Some(Change::Put { entry, previous: Some(previous) }))
+            let entry = Arc::new(previous.entry.updated(value.clone(), revision, txn.id, writer()));
+            objects::update(connection, &previous, &entry)?;
+            Ok(Some(Change::Put { entry, previous: Some(previous.entry) }))
         }
         (Op::Put { key, value, .. }, None) => {
             let entry = Arc::new(Entry::created(key.clone(), value.clone(), revision, txn.id, writer()));
             objects::insert(connection, &entry)?;
             Ok(Some(Change::Put { entry, previous: None }))
         }
-        (Op::Delete { key, .. }, Some(previous)) => {
-            objects::delete(connection, key)?;
-            Ok(Some(Change::Delete { previous }))
+        (Op::Delete { .. }, Some(previous)) => {
+            objects::delete(connection, &previous)?;
+            Ok(Some(Change::Delete { previous: previous.entry }))
         }
         // Its expectation is a revision, so there was an entry.
         (Op::Delete { .. }, None) => Ok(None),

@@ -1,6 +1,7 @@
 //! Group commit: transactions that came while the disk was busy share its next sync. Each is answered when that is done.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use roa_core::{Batch, Op, Timestamp, Txn};
 use rusqlite::Connection;
@@ -37,8 +38,12 @@ impl Writer {
         if group.is_empty() {
             return;
         }
+        let begun = Instant::now();
         match self.attempt(&group) {
-            Ok(committed) => self.answer(group, committed),
+            Ok(committed) => {
+                self.inbox.answers(group.len(), begun.elapsed());
+                self.answer(group, committed);
+            }
             // One of them may be too large for what is left of the disk: the others are not to suffer for it.
             Err(Failure::Unwritten(SqliteError::DiskFull)) if group.len() > 1 => {
                 group.into_iter().for_each(|pending| self.commit(vec![pending]));
@@ -86,7 +91,6 @@ impl Writer {
         for Pending { txn, .. } in group {
             outcomes.push(apply_within(quota.as_ref(), connection, &mut meta, txn, committed_at)?);
         }
-        meta.write_head(connection)?;
         Ok(Committed { meta, outcomes })
     }
 

@@ -1,5 +1,6 @@
 //! The writer: one thread and one connection for all that changes the file.
 //!
+//! - `inbox`: what waits, and how long the writer waits for more
 //! - `group`: transactions that share one commit of SQLite, and so one sync of the disk
 //! - `apply`: one transaction among them
 //! - `change`: compactions and fences
@@ -8,12 +9,13 @@
 mod apply;
 mod change;
 mod group;
+mod inbox;
 mod upkeep;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::thread::{self, JoinHandle};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use roa_core::{Clock, CommitError, Epoch, Random, Revision, StoreState, Txn};
@@ -21,13 +23,16 @@ use rusqlite::Connection;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use crate::SqliteConfig;
+use crate::connect;
 use crate::error::{OpenError, SqliteError};
 use crate::feed::Feed;
+use crate::follow::{self, FollowerHandle};
 use crate::opening::{self, Opened};
 use crate::readers::Readers;
 use crate::shared::{Shared, Trouble};
 use crate::sidecar::Sidecar;
-use crate::{connect, follow};
+
+use self::inbox::Inbox;
 
 /// How often the files are looked after.
 const UPKEEP: Duration = Duration::from_secs(1);
@@ -87,12 +92,13 @@ pub(crate) async fn start(
     let path = config.path.clone();
     let places = Arc::new(Semaphore::new(config.max_queued.get()));
     let (queue, requests) = channel();
+    let inbox = Inbox::new(requests, config.max_group.get());
     let (reply, opened) = oneshot::channel();
-    let run = move || match Writer::open(config, clock, random) {
+    let run = move || match Writer::open(config, clock, random, inbox) {
         Ok(writer) => {
             // If nobody waits for it any more, it closes again, since its queue has no sender.
             let _dropped = reply.send(Ok(Arc::clone(&writer.shared)));
-            writer.run(&requests);
+            writer.run();
         }
         Err(error) => drop(reply.send(Err(error))),
     };
@@ -107,7 +113,7 @@ struct Writer {
     /// None after a failure that may have left it in an unknown state.
     connection: Option<Connection>,
     sidecar: Sidecar,
-    follower: Option<JoinHandle<()>>,
+    follower: Option<FollowerHandle>,
     boot: String,
     upkeep_at: Instant,
     /// Whether something was committed since the files were last looked after.
@@ -118,10 +124,16 @@ struct Writer {
     full: Option<SqliteError>,
     /// The bytes of changes in the log at that time.
     measured_at: u64,
+    inbox: Inbox,
 }
 
 impl Writer {
-    fn open(config: SqliteConfig, clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> Result<Self, OpenError> {
+    fn open(
+        config: SqliteConfig,
+        clock: Arc<dyn Clock>,
+        random: Arc<dyn Random>,
+        inbox: Inbox,
+    ) -> Result<Self, OpenError> {
         let path = config.path.clone();
         let Opened { connection, sidecar, meta, boot } = opening::open(&config, &*clock, &*random)?;
         let readers = Readers::start(&config).map_err(|why| OpenError::io(&path, why))?;
@@ -141,17 +153,17 @@ impl Writer {
             full: None,
             // Far from any: the first group is measured.
             measured_at: u64::MAX,
+            inbox,
         })
     }
 
-    fn run(mut self, requests: &Receiver<Queued>) {
+    fn run(mut self) {
         // Also if this thread panics, the feeds end.
         let _ends = EndsFeeds(Arc::clone(&self.shared));
         let mut replies = Vec::new();
         loop {
-            let wait = self.upkeep_at.saturating_duration_since(Instant::now());
-            match requests.recv_timeout(wait) {
-                Ok(first) => replies.extend(self.handle(first, requests)),
+            match self.inbox.next(self.upkeep_at) {
+                Ok(queued) => replies.extend(self.handle(queued)),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
             }
@@ -170,10 +182,7 @@ impl Writer {
     }
 
     /// Does what is in the queue, commits together. Gives whom to tell of the end, if this is to be it.
-    fn handle(&mut self, first: Queued, requests: &Receiver<Queued>) -> Option<oneshot::Sender<()>> {
-        let mut queued = VecDeque::from([first]);
-        let max = self.shared.config.max_group.get();
-        queued.extend(requests.try_iter().take(max - 1));
+    fn handle(&mut self, queued: VecDeque<Queued>) -> Option<oneshot::Sender<()>> {
         let mut group = Vec::with_capacity(queued.len());
         for Queued { request, _place } in queued {
             match request {
@@ -218,8 +227,8 @@ impl Writer {
         if let Err(error) = self.settle() {
             tracing::warn!(store = %self.shared.id, %error, "failed to settle the SQLite store at its end");
         }
-        if self.follower.take().is_some_and(|follower| follower.join().is_err()) {
-            tracing::error!("the follower of the SQLite store panicked");
+        if let Some(follower) = self.follower.take() {
+            follower.close();
         }
     }
 }

@@ -284,7 +284,7 @@ fn leave(members: &mut Members, name: &'static str) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(40))]
+    #![proptest_config(ProptestConfig::with_cases(96))]
     /// L1 to L7, for shards: after each moment there is at most one owner of each shard that can write; and when all is
     /// well again, each shard has one within the bound, and soon the one that it should have.
     #[test]

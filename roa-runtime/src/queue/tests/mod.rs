@@ -1,8 +1,12 @@
 //! What the queue promises, through its public methods.
 
+mod interleavings;
 mod model;
 mod workers;
 
+pub(super) use interleavings::step;
+
+use std::collections::HashMap;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;

@@ -7,7 +7,7 @@ use crate::queue::lanes::OVERDUE_TURN;
 
 type Name = u8;
 
-const MAX_KEYS: usize = 4;
+const MAX_KEYS: usize = 5;
 const PROMOTE_AFTER: Duration = Duration::from_millis(500);
 
 fn policy() -> BackoffPolicy {
@@ -35,6 +35,7 @@ fn outcome() -> impl Strategy<Value = Outcome> {
         Just(Outcome::Requeue),
         Just(Outcome::Drop),
         millis().prop_map(Outcome::RequeueAfter),
+        millis().prop_map(Outcome::FailedAfter),
     ]
 }
 
@@ -42,12 +43,12 @@ fn step() -> impl Strategy<Value = Step> {
     let cause = prop::sample::select(vec![Cause::Changed, Cause::Related, Cause::Resync]);
     let priority = prop::sample::select(Priority::ALL.to_vec());
     prop_oneof![
-        4 => (0..6_u8, millis(), priority, cause).prop_map(|(name, after, priority, cause)| Step::Add(name, after, priority, cause)),
+        4 => (0..8_u8, millis(), priority, cause).prop_map(|(name, after, priority, cause)| Step::Add(name, after, priority, cause)),
         2 => millis().prop_map(Step::Advance),
         4 => Just(Step::Take),
         3 => (any::<usize>(), outcome()).prop_map(|(which, outcome)| Step::Finish(which, outcome)),
         1 => any::<usize>().prop_map(Step::DropRun),
-        1 => (0..6_u8).prop_map(Step::Forget),
+        1 => (0..8_u8).prop_map(Step::Forget),
     ]
 }
 
@@ -83,6 +84,13 @@ struct Known {
     forgotten: bool,
     /// Breaks ties: who began to wait first.
     turn: u64,
+    /// Whether it waits among those that may run now.
+    in_lane: bool,
+}
+
+/// Three share the queue.
+const fn sharer(name: Name) -> &'static str {
+    ["a", "b", "c"][name as usize % 3]
 }
 
 #[derive(Debug, Default)]
@@ -91,6 +99,8 @@ struct Model {
     known: Vec<Known>,
     turns: u64,
     passed_over: u32,
+    /// Whose turn it is, by priority.
+    rings: [Vec<&'static str>; 3],
 }
 
 impl Model {
@@ -103,14 +113,38 @@ impl Model {
         self.turns
     }
 
+    fn enter(&mut self, position: usize) {
+        let known = &mut self.known[position];
+        known.in_lane = true;
+        let (sharer, ring) = (sharer(known.name), &mut self.rings[known.wish.priority as usize]);
+        if !ring.contains(&sharer) {
+            ring.push(sharer);
+        }
+    }
+
+    fn leave(&mut self, position: usize) {
+        if !std::mem::take(&mut self.known[position].in_lane) {
+            return;
+        }
+        let (left, priority) = (sharer(self.known[position].name), self.known[position].wish.priority);
+        let others = |known: &Known| known.in_lane && known.wish.priority == priority && sharer(known.name) == left;
+        if !self.known.iter().any(others) {
+            self.rings[priority as usize].retain(|sharer| *sharer != left);
+        }
+    }
+
     fn add(&mut self, name: Name, wish: Wish) -> bool {
         let Some(position) = self.position(name) else {
             if self.known.len() == MAX_KEYS {
                 return false;
             }
             let turn = self.turn();
-            let streak = Streak::default();
-            self.known.push(Known { name, wish, streak, runs: false, again: None, forgotten: false, turn });
+            let (streak, due) = (Streak::default(), wish.due);
+            let known = Known { name, wish, streak, runs: false, again: None, forgotten: false, turn, in_lane: false };
+            self.known.push(known);
+            if due <= self.now {
+                self.enter(self.known.len() - 1);
+            }
             return true;
         };
         let known = &mut self.known[position];
@@ -119,34 +153,64 @@ impl Model {
                 Some(again) => again.and(wish),
                 None => wish,
             });
-        } else {
-            known.wish = known.wish.clone().and(wish);
+            return true;
+        }
+        let merged = known.wish.clone().and(wish);
+        let moves = (merged.due, merged.priority) != (known.wish.due, known.wish.priority);
+        if moves {
+            self.leave(position);
+        }
+        self.known[position].wish = merged;
+        if moves && self.known[position].wish.due <= self.now {
+            self.enter(position);
         }
         true
     }
 
-    fn take(&mut self) -> Option<&Known> {
-        let ready = |known: &&Known| !known.runs && known.wish.due <= self.now;
-        let oldest = |priority| {
-            let lane = self.known.iter().filter(ready).filter(move |known| known.wish.priority == priority);
-            lane.min_by_key(|known| (known.wish.due, known.turn))
-        };
-        let fronts: Vec<&Known> = Priority::ALL.into_iter().filter_map(oldest).collect();
-        let first = *fronts.first()?;
-        let overdue = |known: &&&Known| self.now - known.wish.due >= PROMOTE_AFTER;
-        let overdue = fronts[1..].iter().filter(overdue).min_by_key(|known| (known.wish.due, known.turn)).copied();
-        let chosen = match overdue {
-            Some(overdue) if self.passed_over + 1 == OVERDUE_TURN => overdue.name,
-            _ => first.name,
-        };
-        match overdue {
-            Some(overdue) if overdue.name == chosen => self.passed_over = 0,
-            Some(_) => self.passed_over += 1,
-            None => {}
+    /// Those whose time has come, in its order.
+    fn release_due(&mut self) {
+        let due = |known: &Known| !known.runs && !known.in_lane && known.wish.due <= self.now;
+        let mut released: Vec<usize> = (0..self.known.len()).filter(|at| due(&self.known[*at])).collect();
+        released.sort_by_key(|at| (self.known[*at].wish.due, self.known[*at].turn));
+        for position in released {
+            self.enter(position);
         }
-        let position = self.position(chosen)?;
-        let known = &mut self.known[position];
-        known.runs = true;
+    }
+
+    /// The lane whose turn it is.
+    fn choose(&mut self) -> Option<Priority> {
+        let oldest = |priority| {
+            let lane = self.known.iter().filter(move |known| known.in_lane && known.wish.priority == priority);
+            lane.map(|known| (known.wish.due, known.turn, priority)).min()
+        };
+        let fronts: Vec<_> = Priority::ALL.into_iter().filter_map(oldest).collect();
+        let first = fronts.first()?.2;
+        let overdue = fronts[1..].iter().filter(|front| self.now - front.0 >= PROMOTE_AFTER).min();
+        match overdue {
+            Some(overdue) if self.passed_over + 1 == OVERDUE_TURN => {
+                self.passed_over = 0;
+                Some(overdue.2)
+            }
+            Some(_) => {
+                self.passed_over += 1;
+                Some(first)
+            }
+            None => Some(first),
+        }
+    }
+
+    fn take(&mut self) -> Option<&Known> {
+        self.release_due();
+        let priority = self.choose()?;
+        let turn = self.rings[priority as usize].remove(0);
+        let whose = |known: &Known| known.in_lane && known.wish.priority == priority && sharer(known.name) == turn;
+        let mut keys: Vec<usize> = (0..self.known.len()).filter(|at| whose(&self.known[*at])).collect();
+        keys.sort_by_key(|at| (self.known[*at].wish.due, self.known[*at].turn));
+        if keys.len() > 1 {
+            self.rings[priority as usize].push(turn);
+        }
+        let known = &mut self.known[keys[0]];
+        (known.in_lane, known.runs) = (false, true);
         Some(known)
     }
 
@@ -159,7 +223,7 @@ impl Model {
             due: now + after,
             priority: known.wish.priority.min(Priority::Retry),
             causes: match outcome {
-                Outcome::Failed => [known.wish.causes.clone(), vec![Cause::Retry]].concat(),
+                Outcome::Failed | Outcome::FailedAfter(_) => [known.wish.causes.clone(), vec![Cause::Retry]].concat(),
                 _ => vec![Cause::Requeued],
             },
         });
@@ -171,7 +235,12 @@ impl Model {
         let nothing = Wish { due: Duration::MAX, priority: Priority::Resync, causes: Vec::new() };
         let wish = Wish { due: wish.due.max(now), ..wish.and(nothing) };
         let streak = if known.forgotten { Streak::default() } else { next.streak };
-        self.known.push(Known { wish, streak, runs: false, forgotten: false, turn, again: None, name });
+        let ready = wish.due <= now;
+        let known = Known { wish, streak, runs: false, forgotten: false, turn, again: None, name, in_lane: false };
+        self.known.push(known);
+        if ready {
+            self.enter(self.known.len() - 1);
+        }
     }
 
     fn forget(&mut self, name: Name) -> bool {
@@ -180,6 +249,7 @@ impl Model {
             self.known[position].forgotten = true;
             self.known[position].again = None;
         } else {
+            self.leave(position);
             self.known.remove(position);
         }
         true
@@ -198,7 +268,8 @@ impl Pair {
     fn new() -> Self {
         let clock = manual_clock();
         let config = QueueConfig { max_keys: MAX_KEYS, backoff: policy(), promote_after: PROMOTE_AFTER, rate: None };
-        let queue = WorkQueue::new(config, Arc::new(clock.clone()), Arc::new(SeededRandom::new(1)));
+        let random = Arc::new(SeededRandom::new(1));
+        let queue = WorkQueue::shared_fairly(config, Arc::new(clock.clone()), random, |name| sharer(*name));
         Self { queue, clock, model: Model::default(), runs: Vec::new() }
     }
 

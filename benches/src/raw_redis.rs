@@ -1,0 +1,86 @@
+//! The raw limit of Redis: one script over one connection that multiplexes, and the stream read back.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use redis::aio::MultiplexedConnection;
+use redis::{RedisResult, Script, Value};
+use roa_core::{Key, TxnId};
+
+/// The keys, beside those of a store.
+const KEYS: [&str; 4] = ["{raw}:meta", "{raw}:objects", "{raw}:index", "{raw}:log"];
+const EPOCH: &str = "1-0000000000000001";
+
+/// A hash, an index and a stream, written by a script of forty lines.
+#[derive(Debug, Clone)]
+pub struct RawRedis {
+    connection: MultiplexedConnection,
+    script: Arc<Script>,
+    seen: Arc<Mutex<(u64, TxnId)>>,
+}
+
+impl RawRedis {
+    /// Begins with an empty log at revision 1.
+    ///
+    /// # Errors
+    /// Those of redis.
+    pub async fn open(url: &str) -> RedisResult<Self> {
+        let mut connection = redis::Client::open(url)?.get_multiplexed_async_connection().await?;
+        redis::cmd("DEL").arg(&KEYS).exec_async(&mut connection).await?;
+        let none = TxnId::none();
+        let mut meta = redis::cmd("HSET");
+        meta.arg(KEYS[0]).arg("epoch").arg(EPOCH).arg("head").arg(1).arg("txn").arg(none.0.as_bytes());
+        meta.exec_async(&mut connection).await?;
+        let script = Script::new(include_str!("raw_redis.lua"));
+        Ok(Self { connection, script: script.into(), seen: Arc::new(Mutex::new((1, none))) })
+    }
+
+    /// Writes a key that is at `expect`, or absent; gives its revision.
+    ///
+    /// # Errors
+    /// Those of redis, a number that is none among them when the script refuses.
+    pub async fn put(&self, key: &Key, value: &Bytes, expect: Option<u64>, txn: TxnId) -> RedisResult<u64> {
+        let (seen, seen_txn) = *self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut call = self.script.prepare_invoke();
+        for name in KEYS {
+            call.key(name);
+        }
+        call.arg(EPOCH).arg(seen).arg(&seen_txn.0.as_bytes()[..]).arg(&txn.0.as_bytes()[..]).arg(key.encoded());
+        match expect {
+            None => call.arg(""),
+            Some(at) => call.arg(&at.to_be_bytes()[..]),
+        };
+        let at: u64 = call.arg(&value[..]).invoke_async(&mut self.connection.clone()).await?;
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if at > seen.0 {
+            *seen = (at, txn);
+        }
+        Ok(at)
+    }
+
+    /// The newest revision that was written.
+    #[must_use]
+    pub fn head(&self) -> u64 {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).0
+    }
+
+    /// The entries of a log after a revision, `count` at most, as the library gives them.
+    ///
+    /// # Errors
+    /// Those of redis.
+    pub async fn read(&self, log: &str, after: u64, count: usize) -> RedisResult<Value> {
+        let mut read = redis::cmd("XREAD");
+        read.arg("COUNT").arg(count).arg("STREAMS").arg(log).arg(format!("{after}-0"));
+        read.query_async(&mut self.connection.clone()).await
+    }
+
+    /// Waits for what comes after a revision, on a connection of its own.
+    ///
+    /// # Errors
+    /// Those of redis.
+    pub async fn wait(connection: &mut MultiplexedConnection, after: u64) -> RedisResult<Value> {
+        let mut read = redis::cmd("XREAD");
+        read.arg("COUNT").arg(1_000).arg("BLOCK").arg(400).arg("STREAMS").arg(KEYS[3]).arg(format!("{after}-0"));
+        read.query_async(connection).await
+    }
+}

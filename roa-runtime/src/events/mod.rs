@@ -1,0 +1,12 @@
+//! Events as objects: kept for a time, counted instead of repeated.
+
+mod kind;
+mod metrics;
+mod pending;
+mod recorder;
+mod write;
+
+pub use kind::event_kind;
+pub use recorder::{EventRecorder, EventRecorderConfig};
+
+pub(crate) use metrics::EventMetrics;
