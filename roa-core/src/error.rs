@@ -203,6 +203,8 @@ pub enum Fence {
         /// The store's epoch now.
         current: Epoch,
     },
+    /// The writer did not renew in time what it owned, or gave it up. The write was not sent.
+    Lapsed,
 }
 
 impl fmt::Display for Fence {
@@ -210,6 +212,7 @@ impl fmt::Display for Fence {
         match self {
             Self::Ownership { key } => write!(f, "{key} is no longer owned by this process"),
             Self::Epoch { current } => write!(f, "the store is in epoch {current} now"),
+            Self::Lapsed => f.write_str("this process no longer counts as the owner"),
         }
     }
 }

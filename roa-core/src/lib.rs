@@ -54,8 +54,8 @@ pub use metadata::{Metadata, OwnerReference};
 pub use object::{DecodeError, DynamicObject, StoredObject};
 pub use random::{Random, RandomExt, SeededRandom, SystemRandom};
 pub use resources::{
-    Api, Effect, EffectState, ListOptions, MAX_CONFLICTS, ObjectList, Ownership, ResourceStore, StoreExt, Transaction,
-    UnitOfWork, WriteMark,
+    Api, Effect, EffectState, ListOptions, MAX_CONFLICTS, ObjectList, Ownership, ResourceStore, StoreExt, Tenure,
+    Transaction, UnitOfWork, WriteMark,
 };
 pub use revision::{Epoch, Position, Revision, RevisionError, StoreId, TxnId};
 pub use rewind::Rewind;

@@ -5,10 +5,10 @@
 //! - Changes: [`WatchHub`], [`StreamWatcher`], [`PollWatcher`], [`Bookmarks`], [`HandlerRunner`]
 //! - Reading: [`Cache`]
 //! - Working: [`WorkQueue`], [`ControllerDriver`], [`ReconcilerDriver`]
+//! - Among other processes: [`Coordinator`], [`Lease`], [`Territory`], [`Membership`], [`ShardBy`]
 //! - Containing failures: [`Breaker`], [`Bulkhead`], [`Protected`], [`RetryBudget`], [`OscillationWatch`]
 //! - Tidying up: [`GarbageCollector`], [`Runnable`]
 //! - Telling: [`EventRecorder`], [`CloudEventRelay`], [`OutboxRelay`]
-//! - Leading: [`LeaseDriver`], [`Lease`]
 //! - Trying controllers: `testing`, with the feature `test-util`
 //! - Around: [`Tasks`], [`Clocks`], [`SystemClock`], [`ScaledClock`], [`DeadlineStore`], [`RuntimeMetrics`], [`LogSink`]
 
@@ -32,6 +32,7 @@ mod outbox;
 mod queue;
 mod reconciler;
 mod safety;
+mod shard;
 mod sinks;
 mod tasks;
 #[cfg(feature = "test-util")]
@@ -51,7 +52,10 @@ pub use events::{EventRecorder, EventRecorderConfig, event_kind};
 pub use gc::{GarbageCollector, GarbageCollectorConfig};
 pub use handlers::{EventHandler, HandlerRunner};
 pub use hub::{EventSlice, HubConfig, HubEvent, HubItem, HubWatch, Selection, WatchHub};
-pub use lease::{Lease, LeaseConfig, LeaseConfigError, LeaseDriver, LeaseState};
+pub use lease::{
+    Coordinator, Layout, LayoutError, LayoutMismatch, LayoutRecord, Lease, LeaseConfig, LeaseConfigError, LeaseState,
+    Membership, Permit, Territory,
+};
 pub use manager::{Manager, ManagerConfig, ManagerError, Mode, Runnable, WatchKind};
 pub use metrics::{ControllerMetrics, Reading, Readings, RuntimeMetrics};
 pub use oscillation::{Oscillation, OscillationConfig, OscillationDetector, OscillationWatch};
@@ -65,6 +69,7 @@ pub use safety::{
     Breaker, BreakerConfig, BreakerState, Bulkhead, BulkheadConfig, DependencyMetrics, Full, Place, Protected,
     RELEASE_ANNOTATION, Refused, RetryBudget, RetryBudgetConfig, Trip,
 };
+pub use shard::{SHARDS, ShardBy};
 pub use sinks::{ChannelSink, FanOutSink, LogSink};
 pub use tasks::{SpawnError, Tasks};
 pub use watcher::{PollWatcher, StreamWatcher};

@@ -47,6 +47,7 @@ pub struct RuntimeMetrics {
     seconds: Family<Component, Histogram, fn() -> Histogram>,
     swept: Family<Component, Counter>,
     drift: Family<Found, Counter>,
+    fenced: Family<Component, Counter>,
     safety: SafetyMetrics,
     oscillations: OscillationMetrics,
     collector: CollectorMetrics,
@@ -63,6 +64,8 @@ impl RuntimeMetrics {
         registry.register("reconcile_seconds", "How long calls of controllers took", this.seconds.clone());
         registry.register("swept_objects", "Objects that reconcilers looked at", this.swept.clone());
         registry.register("drift", "What reconcilers found wrong, by reason", this.drift.clone());
+        let help = "Calls whose writes were refused because another process owns the object now";
+        registry.register("fence_rejections", help, this.fenced.clone());
         this.safety.register(registry);
         this.oscillations.register(registry);
         this.collector.register(registry);
@@ -80,6 +83,7 @@ impl RuntimeMetrics {
             seconds: Family::new_with_constructor(histogram),
             swept: Family::default(),
             drift: Family::default(),
+            fenced: Family::default(),
             safety: SafetyMetrics::default(),
             oscillations: OscillationMetrics::default(),
             collector: CollectorMetrics::default(),
@@ -162,6 +166,17 @@ impl ControllerMetrics {
     /// A reconciler found something wrong.
     pub fn drift(&self, reason: &'static str) {
         self.all.drift.get_or_create(&Found { component: self.component.clone(), reason }).inc();
+    }
+
+    /// A write was refused because another process owns the object now.
+    pub fn fenced(&self) {
+        self.all.fenced.get_or_create(&Component { component: self.component.clone() }).inc();
+    }
+
+    /// How many writes were refused so.
+    #[must_use]
+    pub fn fence_rejections(&self) -> u64 {
+        self.all.fenced.get_or_create(&Component { component: self.component.clone() }).get()
     }
 
     pub(crate) fn parked(&self, count: usize) {

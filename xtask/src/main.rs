@@ -1,7 +1,8 @@
-//! What the README and the pipeline run: `cargo xtask test`, and `cargo xtask tidy` as a part of it.
+//! What the README and the pipeline run: `cargo xtask test`, `cargo xtask tidy` as a part of it, and `cargo xtask chaos`.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a tool of the command line speaks there")]
 
+mod chaos;
 mod command;
 mod tally;
 mod test;
@@ -10,16 +11,19 @@ mod tidy;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-const USAGE: &str = "usage: cargo xtask test | tidy
+const USAGE: &str = "usage: cargo xtask test | tidy | chaos
 
   test   everything that must hold before a change lands: format, lints, documentation, layers, tidy, tests
-  tidy   the rules about files alone";
+  tidy   the rules about files alone
+  chaos  several roa on one store, added, stopped, killed and paused at random: [--time SECONDS] [--labs COUNT]
+         [--members COUNT] [--seed NUMBER] [--store sqlite|redis://...]";
 
 fn main() -> ExitCode {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
     let result = match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["test"] => test::run(&root()),
         ["tidy"] => tidy::run(&root()),
+        ["chaos", options @ ..] => chaos::run(&root(), options),
         ["help" | "--help" | "-h"] => {
             println!("{USAGE}");
             Ok(())

@@ -97,6 +97,8 @@ pub(super) const KEYS: &[Key] = &[
     key("watch.max_watchers", count(1, 1_000_000, "watchers")),
     key("watch.ring_max_batches", count(16, 100_000_000, "batches")),
     key("watch.ring_max_bytes", count(LEAST_LOG_BYTES, MOST_LOG_BYTES, "bytes")),
+    key("engine.mode", Shape::OneOf(&["auto", "single", "leader", "sharded"])),
+    key("engine.shard_by", Shape::OneOf(&["object", "namespace"])),
     key("lease.duration", duration(SECOND, HOUR)),
     key("lease.renew_deadline", duration(MILLISECOND, HOUR)),
     key("lease.retry_period", duration(MILLISECOND, HOUR)),

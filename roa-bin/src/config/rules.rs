@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::settings::Config;
+use super::settings::{Config, EngineMode, StoreBackend};
 
 /// One rule.
 pub(super) struct Rule {
@@ -29,6 +29,15 @@ pub(super) const RULES: &[Rule] = &[
             let (deadline, period) = (config.lease.renew_deadline, config.lease.retry_period);
             let reason = format!("expected more than 1.2 times lease.retry_period ({period}), found {deadline}");
             (deadline.0 <= six_fifths(period.0)).then_some(reason)
+        },
+    },
+    Rule {
+        keys: &["engine.mode", "store.backend"],
+        broken: |config| {
+            let several = matches!(config.engine.mode, EngineMode::Leader | EngineMode::Sharded);
+            let alone = config.store.backend == StoreBackend::Memory;
+            let reason = "expected auto or single, since store.backend is memory, which no other process can share";
+            (several && alone).then(|| reason.to_owned())
         },
     },
     Rule {
@@ -72,6 +81,25 @@ mod tests {
         assert!(broken(|config| config.lease.duration = millis(10_001)).is_empty());
         assert_eq!(broken(|config| config.lease.renew_deadline = millis(2_400)), ["lease.renew_deadline"]);
         assert!(broken(|config| config.lease.renew_deadline = millis(2_401)).is_empty());
+    }
+
+    #[test]
+    fn a_store_of_one_process_has_no_leader_and_no_shards() {
+        for (mode, refused) in [
+            (EngineMode::Auto, false),
+            (EngineMode::Single, false),
+            (EngineMode::Leader, true),
+            (EngineMode::Sharded, true),
+        ] {
+            let with = |backend| {
+                broken(|config| {
+                    config.engine.mode = mode;
+                    config.store.backend = backend;
+                })
+            };
+            assert!(with(StoreBackend::Sqlite).is_empty());
+            assert_eq!(with(StoreBackend::Memory).contains(&"engine.mode"), refused, "{mode:?}");
+        }
     }
 
     #[test]

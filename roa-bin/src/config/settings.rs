@@ -20,6 +20,7 @@ pub(crate) struct Config {
     pub(crate) admin: AdminConfig,
     pub(crate) runtime: RuntimeConfig,
     pub(crate) watch: WatchConfig,
+    pub(crate) engine: EngineConfig,
     pub(crate) lease: LeaseConfig,
     pub(crate) lab: LabConfig,
     pub(crate) time: TimeConfig,
@@ -168,7 +169,39 @@ pub(crate) enum WatchKind {
     Poll,
 }
 
-/// `[lease]`: who leads. Checked together: invariant L3.
+/// `[engine]`: how the processes that share a store divide the work.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct EngineConfig {
+    pub(crate) mode: EngineMode,
+    pub(crate) shard_by: ShardBy,
+}
+
+/// How many of the processes that share a store work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum EngineMode {
+    /// One, on a store that several can share; on another there is only one.
+    Auto,
+    /// There is only one, and nothing is asked of the store about that.
+    Single,
+    /// One.
+    Leader,
+    /// All, each with a part of the objects.
+    Sharded,
+}
+
+/// What decides which part an object is in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum ShardBy {
+    /// Its namespace and name.
+    Object,
+    /// Its namespace.
+    Namespace,
+}
+
+/// `[lease]`: how long a process that vanished is waited for. Checked together: invariant L3.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct LeaseConfig {
@@ -288,6 +321,7 @@ impl Config {
             admin: AdminConfig { socket: data_dir.join("admin.sock") },
             runtime: RuntimeConfig::default(),
             watch: WatchConfig::default(),
+            engine: EngineConfig { mode: EngineMode::Auto, shard_by: ShardBy::Object },
             lease: LeaseConfig::default(),
             lab: LabConfig::defaults(profile),
             time: TimeConfig { scale: 1 },

@@ -6,13 +6,15 @@ use std::time::Duration;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use roa_core::{CancellationSource, Clock, ClockExt, Health, Store};
-use roa_runtime::{Readings, Tasks, WatchHub};
+use roa_runtime::{Membership, Readings, Tasks, WatchHub};
 
 use crate::admin::{AdminError, AdminSocket, Check, Limits, Readiness, routes, serve};
 use crate::config::settings::Config;
 
 /// How often the store is asked for its health.
 const HEALTH_INTERVAL: Duration = Duration::from_secs(2);
+/// How often it is looked whether this process still lives in the eyes of the others.
+const MEMBERSHIP_INTERVAL: Duration = Duration::from_millis(200);
 /// How long requests may go on at shutdown.
 const GRACE: Duration = Duration::from_secs(2);
 
@@ -23,26 +25,37 @@ pub(super) struct Admin {
     clock: Arc<dyn Clock>,
 }
 
+/// What readiness depends on while the engine runs.
+pub(super) struct Watched {
+    pub(super) hub: WatchHub,
+    /// `None` for a process that is alone.
+    pub(super) membership: Option<Membership>,
+}
+
 pub(super) async fn start(
     config: &Config,
     mut registry: Registry,
     readiness: Readiness,
-    hub: WatchHub,
+    watched: Watched,
     clock: Arc<dyn Clock>,
 ) -> Result<Admin, AdminError> {
     let socket = AdminSocket::bind(&config.admin.socket).await?;
-    let (tasks, stop) = (Tasks::new("admin", 2), CancellationSource::new());
+    let (tasks, stop, hub) = (Tasks::new("admin", 3), CancellationSource::new(), watched.hub);
     let store = StoreWatch { store: Arc::clone(hub.store()), check: readiness.check("store"), gauge: Gauge::default() };
     store.check.fail("not asked yet");
     registry.register("store_health", "What the store says: 0 healthy, 1 degraded, 2 failing", store.gauge.clone());
     registry.register_collector(Box::new(readings(hub)));
-    let (routes, stopped) = (routes(readiness, Arc::new(registry)), stop.token());
+    let (routes, stopped) = (routes(readiness.clone(), Arc::new(registry)), stop.token());
     let server = tasks.spawn_draining("admin server", move |_| async move {
         serve(socket, routes, Limits::default(), stopped.cancelled()).await;
     });
-    let watched = Arc::clone(&clock);
-    let watch = tasks.spawn("store health", async move { store.watch(&*watched).await });
-    for outcome in [server, watch] {
+    let io = Arc::clone(&clock);
+    let watch = tasks.spawn("store health", async move { store.watch(&*io).await });
+    let member = watched.membership.map_or(Ok(()), |membership| {
+        let (check, io) = (readiness.check("membership"), Arc::clone(&clock));
+        tasks.spawn("membership", async move { watch_membership(&membership, &check, &*io).await })
+    });
+    for outcome in [server, watch, member] {
         if let Err(error) = outcome {
             tracing::error!(%error, "the admin server is incomplete");
         }
@@ -107,6 +120,19 @@ impl StoreWatch {
             tracing::warn!(store = %self.store, reason, "store is degraded");
         }
         *degraded = reason;
+    }
+}
+
+/// A process whose heartbeat is not renewed does nothing and is not waited for: it is not ready. One that lives and has
+/// nothing stands by, and is.
+async fn watch_membership(membership: &Membership, check: &Check, clock: &dyn Clock) {
+    loop {
+        match (membership.is_live(), membership.heartbeat_age()) {
+            (true, _) => check.pass(),
+            (false, Some(age)) => check.fail(format!("the heartbeat was last renewed {} s ago", age.as_secs())),
+            (false, None) => check.fail("no heartbeat yet"),
+        }
+        clock.sleep(MEMBERSHIP_INTERVAL).await;
     }
 }
 

@@ -13,15 +13,18 @@ use anyhow::Context as _;
 use prometheus_client::registry::Registry;
 use roa_core::{Cancellation, Clock, EventSink, KindRegistry, RandomExt, ResourceStore, Store, SystemRandom};
 use roa_runtime::{
-    BootClock, Clocks, FanOutSink, HubConfig, LeaseConfig, LogSink, Manager, ManagerConfig, Mode, RuntimeMetrics,
-    ScaledClock, SystemClock, WatchHub, WatchKind, event_kind,
+    BootClock, Clocks, FanOutSink, HubConfig, LeaseConfig, LogSink, Manager, ManagerConfig, Membership, Mode, Reading,
+    Readings, RuntimeMetrics, ScaledClock, ShardBy, SystemClock, WatchHub, WatchKind, event_kind,
 };
 
 pub(crate) use apply::Rejected;
 
 use crate::commands::copy;
-use crate::config::settings::{self, Config};
+use crate::config::settings::{self, Config, EngineMode};
 use crate::manifest::Manifest;
+
+/// What the figures of this process among others are labelled with.
+const COORDINATOR: &str = "coordinator";
 
 /// A control plane, ready to run.
 pub(crate) struct Engine {
@@ -57,6 +60,9 @@ impl Engine {
         let recorder = upkeep::recorder(&clocks, &metrics);
         sinks.push(recorder.clone());
         let mut manager = manager.with_events(Arc::new(FanOutSink::new(sinks))).with_metrics(metrics.clone());
+        if let Some(membership) = manager.membership() {
+            registry.sub_registry_with_prefix("runtime").register_collector(Box::new(readings(&membership)));
+        }
         upkeep::add(&mut manager, recorder, &clocks, &metrics);
         lab::add(&mut manager, &config, &clocks, &mut registry).await?;
         Ok(Self { config, store: opened, resources, clocks, manager, registry })
@@ -93,8 +99,8 @@ impl Engine {
         let readiness = crate::admin::Readiness::default();
         let synced = readiness.check("caches");
         synced.fail("not synced yet");
-        let admin =
-            admin::start(&self.config, self.registry, readiness, self.manager.hub().clone(), self.clocks.io.clone());
+        let watched = admin::Watched { hub: self.manager.hub().clone(), membership: self.manager.membership() };
+        let admin = admin::start(&self.config, self.registry, readiness, watched, self.clocks.io.clone());
         let admin = admin.await.context("failed to start the admin socket")?;
         let ready = move || {
             synced.pass();
@@ -148,14 +154,39 @@ fn manager_config(config: &Config, store: &dyn Store) -> ManagerConfig {
     manager
 }
 
-/// Of the processes that share a store, one works at a time.
+/// How the processes that share a store divide the work.
 fn mode(config: &Config, store: &dyn Store) -> Mode {
-    if !store.capabilities().shared {
-        return Mode::Single;
+    let lease = LeaseConfig {
+        duration: config.lease.duration.0,
+        renew_deadline: config.lease.renew_deadline.0,
+        retry_period: config.lease.retry_period.0,
+    };
+    let by = match config.engine.shard_by {
+        settings::ShardBy::Object => ShardBy::Object,
+        settings::ShardBy::Namespace => ShardBy::Namespace,
+    };
+    let (name, holder) = ("controllers".to_owned(), format!("roa-{}", SystemRandom.uuid()));
+    match config.engine.mode {
+        EngineMode::Single => Mode::Single,
+        EngineMode::Auto if !store.capabilities().shared => Mode::Single,
+        EngineMode::Auto | EngineMode::Leader => Mode::Leader { lease: name, holder, config: lease },
+        EngineMode::Sharded => Mode::Sharded { group: name, holder, config: lease, by },
     }
-    let mut lease = LeaseConfig::default();
-    lease.duration = config.lease.duration.0;
-    lease.renew_deadline = config.lease.renew_deadline.0;
-    lease.retry_period = config.lease.retry_period.0;
-    Mode::Leader { lease: "controllers".to_owned(), holder: format!("roa-{}", SystemRandom.uuid()), config: lease }
+}
+
+/// What is measured of this process among the others.
+fn readings(membership: &Membership) -> Readings {
+    let read = |read: fn(&Membership) -> u64| {
+        let membership = membership.clone();
+        Arc::new(move || read(&membership)) as Reading
+    };
+    let age = |membership: &Membership| {
+        let age = membership.heartbeat_age().unwrap_or_default();
+        u64::try_from(age.as_millis()).unwrap_or(u64::MAX)
+    };
+    Readings::default()
+        .gauge("ownerships_held", "Leases and shards that this process has", COORDINATOR, read(|it| it.held() as u64))
+        .counter("acquisitions", "Leases and shards that this process got", COORDINATOR, read(Membership::acquisitions))
+        .counter("losses", "Leases and shards that this process lost", COORDINATOR, read(Membership::losses))
+        .gauge("heartbeat_age_milliseconds", "Since the last good renewal of the heartbeat", COORDINATOR, read(age))
 }

@@ -22,8 +22,8 @@ pub use unit::UnitOfWork;
 
 use crate::lifecycle::{DeleteOptions, FieldValidation};
 use crate::{
-    Clock, DynamicObject, Entry, Epoch, Error, Expect, Key, KindDescriptor, KindRegistry, Object, Random, Result,
-    Revision, Spec, Store, Txn,
+    Clock, DynamicObject, Entry, Epoch, Error, Expect, Fence, Key, KindDescriptor, KindRegistry, Object, Random,
+    Result, Revision, Spec, Store, Txn,
 };
 
 /// How often a read-change-write is tried when others write in between.
@@ -38,6 +38,13 @@ pub struct Ownership {
     pub revision: Revision,
     /// The store's epoch at that time.
     pub epoch: Epoch,
+}
+
+/// Whether a process still has what its writes are fenced by, as far as it knows by itself: by a clock that goes on while
+/// the machine sleeps, without the store (L4). Asked right before each write.
+pub trait Tenure: std::fmt::Debug + Send + Sync + 'static {
+    /// Whether it may write.
+    fn is_current(&self) -> bool;
 }
 
 /// The greatest revision that somebody wrote: what a cache must reach before they may read it again.
@@ -65,7 +72,8 @@ pub struct ResourceStore {
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
     writer: Arc<str>,
-    ownership: Option<Ownership>,
+    ownerships: Arc<[Ownership]>,
+    tenure: Option<Arc<dyn Tenure>>,
     mark: Option<Arc<WriteMark>>,
     unit: Option<Arc<UnitOfWork>>,
 }
@@ -79,7 +87,8 @@ impl ResourceStore {
         random: Arc<dyn Random>,
         writer: impl Into<Arc<str>>,
     ) -> Self {
-        Self { store, kinds, clock, random, writer: writer.into(), ownership: None, mark: None, unit: None }
+        let ownerships = Arc::new([]);
+        Self { store, kinds, clock, random, writer: writer.into(), ownerships, tenure: None, mark: None, unit: None }
     }
 
     /// The same, writing under another name.
@@ -91,8 +100,22 @@ impl ResourceStore {
 
     /// The same, with each write under the condition that `ownership` still holds.
     #[must_use]
-    pub fn fenced_by(mut self, ownership: Ownership) -> Self {
-        self.ownership = Some(ownership);
+    pub fn fenced_by(self, ownership: Ownership) -> Self {
+        self.fenced_by_all([ownership])
+    }
+
+    /// The same, with each write under the condition that all of these still hold.
+    #[must_use]
+    pub fn fenced_by_all(mut self, ownerships: impl Into<Arc<[Ownership]>>) -> Self {
+        self.ownerships = ownerships.into();
+        self
+    }
+
+    /// The same, with each write sent only if `tenure` is current: past the time that the process may count on, a write
+    /// does not even reach the store, which would refuse it.
+    #[must_use]
+    pub fn during(mut self, tenure: Arc<dyn Tenure>) -> Self {
+        self.tenure = Some(tenure);
         self
     }
 
@@ -154,13 +177,18 @@ impl ResourceStore {
         Transaction::new(self)
     }
 
-    /// The transaction under the condition that what the process must own is still its own.
+    /// The transaction under the condition that all that the process must own is still its own.
     fn fence(&self, txn: Txn) -> Txn {
-        match &self.ownership {
-            Some(Ownership { key, revision, epoch }) => {
-                txn.guard(key.clone(), Expect::At(*revision)).expect_epoch(*epoch)
-            }
-            None => txn,
+        self.ownerships.iter().fold(txn, |txn, Ownership { key, revision, epoch }| {
+            txn.guard(key.clone(), Expect::At(*revision)).expect_epoch(*epoch)
+        })
+    }
+
+    /// Looks at the clock alone, right before a commit: after all that could have taken time.
+    fn check_tenure(&self) -> Result<()> {
+        match &self.tenure {
+            Some(tenure) if !tenure.is_current() => Err(Error::Fenced(Fence::Lapsed)),
+            _ => Ok(()),
         }
     }
 

@@ -163,6 +163,7 @@ impl ResourceStore {
     async fn write_record(&self, op: Op) -> Result<()> {
         let (key, expect) = (op.key().clone(), op.expect());
         let txn = self.fence(Txn::new(TxnId::random(&*self.random), Arc::clone(&self.writer)).op(op));
+        self.check_tenure()?;
         match self.store.commit(txn).await {
             Ok(_) => Ok(()),
             Err(CommitError::Conflict { key, current }) => Err(super::unit::changed(&key, expect, current)),

@@ -101,6 +101,7 @@ impl<'a> Transaction<'a> {
         let Some(txn) = self.encode()? else {
             return Ok(self.staged.into_iter().map(|staged| staged.object).collect());
         };
+        resources.check_tenure()?;
         let id = txn.id;
         let revision = match resources.store.commit(txn).await {
             Ok(revision) => revision,

@@ -171,6 +171,7 @@ impl UnitOfWork {
     pub async fn commit(&self, resources: &ResourceStore) -> Result<Option<Revision>> {
         let Some(txn) = self.encode(resources)? else { return Ok(None) };
         let id = txn.id;
+        resources.check_tenure()?;
         let written = match resources.store.commit(txn).await {
             Ok(revision) => Ok(revision),
             Err(CommitError::Ambiguous { reason, .. }) => self.resolve(resources, id, &reason).await,

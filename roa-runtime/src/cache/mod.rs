@@ -1,12 +1,15 @@
 //! [`Cache`]: one kind's objects in memory, kept true by a watcher and shared by all who read them.
 
 mod feed;
+mod freshness;
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::ops::Bound;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, RwLock};
+
+pub(crate) use freshness::Freshness;
 
 use roa_core::{CacheReader, Clock, DecodeError, Error, Key, Monotonic, Position, Resource, Result, Revision, Watcher};
 use tokio::sync::watch as watch_channel;
@@ -103,20 +106,7 @@ impl<R: Resource> Cache<R> {
     /// # Cancel safety
     /// Safe.
     pub async fn wait_for(&self, revision: Revision, clock: &dyn Clock, deadline: Monotonic) -> Result<()> {
-        let reached = |position: &Option<Position>| position.is_some_and(|at| at.revision >= revision);
-        let mut position = self.shared.position.subscribe();
-        if reached(&position.borrow()) {
-            return Ok(());
-        }
-        let behind = || match self.position() {
-            Some(at) => Error::TooLarge { requested: revision, head: at.revision },
-            None => Error::unavailable("the cache is not synced"),
-        };
-        tokio::select! {
-            biased;
-            found = position.wait_for(reached) => found.map(|_| ()).map_err(|_| behind()),
-            () = clock.sleep_until(deadline) => Err(behind()),
-        }
+        wait_until(self.shared.position.subscribe(), revision, clock, deadline).await
     }
 
     /// How many objects it has.
@@ -202,6 +192,28 @@ impl<R: Resource> Cache<R> {
     fn reached(&self, position: Position) {
         self.shared.position.send_replace(Some(position));
     }
+}
+
+async fn wait_until(
+    mut position: watch_channel::Receiver<Option<Position>>,
+    revision: Revision,
+    clock: &dyn Clock,
+    deadline: Monotonic,
+) -> Result<()> {
+    let reached = |position: &Option<Position>| position.is_some_and(|at| at.revision >= revision);
+    if reached(&position.borrow()) {
+        return Ok(());
+    }
+    let behind = |at: Option<Position>| match at {
+        Some(at) => Error::TooLarge { requested: revision, head: at.revision },
+        None => Error::unavailable("the cache is not synced"),
+    };
+    let outcome = tokio::select! {
+        biased;
+        found = position.wait_for(reached) => found.map(|_| ()).map_err(|_| Error::unavailable("the cache is gone")),
+        () = clock.sleep_until(deadline) => Err(Error::unavailable("")),
+    };
+    outcome.map_err(|_| behind(*position.borrow()))
 }
 
 impl<R: Resource> CacheReader<R> for Cache<R> {

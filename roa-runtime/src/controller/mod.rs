@@ -11,16 +11,21 @@ mod outcome;
 mod overflow;
 mod run;
 
-use std::sync::Arc;
+use std::collections::HashSet;
+use std::sync::{Arc, OnceLock};
 
 pub use config::ControllerConfig;
 
 use gate::{Cleared, Parked, WriteGate};
 use overflow::Overflow;
-use roa_core::{CacheReader, Cancellation, Cause, Context, Controller, Key, Ownership, Resource};
+use roa_core::{CacheReader, Cancellation, Cause, Context, Controller, Key, Resource};
 
+use crate::cache::Freshness;
 use crate::safety::{Quarantine, what_frees};
-use crate::{AddError, Cache, CacheListener, Clocks, ControllerMetrics, Priority, RetryBudget, Run, WorkQueue};
+use crate::{
+    AddError, Cache, CacheListener, Clocks, ControllerMetrics, Outcome, Priority, RetryBudget, Run, Territory,
+    WorkQueue,
+};
 
 /// How many keys are queued again at a time after an overflow.
 const REFILL: usize = 1_000;
@@ -44,12 +49,30 @@ struct Inner<C: Controller> {
     clocks: Clocks,
     metrics: ControllerMetrics,
     overflow: Overflow,
+    /// Which keys are this process's.
+    territory: Territory,
+    /// The caches that the controller reads, besides that of its objects.
+    freshness: OnceLock<Freshness>,
 }
 
 impl<C: Controller> ControllerDriver<C> {
-    /// A driver for `controller` over a cache of its objects. From now on each change of the cache is queued;
-    /// [`ControllerDriver::work`] handles what is queued.
+    /// A driver for `controller` over a cache of its objects, of a process that handles all of them. From now on each
+    /// change of the cache is queued; [`ControllerDriver::work`] handles what is queued.
     pub fn new(
+        controller: C,
+        cache: Cache<C::Resource>,
+        context: Context,
+        config: ControllerConfig,
+        clocks: Clocks,
+        metrics: ControllerMetrics,
+    ) -> Self {
+        Self::within(Territory::everything(), controller, cache, context, config, clocks, metrics)
+    }
+
+    /// The same of a process that handles what is in `territory`: each call has a fence there, and no other key is
+    /// queued.
+    pub fn within(
+        territory: Territory,
         controller: C,
         cache: Cache<C::Resource>,
         context: Context,
@@ -67,10 +90,12 @@ impl<C: Controller> ControllerDriver<C> {
             cleared: Cleared::default(),
             quarantine: Quarantine::default(),
             overflow: Overflow::default(),
+            freshness: OnceLock::new(),
             controller,
             cache,
             context,
             queue,
+            territory,
             config,
             clocks,
             metrics,
@@ -78,6 +103,12 @@ impl<C: Controller> ControllerDriver<C> {
         let inner = Arc::new(inner);
         inner.cache.listen(Arc::clone(&inner) as Arc<dyn CacheListener<C::Resource>>);
         Self { inner }
+    }
+
+    /// The same, no call of which begins before these caches too are as new as it needs.
+    pub(crate) fn awaiting(self, freshness: Freshness) -> Self {
+        self.inner.freshness.get_or_init(|| freshness);
+        self
     }
 
     /// The keys that wait to be handled: for metrics, and for those who want to know why nothing happens.
@@ -115,18 +146,40 @@ impl<C: Controller> ControllerDriver<C> {
         self.inner.queue.add(key, Priority::User, cause).await
     }
 
-    /// One worker: handles what is queued, one object at a time, until the queue is shut down. With `ownership` each
-    /// write is made under the condition that it still holds. `cancellation` is the sign to the running call that it
-    /// should end.
+    /// One worker: handles what is queued, one object at a time, until the queue is shut down. A key that is not this
+    /// process's any more is dropped. `cancellation` ends the worker, with the call that it is in.
     ///
     /// # Cancel safety
     /// Dropping it drops the running call; its object is handled again by whoever handles the queue next.
-    pub async fn work(&self, ownership: Option<Ownership>, cancellation: Cancellation) {
+    pub async fn work(&self, cancellation: Cancellation) {
         let inner = &*self.inner;
         while let Some(run) = inner.next(&cancellation).await {
-            let outcome = run::handle(inner, &run, ownership.as_ref(), &cancellation).await;
+            let Some(permit) = inner.territory.begin(run.key()) else {
+                run.finish(Outcome::Drop);
+                continue;
+            };
+            let outcome = tokio::select! {
+                biased;
+                outcome = run::handle(inner, &run, &permit) => outcome,
+                () = cancellation.cancelled() => Outcome::Failed,
+            };
             run.finish(outcome);
+            drop(permit);
             inner.refill();
+        }
+    }
+
+    /// Queues all objects of slots that this process has got: whatever happened to them before, they are looked at.
+    pub(crate) fn adopt(&self, slots: &HashSet<usize>) {
+        for key in self.inner.keys_in(slots) {
+            self.inner.add(&key, Priority::Retry, Cause::Resync);
+        }
+    }
+
+    /// Forgets all about the objects of slots that this process has no more.
+    pub(crate) fn disown(&self, slots: &HashSet<usize>) {
+        for key in self.inner.keys_in(slots) {
+            self.inner.forget(&key);
         }
     }
 
@@ -145,8 +198,21 @@ impl<C: Controller> Inner<C> {
         }
     }
 
-    fn add(&self, key: &Key, cause: Cause) {
-        if self.queue.try_add(key, Priority::User, cause).is_err() && self.overflow.note() {
+    fn keys_in(&self, slots: &HashSet<usize>) -> Vec<Key> {
+        if slots.is_empty() {
+            return Vec::new();
+        }
+        let mut keys = self.cache.keys_after(None, usize::MAX);
+        keys.retain(|key| slots.contains(&self.territory.slot(key)));
+        keys
+    }
+
+    fn add(&self, key: &Key, priority: Priority, cause: Cause) {
+        // Should it become this process's in the next moment, it is queued then.
+        if !self.territory.owns(key) {
+            return;
+        }
+        if self.queue.try_add(key, priority, cause).is_err() && self.overflow.note() {
             let controller = self.controller.name();
             tracing::warn!(controller, "work queue is full; all objects are queued again as there is room");
         }
@@ -164,7 +230,7 @@ impl<C: Controller> Inner<C> {
                 return self.overflow.done();
             }
             for key in keys {
-                if self.queue.try_add(&key, Priority::Resync, Cause::Resync).is_err() {
+                if self.territory.owns(&key) && self.queue.try_add(&key, Priority::Resync, Cause::Resync).is_err() {
                     return;
                 }
                 self.overflow.reached(key.clone());
@@ -209,7 +275,7 @@ impl<C: Controller> CacheListener<C::Resource> for Inner<C> {
         }
         let was_deleting = before.is_some_and(|before| before.metadata().is_deleting());
         let deleting = after.metadata().is_deleting() && !was_deleting;
-        self.add(key, if deleting { Cause::Deleting } else { Cause::Changed });
+        self.add(key, Priority::User, if deleting { Cause::Deleting } else { Cause::Changed });
     }
 }
 

@@ -6,39 +6,37 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use roa_core::{
-    Action, CacheReader, Cancellation, ClockExt, ConditionStatus, Context, Controller, Error, Key, Ownership,
-    ReconcileError, Resource, Result, Revision, UnitOfWork, WriteMark,
+    Action, CacheReader, ClockExt, ConditionStatus, Context, Controller, Error, Key, ReconcileError, Resource, Result,
+    Revision, UnitOfWork, WriteMark,
 };
 use tracing::Instrument;
 
 use super::outcome::{Ended, QUARANTINED, Record, Verdict, judge};
 use super::{ControllerConfig, Inner, finalizer};
+use crate::lease::Permit;
 use crate::{Outcome, Run};
 
 /// When to try again to take back that an object was given up, if that could not be written.
 const CLEAR_AGAIN: Duration = Duration::from_secs(5);
 
 /// Handles one key, and says what is to happen with it next.
-pub(super) async fn handle<C: Controller>(
-    inner: &Inner<C>,
-    run: &Run<Key>,
-    ownership: Option<&Ownership>,
-    cancellation: &Cancellation,
-) -> Outcome {
+pub(super) async fn handle<C: Controller>(inner: &Inner<C>, run: &Run<Key>, permit: &Permit) -> Outcome {
     let span = tracing::info_span!("reconcile", controller = inner.controller.name(), key = %run.key());
     let mark = Arc::new(WriteMark::default());
-    let cx = context(inner, run, ownership, cancellation, &mark);
+    let cx = context(inner, run, permit, &mark);
     let started = inner.clocks.io.monotonic();
-    let ended = call(inner, run, ownership, &cx).instrument(span.clone()).await;
+    let ended = call(inner, run, permit, &cx).instrument(span.clone()).await;
     inner.gate.note(run.key(), mark.get());
     inner.metrics.ended(ended.label(), inner.clocks.io.monotonic().saturating_since(started));
+    if matches!(ended, Ended::Returned(Err(ReconcileError::Resource(Error::Fenced(_))))) {
+        inner.metrics.fenced();
+    }
     let succeeded = matches!(ended, Ended::Returned(Ok(_)));
     log(&ended, run);
     let record = record(inner, run, &ended);
     let outcome = match judge(ended, record) {
         Verdict::Continue(outcome) if succeeded => {
-            let term = ownership.map(|ownership| ownership.revision);
-            clear(inner, &cx, run.key(), term, outcome).instrument(span).await
+            clear(inner, &cx, run.key(), permit.since(), outcome).instrument(span).await
         }
         Verdict::Continue(outcome) => within_budget(inner, outcome),
         Verdict::GiveUp(reason, message) => {
@@ -87,24 +85,15 @@ fn within_budget<C: Controller>(inner: &Inner<C>, outcome: Outcome) -> Outcome {
     Outcome::FailedAfter(wait)
 }
 
-fn context<C: Controller>(
-    inner: &Inner<C>,
-    run: &Run<Key>,
-    ownership: Option<&Ownership>,
-    cancellation: &Cancellation,
-    mark: &Arc<WriteMark>,
-) -> Context {
-    let mut resources = inner.context.resources().clone().marking(Arc::clone(mark));
-    if let Some(ownership) = ownership {
-        resources = resources.fenced_by(ownership.clone());
-    }
-    let cx = inner.context.clone().with_resources(resources).with_cancellation(cancellation.clone());
+fn context<C: Controller>(inner: &Inner<C>, run: &Run<Key>, permit: &Permit, mark: &Arc<WriteMark>) -> Context {
+    let resources = permit.fence(inner.context.resources().clone().marking(Arc::clone(mark)));
+    let cx = inner.context.clone().with_resources(resources).with_cancellation(permit.cancellation());
     cx.for_run(run.causes().to_vec(), run.failures())
 }
 
-async fn call<C: Controller>(inner: &Inner<C>, run: &Run<Key>, ownership: Option<&Ownership>, cx: &Context) -> Ended {
+async fn call<C: Controller>(inner: &Inner<C>, run: &Run<Key>, permit: &Permit, cx: &Context) -> Ended {
     let work = async {
-        match current(inner, run.key(), ownership).await? {
+        match current(inner, run.key(), permit).await? {
             Some(object) if inner.config.transactional => in_unit(&inner.controller, object, run.key(), cx).await,
             Some(object) => step(&inner.controller, object, run.key(), cx).await,
             None => Ok(Action::Done),
@@ -122,15 +111,15 @@ async fn call<C: Controller>(inner: &Inner<C>, run: &Run<Key>, ownership: Option
 }
 
 /// The object as it is at least as new as what this controller wrote to it, and as the begin of its ownership (which
-/// fences all that the owner before wrote). From the cache; from the store, if the cache does not get there in time.
-async fn current<C: Controller>(
-    inner: &Inner<C>,
-    key: &Key,
-    ownership: Option<&Ownership>,
-) -> Result<Option<Arc<C::Resource>>> {
-    let needed = inner.gate.needed(key).max(ownership.map(|ownership| ownership.revision));
+/// fences all that the owner before wrote). From the cache; from the store, if the cache does not get there in time. All
+/// other caches that the controller reads are as new.
+async fn current<C: Controller>(inner: &Inner<C>, key: &Key, permit: &Permit) -> Result<Option<Arc<C::Resource>>> {
+    let needed = inner.gate.needed(key).max(permit.since());
     let Some(needed) = needed else { return Ok(inner.cache.get(key)) };
     let deadline = inner.clocks.io.monotonic() + inner.config.cache_timeout;
+    if let Some(others) = inner.freshness.get() {
+        others.wait_for(needed, &*inner.clocks.io, deadline).await?;
+    }
     match inner.cache.wait_for(needed, &*inner.clocks.io, deadline).await {
         Ok(()) => {
             inner.gate.forget(key);
@@ -189,6 +178,9 @@ fn log(ended: &Ended, run: &Run<Key>) {
         Ended::Returned(Ok(_)) | Ended::Cancelled => {}
         Ended::Returned(Err(ReconcileError::Resource(Error::Conflict { .. }))) => {
             tracing::debug!(key = %run.key(), "written by somebody else meanwhile, looking again");
+        }
+        Ended::Returned(Err(ReconcileError::Resource(Error::Fenced(fence)))) => {
+            tracing::warn!(key = %run.key(), %fence, "not written: it is another process's now");
         }
         Ended::Returned(Err(error @ ReconcileError::Deferred { .. })) => {
             tracing::debug!(key = %run.key(), %error, "reconcile deferred");

@@ -41,8 +41,8 @@ impl Default for EventRecorderConfig {
 /// Keeps events as objects of the kind [`event_kind`], for a time.
 ///
 /// Events that say the same of the same object are one, with a count, the first and the last time, and the last message:
-/// also across restarts. What is too old is deleted by ordinary commits of the process that leads (L8). It is a sink for
-/// events, and a [`Runnable`] that writes them; a process that does not lead keeps what it has until it does.
+/// also across restarts. It is a sink for events, and a [`Runnable`] that writes them: each process its own, one that leads
+/// nothing and has no shard when it does. What is too old is deleted by ordinary commits of one process (L8).
 ///
 /// ```no_run
 /// # use std::sync::Arc;
@@ -138,12 +138,22 @@ impl Runnable for EventRecorder {
         "event-recorder"
     }
 
+    /// Deletes what is too old.
     async fn run(&self, cx: &Context) {
+        tokio::select! {
+            biased;
+            () = cx.cancelled() => {}
+            () = self.sweep(cx) => {}
+        }
+    }
+
+    /// Writes what this process has to say.
+    async fn run_in_each(&self, cx: &Context) {
         self.news.notify_one();
         tokio::select! {
             biased;
             () = cx.cancelled() => {}
-            ((), ()) = async { tokio::join!(self.write(cx), self.sweep(cx)) } => {}
+            () = self.write(cx) => {}
         }
         // What was said last is written too, as long as the manager's grace lasts.
         self.flush(cx, &mut None).await;

@@ -58,6 +58,11 @@ impl LeaseConfig {
         found.into_result().map_err(LeaseConfigError::Times)
     }
 
+    /// How long after one look at the owners the next begins at the earliest.
+    pub(super) fn least_gap(&self) -> Duration {
+        self.retry_period / 8
+    }
+
     /// How long one attempt to write may take: two fit into the time that a renewal has.
     pub(super) fn attempt(&self) -> Duration {
         self.renew_deadline / 2

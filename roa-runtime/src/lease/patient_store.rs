@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use roa_core::{Clock, CommitError, Entry, Epoch, Error, Key, Monotonic, Result, Revision, Store, Txn, TxnId};
+use roa_core::{
+    Clock, CommitError, Entry, Epoch, Error, Key, KeyPrefix, ListRequest, Monotonic, Result, Revision, Store, Txn,
+    TxnId,
+};
 
 /// A store and the clock by which its answers come in time or not.
 #[derive(Debug)]
@@ -38,6 +41,11 @@ impl PatientStore {
 
     pub(super) async fn get(&self, key: &Key, deadline: Monotonic) -> Result<Option<Arc<Entry>>> {
         Ok(self.before(deadline, self.store.get(key)).await?.entry)
+    }
+
+    /// All entries of a prefix: ROA's own, of which there are few.
+    pub(super) async fn list(&self, prefix: KeyPrefix, deadline: Monotonic) -> Result<Vec<Arc<Entry>>> {
+        Ok(self.before(deadline, self.store.list(ListRequest::new(prefix))).await?.entries)
     }
 
     async fn before<T>(&self, deadline: Monotonic, answer: impl Future<Output = Result<T>>) -> Result<T> {

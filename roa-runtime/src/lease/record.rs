@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use roa_core::{Entry, Error, Key, KeyError, Result, Revision, Timestamp, Value};
+use roa_core::{Entry, Error, Key, KeyError, KeyPrefix, Result, Revision, SYSTEM_GROUP, Timestamp, Value};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-/// Who owns a lease. Written only when that changes.
+/// Who owns a lease or a shard. Written only when that changes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct OwnershipRecord {
@@ -16,7 +16,7 @@ pub(super) struct OwnershipRecord {
     pub(super) transitions: u64,
 }
 
-/// A process that owns a lease.
+/// A process that owns a lease or a shard.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Owner {
@@ -28,7 +28,7 @@ pub(super) struct Owner {
     pub(super) acquired_at: Timestamp,
 }
 
-/// A sign of life of a process. Written at each renewal.
+/// A sign of life of a process, one for all that it owns. Written at each renewal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct HeartbeatRecord {
@@ -38,6 +38,9 @@ pub(super) struct HeartbeatRecord {
     pub(super) renewals: u64,
     /// How long the process counts on not being replaced after a renewal.
     pub(super) lease_duration_ms: u64,
+    /// The groups of shards that it takes part in; none while it is leaving.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) member_of: Vec<String>,
 }
 
 impl HeartbeatRecord {
@@ -54,6 +57,21 @@ pub(super) fn whole_millis(duration: Duration) -> u64 {
 /// The key of a lease's ownership.
 pub(super) fn ownership_key(lease: &str) -> Result<Key, KeyError> {
     Key::system("leases", lease)
+}
+
+/// The key of a shard's ownership.
+pub(super) fn shard_key(group: &str, shard: usize) -> Result<Key, KeyError> {
+    Key::new(SYSTEM_GROUP, "shards", group, &format!("{shard:02}"))
+}
+
+/// All heartbeats.
+pub(super) fn heartbeats() -> Result<KeyPrefix, KeyError> {
+    KeyPrefix::resource(SYSTEM_GROUP, "heartbeats")
+}
+
+/// The ownerships of all shards of a group.
+pub(super) fn shards(group: &str) -> Result<KeyPrefix, KeyError> {
+    KeyPrefix::namespace(SYSTEM_GROUP, "shards", group)
 }
 
 /// The key of a process's heartbeat.

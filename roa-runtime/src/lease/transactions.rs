@@ -1,90 +1,133 @@
-//! [`Claimant`]: the three transactions of a lease. Does no I/O.
+//! [`Author`]: the transactions of a process about its heartbeat and what it owns. Does no I/O.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use roa_core::{Expect, Key, Ownership, Random, Result, Revision, Timestamp, Txn, TxnId, Value};
+use roa_core::{Epoch, Expect, Key, Random, Result, Revision, Timestamp, Txn, TxnId, Value};
 
 use super::LeaseConfigError;
-use super::candidate::View;
-use super::record::{HeartbeatRecord, Owner, OwnershipRecord, encode, heartbeat_key, ownership_key, whole_millis};
+use super::record::{HeartbeatRecord, Owner, OwnershipRecord, encode, heartbeat_key, whole_millis};
+use super::view::View;
 
-/// Who writes the lease's records, and under which keys.
+/// Who writes, under which name.
 #[derive(Debug)]
-pub(super) struct Claimant {
-    pub(super) ownership: Key,
+pub(super) struct Author {
     pub(super) heartbeat: Key,
     pub(super) holder: Arc<str>,
-    pub(super) incarnation: Arc<str>,
     lease_duration: Duration,
     random: Arc<dyn Random>,
 }
 
-impl Claimant {
+/// A heartbeat that is there, and who gives it.
+#[derive(Debug, Clone)]
+pub(super) struct Pulse {
+    pub(super) incarnation: Arc<str>,
+    pub(super) epoch: Epoch,
+    /// The revision of the heartbeat, as the next write expects it.
+    pub(super) revision: Revision,
+    pub(super) renewals: u64,
+}
+
+impl Author {
     pub(super) fn new(
-        lease: &str,
         holder: &str,
-        incarnation: Arc<str>,
         lease_duration: Duration,
         random: Arc<dyn Random>,
     ) -> Result<Self, LeaseConfigError> {
-        let (ownership, heartbeat) = (ownership_key(lease)?, heartbeat_key(holder)?);
-        Ok(Self { ownership, heartbeat, holder: holder.into(), incarnation, lease_duration, random })
+        Ok(Self { heartbeat: heartbeat_key(holder)?, holder: holder.into(), lease_duration, random })
     }
 
-    /// Makes this process the owner, unless the ownership or the old owner's heartbeat have changed since `view`. The
-    /// old heartbeat goes, so that no renewal that is still on its way can succeed. `own_heartbeat` is the revision of
-    /// this process's, if there is one.
-    pub(super) fn acquisition(&self, view: &View, own_heartbeat: Option<Revision>, now: Timestamp) -> Result<Txn> {
-        let owner =
-            Owner { holder: self.holder.to_string(), incarnation: self.incarnation.to_string(), acquired_at: now };
-        let ownership = encode(&OwnershipRecord { owner: Some(owner), transitions: transitions(view) + 1 })?;
-        let expected = view.ownership.as_ref().map(|stored| stored.revision);
-        let mut txn = put(self.txn().expect_epoch(view.epoch), &self.ownership, ownership, expected);
-        txn = put(txn, &self.heartbeat, self.heartbeat_value(0)?, own_heartbeat);
-        let old = view.owner().map(|owner| heartbeat_key(&owner.holder)).transpose()?;
-        let old_revision = view.heartbeat.as_ref().map(|heartbeat| heartbeat.revision);
-        Ok(match (old.filter(|old| *old != self.heartbeat), old_revision) {
-            (Some(old), Some(revision)) => txn.delete(old, revision),
-            (Some(old), None) => txn.guard(old, Expect::Absent),
-            (None, _) => txn,
+    /// Begins to live as `incarnation`; `before` is the revision of a heartbeat of another incarnation.
+    pub(super) fn birth(
+        &self,
+        incarnation: &str,
+        epoch: Epoch,
+        before: Option<Revision>,
+        member_of: Vec<String>,
+    ) -> Result<Txn> {
+        let value = self.heartbeat_value(incarnation, 0, member_of)?;
+        Ok(put(self.txn().expect_epoch(epoch), &self.heartbeat, value, before))
+    }
+
+    /// Goes on living.
+    pub(super) fn renewal(&self, pulse: &Pulse, member_of: Vec<String>) -> Result<Txn> {
+        let value = self.heartbeat_value(&pulse.incarnation, pulse.renewals + 1, member_of)?;
+        Ok(self.txn().expect_epoch(pulse.epoch).update(self.heartbeat.clone(), value, pulse.revision))
+    }
+
+    /// Removes the heartbeat of a dead process, if it has not moved: no renewal that is on its way can happen after it.
+    pub(super) fn burial(&self, epoch: Epoch, holder: &str, revision: Revision) -> Result<Txn> {
+        Ok(self.txn().expect_epoch(epoch).delete(heartbeat_key(holder)?, revision))
+    }
+
+    /// Makes this process the owner of `keys`, and goes on living, unless one of them has changed since `view`, or an
+    /// old owner gave a sign of life since, or all agreed on another layout since.
+    pub(super) fn acquisition(
+        &self,
+        pulse: &Pulse,
+        keys: &[&Key],
+        view: &View,
+        layout: Option<&(Key, Revision)>,
+        member_of: Vec<String>,
+        now: Timestamp,
+    ) -> Result<Txn> {
+        let mut txn = self.renewal(pulse, member_of)?;
+        let mut old_owners = BTreeMap::new();
+        for key in keys {
+            let stored = view.ownerships.get(*key);
+            let transitions = stored.and_then(|stored| stored.record.as_ref()).map_or(0, |record| record.transitions);
+            let record =
+                OwnershipRecord { owner: Some(self.owner(&pulse.incarnation, now)), transitions: transitions + 1 };
+            txn = put(txn, key, encode(&record)?, stored.map(|stored| stored.revision));
+            if let Some(owner) = view.owner(key).filter(|owner| *owner.holder != *self.holder) {
+                old_owners.insert(&owner.holder, view.heartbeats.get(&owner.holder).map(|stored| stored.revision));
+            }
+        }
+        for (holder, heartbeat) in old_owners {
+            txn = txn.guard(heartbeat_key(holder)?, heartbeat.map_or(Expect::Absent, Expect::At));
+        }
+        Ok(match layout {
+            Some((key, revision)) => txn.guard(key.clone(), Expect::At(*revision)),
+            None => txn,
         })
     }
 
-    /// Renews this process's heartbeat, which is at `heartbeat`, unless the ownership has moved.
-    pub(super) fn renewal(&self, ownership: &Ownership, heartbeat: Revision, renewals: u64) -> Result<Txn> {
-        let txn = self.txn().expect_epoch(ownership.epoch);
-        let txn = txn.guard(ownership.key.clone(), Expect::At(ownership.revision));
-        Ok(txn.update(self.heartbeat.clone(), self.heartbeat_value(renewals)?, heartbeat))
+    /// Gives back what is owned at these revisions. With `heartbeat` this process also ceases to live.
+    pub(super) fn release(
+        &self,
+        epoch: Epoch,
+        owned: &[(&Key, Revision, u64)],
+        heartbeat: Option<Revision>,
+    ) -> Result<Txn> {
+        let mut txn = self.txn().expect_epoch(epoch);
+        for (key, revision, transitions) in owned {
+            let released = encode(&OwnershipRecord { owner: None, transitions: *transitions })?;
+            txn = txn.update((*key).clone(), released, *revision);
+        }
+        Ok(match heartbeat {
+            Some(revision) => txn.delete(self.heartbeat.clone(), revision),
+            None => txn,
+        })
     }
 
-    /// Gives the lease back; `None` if `view` shows that it is not this process's.
-    pub(super) fn release(&self, view: &View) -> Result<Option<Txn>> {
-        let (Some(ownership), Some(owner)) = (&view.ownership, view.owner()) else { return Ok(None) };
-        if *owner.incarnation != *self.incarnation {
-            return Ok(None);
-        }
-        let released = encode(&OwnershipRecord { owner: None, transitions: transitions(view) })?;
-        let txn = self.txn().expect_epoch(view.epoch).update(self.ownership.clone(), released, ownership.revision);
-        Ok(Some(match &view.heartbeat {
-            Some(heartbeat) => txn.delete(self.heartbeat.clone(), heartbeat.revision),
-            None => txn,
-        }))
+    fn owner(&self, incarnation: &str, now: Timestamp) -> Owner {
+        Owner { holder: self.holder.to_string(), incarnation: incarnation.to_owned(), acquired_at: now }
     }
 
     fn txn(&self) -> Txn {
         Txn::new(TxnId::random(&*self.random), "lease")
     }
 
-    fn heartbeat_value(&self, renewals: u64) -> Result<Value> {
-        let (holder, incarnation) = (self.holder.to_string(), self.incarnation.to_string());
-        let lease_duration_ms = whole_millis(self.lease_duration);
-        encode(&HeartbeatRecord { holder, incarnation, renewals, lease_duration_ms })
+    fn heartbeat_value(&self, incarnation: &str, renewals: u64, member_of: Vec<String>) -> Result<Value> {
+        encode(&HeartbeatRecord {
+            holder: self.holder.to_string(),
+            incarnation: incarnation.to_owned(),
+            renewals,
+            lease_duration_ms: whole_millis(self.lease_duration),
+            member_of,
+        })
     }
-}
-
-fn transitions(view: &View) -> u64 {
-    view.ownership.as_ref().map_or(0, |stored| stored.record.transitions)
 }
 
 fn put(txn: Txn, key: &Key, value: Value, expected: Option<Revision>) -> Txn {
@@ -96,13 +139,13 @@ fn put(txn: Txn, key: &Key, value: Value, expected: Option<Revision>) -> Txn {
 
 #[cfg(test)]
 mod tests {
-    use super::super::record::Stored;
-    use super::*;
-    use roa_core::{Epoch, Op, SeededRandom};
+    use roa_core::SeededRandom;
 
-    fn claimant() -> Claimant {
-        let random = Arc::new(SeededRandom::new(1));
-        Claimant::new("manager", "me", "new".into(), Duration::from_secs(15), random).unwrap()
+    use super::*;
+    use crate::lease::record::{Stored, ownership_key, shard_key};
+
+    fn author() -> Author {
+        Author::new("me", Duration::from_secs(15), Arc::new(SeededRandom::new(1))).unwrap()
     }
 
     fn revision(number: u64) -> Revision {
@@ -113,15 +156,24 @@ mod tests {
         Epoch::first(&SeededRandom::new(7))
     }
 
+    fn pulse() -> Pulse {
+        Pulse { incarnation: "new".into(), epoch: epoch(), revision: revision(9), renewals: 3 }
+    }
+
     fn at() -> Timestamp {
         Timestamp::from_unix_seconds(0).unwrap()
     }
 
-    fn owned_by(holder: &str, incarnation: &str, heartbeat: Option<u64>) -> View {
-        let owner = Owner { holder: holder.into(), incarnation: incarnation.into(), acquired_at: at() };
-        let record = OwnershipRecord { owner: Some(owner), transitions: 4 };
+    /// `key` is at 5 and belongs to `x` of this holder, whose heartbeat is at this revision, if it has one.
+    fn view(key: &Key, holder: &str, heartbeat: Option<u64>) -> View {
+        let owner = Owner { holder: holder.into(), incarnation: "x".into(), acquired_at: at() };
+        let record = Some(OwnershipRecord { owner: Some(owner), transitions: 4 });
         let heartbeat = heartbeat.map(|number| Stored { revision: revision(number), record: None });
-        View { epoch: epoch(), ownership: Some(Stored { revision: revision(5), record }), heartbeat }
+        View {
+            epoch: epoch(),
+            heartbeats: heartbeat.map(|heartbeat| (holder.to_owned(), heartbeat)).into_iter().collect(),
+            ownerships: [(key.clone(), Stored { revision: revision(5), record })].into(),
+        }
     }
 
     /// What it expects of each key, written or not.
@@ -137,43 +189,48 @@ mod tests {
     }
 
     #[test]
-    fn l2_a_takeover_expects_that_neither_record_has_moved() {
-        let (five, six, seven) = (Expect::At(revision(5)), Expect::At(revision(6)), Expect::At(revision(7)));
-        let takeover = |view: &View, own| expectations(&claimant().acquisition(view, own, at()).unwrap());
-        let mine = ("me", Expect::Absent);
-        assert_eq!(
-            takeover(&owned_by("other", "x", Some(6)), None),
-            expected([("manager", five), mine, ("other", six)])
-        );
-        let gone = expected([("manager", five), mine, ("other", Expect::Absent)]);
-        assert_eq!(takeover(&owned_by("other", "x", None), None), gone);
-        let restarted = takeover(&owned_by("me", "old", Some(7)), Some(revision(7)));
-        assert_eq!(restarted, expected([("manager", five), ("me", seven)]));
-        let nobodys = View { ownership: None, heartbeat: None, epoch: epoch() };
-        assert_eq!(takeover(&nobodys, None), expected([("manager", Expect::Absent), mine]));
+    fn l2_a_takeover_expects_that_neither_the_ownership_nor_the_old_owner_has_moved() {
+        let key = ownership_key("manager").unwrap();
+        let (five, six, mine) = (Expect::At(revision(5)), Expect::At(revision(6)), ("me", Expect::At(revision(9))));
+        let takeover = |view: &View| {
+            let txn = author().acquisition(&pulse(), &[&key], view, None, vec![], at()).unwrap();
+            expectations(&txn)
+        };
+        let buried = takeover(&view(&key, "other", None));
+        assert_eq!(buried, expected([mine, ("manager", five), ("other", Expect::Absent)]));
+        let unreadable = takeover(&view(&key, "other", Some(6)));
+        assert_eq!(unreadable, expected([mine, ("manager", five), ("other", six)]));
+        let own = takeover(&view(&key, "me", None));
+        assert_eq!(own, expected([mine, ("manager", five)]));
+        let nobodys = View { ownerships: [].into(), ..view(&key, "other", None) };
+        assert_eq!(takeover(&nobodys), expected([mine, ("manager", Expect::Absent)]));
     }
 
     #[test]
-    fn l1_a_renewal_writes_the_heartbeat_alone_and_guards_the_ownership() {
-        let claimant = claimant();
-        let ownership = Ownership { key: claimant.ownership.clone(), revision: revision(5), epoch: epoch() };
-        let renewal = claimant.renewal(&ownership, revision(6), 3).unwrap();
-        assert_eq!(renewal.ops.len(), 1);
-        let (five, six) = (Expect::At(revision(5)), Expect::At(revision(6)));
-        assert_eq!(expectations(&renewal), expected([("me", six), ("manager", five)]));
+    fn what_was_agreed_on_is_guarded_by_each_acquisition() {
+        let keys = [shard_key("things", 0).unwrap(), shard_key("things", 63).unwrap()];
+        let layout = (Key::system("layouts", "things").unwrap(), revision(2));
+        let view = View { ownerships: [].into(), ..view(&keys[0], "other", None) };
+        let both: Vec<&Key> = keys.iter().collect();
+        let txn = author().acquisition(&pulse(), &both, &view, Some(&layout), vec![], at()).unwrap();
+        let absent = Expect::Absent;
+        let all =
+            [("me", Expect::At(revision(9))), ("00", absent), ("63", absent), ("things", Expect::At(revision(2)))];
+        assert_eq!(expectations(&txn), expected(all));
     }
 
     #[test]
-    fn l6_only_ones_own_is_given_back_and_nothing_is_left() {
-        let claimant = claimant();
-        for foreign in [owned_by("other", "x", Some(6)), owned_by("me", "old", Some(6))] {
-            assert!(claimant.release(&foreign).unwrap().is_none());
-        }
-        let release = claimant.release(&owned_by("me", "new", Some(6))).unwrap().unwrap();
-        assert_eq!(
-            expectations(&release),
-            expected([("manager", Expect::At(revision(5))), ("me", Expect::At(revision(6)))])
-        );
-        assert!(matches!(&release.ops[1], Op::Delete { .. }));
+    fn l1_a_renewal_writes_the_heartbeat_alone() {
+        let renewal = author().renewal(&pulse(), vec!["things".into()]).unwrap();
+        assert_eq!(expectations(&renewal), expected([("me", Expect::At(revision(9)))]));
+    }
+
+    #[test]
+    fn l6_a_release_leaves_vacant_ownerships_and_no_heartbeat() {
+        let key = ownership_key("manager").unwrap();
+        let release = author().release(epoch(), &[(&key, revision(5), 4)], Some(revision(9))).unwrap();
+        let all = [("manager", Expect::At(revision(5))), ("me", Expect::At(revision(9)))];
+        assert_eq!(expectations(&release), expected(all));
+        assert!(matches!(&release.ops[1], roa_core::Op::Delete { .. }));
     }
 }

@@ -1,9 +1,10 @@
 //! What a manager starts and stops, whatever its types.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use roa_core::{CancellationSource, Clock, Controller, Object, Ownership, Reconciler, Spec, Watcher};
+use roa_core::{CancellationSource, Clock, Controller, Object, Reconciler, Spec, Watcher};
 
 use crate::tasks::SpawnError;
 use crate::{Cache, ControllerDriver, ReconcilerDriver, Tasks};
@@ -38,12 +39,11 @@ impl<S: Spec> Feed for CacheFeed<S> {
 pub(super) trait Component: Send + Sync {
     /// How many tasks it starts.
     fn tasks(&self) -> usize;
-    fn start(
-        &self,
-        tasks: &Tasks,
-        ownership: Option<&Ownership>,
-        cancellation: &CancellationSource,
-    ) -> Result<(), SpawnError>;
+    fn start(&self, tasks: &Tasks, cancellation: &CancellationSource) -> Result<(), SpawnError>;
+    /// The process got these slots.
+    fn adopt(&self, slots: &HashSet<usize>);
+    /// The process has these slots no more.
+    fn disown(&self, slots: &HashSet<usize>);
     /// No new calls, for good.
     fn shut_down(&self);
 }
@@ -53,18 +53,21 @@ impl<C: Controller> Component for ControllerDriver<C> {
         self.workers()
     }
 
-    fn start(
-        &self,
-        tasks: &Tasks,
-        ownership: Option<&Ownership>,
-        cancellation: &CancellationSource,
-    ) -> Result<(), SpawnError> {
+    fn start(&self, tasks: &Tasks, cancellation: &CancellationSource) -> Result<(), SpawnError> {
         for number in 0..self.workers() {
-            let (driver, ownership, cancellation) = (self.clone(), ownership.cloned(), cancellation.token());
+            let (driver, cancellation) = (self.clone(), cancellation.token());
             let name = format!("{} worker {number}", self.name());
-            tasks.spawn_draining(name, move |_| async move { driver.work(ownership, cancellation).await })?;
+            tasks.spawn_draining(name, move |_| async move { driver.work(cancellation).await })?;
         }
         Ok(())
+    }
+
+    fn adopt(&self, slots: &HashSet<usize>) {
+        Self::adopt(self, slots);
+    }
+
+    fn disown(&self, slots: &HashSet<usize>) {
+        Self::disown(self, slots);
     }
 
     fn shut_down(&self) {
@@ -89,22 +92,22 @@ impl<R: Reconciler> Component for Sweeper<R> {
         1
     }
 
-    fn start(
-        &self,
-        tasks: &Tasks,
-        ownership: Option<&Ownership>,
-        cancellation: &CancellationSource,
-    ) -> Result<(), SpawnError> {
-        let (driver, ownership) = (Arc::clone(&self.driver), ownership.cloned());
+    fn start(&self, tasks: &Tasks, cancellation: &CancellationSource) -> Result<(), SpawnError> {
+        let driver = Arc::clone(&self.driver);
         let (stop, lost) = (self.stop.token(), cancellation.token());
         let name = format!("{} sweeps", self.driver.name());
         tasks.spawn_draining(name, move |_| async move {
             tokio::select! {
                 () = lost.cancelled() => {}
-                () = driver.run(ownership, stop) => {}
+                () = driver.run(stop) => {}
             }
         })
     }
+
+    // It watches what the process has by itself.
+    fn adopt(&self, _: &HashSet<usize>) {}
+
+    fn disown(&self, _: &HashSet<usize>) {}
 
     fn shut_down(&self) {
         self.stop.cancel();

@@ -5,7 +5,7 @@ use std::time::Duration;
 use thiserror::Error;
 
 use crate::tasks::SpawnError;
-use crate::{HubConfig, LeaseConfig, LeaseConfigError};
+use crate::{HubConfig, LayoutError, LeaseConfig, LeaseConfigError, ShardBy};
 
 /// How the processes that share a store divide the work.
 #[derive(Debug, Clone)]
@@ -22,6 +22,30 @@ pub enum Mode {
         /// How leadership is kept.
         config: LeaseConfig,
     },
+    /// Each of several processes handles a part of the objects: those in the shards that it has.
+    Sharded {
+        /// The name of what is divided.
+        group: String,
+        /// The name of this process.
+        holder: String,
+        /// How long a process that vanished is waited for.
+        config: LeaseConfig,
+        /// What decides the shard of an object.
+        by: ShardBy,
+    },
+}
+
+impl Mode {
+    pub(super) fn lease(&self) -> Option<&LeaseConfig> {
+        match self {
+            Self::Single => None,
+            Self::Leader { config, .. } | Self::Sharded { config, .. } => Some(config),
+        }
+    }
+
+    pub(super) fn retry_period(&self) -> Duration {
+        self.lease().map_or(Duration::ZERO, |config| config.retry_period)
+    }
 }
 
 /// How changes are seen.
@@ -55,10 +79,7 @@ impl ManagerConfig {
     }
 
     pub(super) fn validate(&self) -> Result<(), ManagerError> {
-        match &self.mode {
-            Mode::Single => Ok(()),
-            Mode::Leader { config, .. } => Ok(config.validate()?),
-        }
+        Ok(self.mode.lease().map_or(Ok(()), LeaseConfig::validate)?)
     }
 }
 
@@ -72,6 +93,9 @@ pub enum ManagerError {
     /// The lease's times contradict each other.
     #[error(transparent)]
     Lease(#[from] LeaseConfigError),
+    /// Other processes divide the work otherwise, or can't be asked.
+    #[error(transparent)]
+    Layout(#[from] LayoutError),
     /// A task can't be started.
     #[error(transparent)]
     Spawn(#[from] SpawnError),

@@ -3,8 +3,8 @@
 
 mod component;
 mod config;
-mod leader;
 mod runnable;
+mod together;
 
 use std::any::{Any, TypeId};
 use std::collections::HashMap;
@@ -18,16 +18,19 @@ use roa_core::{
     CacheReader, Caches, Cancellation, CancellationSource, Context, Controller, Dependencies, EventSink, Object,
     Reconciler, ResourceStore, Result, Spec, Store, Watcher,
 };
+use together::Part;
 
+use crate::cache::Freshness;
 use crate::{
-    Cache, Clocks, ControllerConfig, ControllerDriver, PollWatcher, ReconcilerConfig, ReconcilerDriver, RuntimeMetrics,
-    Selection, StreamWatcher, Tasks, WatchHub,
+    Cache, Clocks, ControllerConfig, ControllerDriver, Coordinator, Membership, PollWatcher, ReconcilerConfig,
+    ReconcilerDriver, RuntimeMetrics, Selection, StreamWatcher, Tasks, Territory, WatchHub,
 };
 
 /// Owns all that a process runs over one store.
 ///
-/// It starts in order (C12): the hub, then the caches; when they are synced, the leadership if one is needed; then the
-/// workers. It stops in the other order: no new calls, then the running ones end, then the leadership is given back.
+/// It starts in order (C12): the hub, then the caches; when they are synced, the heartbeat if there are other processes;
+/// and calls begin for what the process has then. It stops in the other order: no new calls, then the running ones end,
+/// each lease and shard is given back when its last has, and then the heartbeat goes.
 pub struct Manager {
     store: Arc<dyn Store>,
     resources: ResourceStore,
@@ -41,14 +44,19 @@ pub struct Manager {
     caches: HashMap<TypeId, Box<dyn Any + Send + Sync>>,
     readers: Caches,
     feeds: Vec<Box<dyn Feed>>,
+    freshness: Freshness,
     components: Vec<Arc<dyn Component>>,
+    part: Option<Part>,
+    territory: Territory,
+    membership: Option<Membership>,
 }
 
 impl Manager {
     /// A manager over `store`, whose objects are written through `resources`.
     ///
     /// # Errors
-    /// [`ManagerError`] if the configuration contradicts itself or the store can't be read.
+    /// [`ManagerError`] if the configuration contradicts itself or that of other processes on the store, or the store
+    /// can't be read.
     pub async fn new(
         store: Arc<dyn Store>,
         resources: ResourceStore,
@@ -56,8 +64,18 @@ impl Manager {
         config: ManagerConfig,
     ) -> Result<Self, ManagerError> {
         config.validate()?;
+        let part = Part::take(&config.mode, |holder, lease| {
+            let (store, clock, random) =
+                (Arc::clone(&store), Arc::clone(&clocks.lease), Arc::clone(resources.random()));
+            Ok(Coordinator::new(store, clock, random, holder, lease.clone())?)
+        });
+        let part = part.await?;
         let hub = WatchHub::start(Arc::clone(&store), Arc::clone(&clocks.io), config.hub.clone()).await?;
         Ok(Self {
+            territory: part.as_ref().map_or_else(Territory::everything, |part| part.territory.clone()),
+            membership: part.as_ref().map(|part| part.coordinator.membership()),
+            part,
+            freshness: Freshness::default(),
             store,
             resources,
             clocks,
@@ -100,6 +118,18 @@ impl Manager {
         &self.hub
     }
 
+    /// How this process stands among the others; `None` for one that is alone.
+    #[must_use]
+    pub fn membership(&self) -> Option<Membership> {
+        self.membership.clone()
+    }
+
+    /// Which keys this process may handle, when it runs.
+    #[must_use]
+    pub const fn territory(&self) -> &Territory {
+        &self.territory
+    }
+
     /// The cache of a kind, made when first asked for. It is filled when the manager runs.
     ///
     /// # Errors
@@ -114,6 +144,7 @@ impl Manager {
         self.caches.insert(id, Box::new(cache.clone()));
         self.readers =
             self.readers.clone().with::<Object<S>>(Arc::new(cache.clone()) as Arc<dyn CacheReader<Object<S>>>);
+        self.freshness = std::mem::take(&mut self.freshness).with(&cache);
         self.feeds.push(Box::new(component::CacheFeed { name: S::PLURAL, cache: cache.clone(), watcher }));
         Ok(cache)
     }
@@ -145,9 +176,23 @@ impl Manager {
         let cache = self.cache::<S>()?;
         let cx = self.context(controller.name());
         let metrics = self.metrics.of(controller.name());
-        let driver = ControllerDriver::new(controller, cache, cx, config, self.clocks.clone(), metrics);
+        let (territory, clocks) = (self.territory.clone(), self.clocks.clone());
+        let config = self.waiting_long_enough(config);
+        let driver = ControllerDriver::within(territory, controller, cache, cx, config, clocks, metrics);
+        let driver = driver.awaiting(self.freshness.clone().without::<Object<S>>());
         self.components.push(Arc::new(driver.clone()));
         Ok(driver)
+    }
+
+    /// Caches that are fed at an interval show a write after as long as that.
+    fn waiting_long_enough(&self, config: ControllerConfig) -> ControllerConfig {
+        match self.config.watch {
+            WatchKind::Stream => config,
+            WatchKind::Poll(interval) => {
+                let cache_timeout = config.cache_timeout.max(interval.saturating_mul(2));
+                ControllerConfig { cache_timeout, ..config }
+            }
+        }
     }
 
     /// Adds a reconciler.
@@ -163,6 +208,7 @@ impl Manager {
         let cx = self.context(reconciler.name());
         let metrics = self.metrics.of(reconciler.name());
         let driver = ReconcilerDriver::new(reconciler, cache, cx, config, self.clocks.clone(), metrics);
+        let driver = driver.within(self.territory.clone()).awaiting(self.freshness.clone().without::<Object<S>>());
         self.components.push(Arc::new(component::Sweeper::new(driver)));
         Ok(())
     }
@@ -170,7 +216,7 @@ impl Manager {
     /// Adds work that belongs to no one kind. It runs where the controllers run.
     pub fn add_runnable(&mut self, runnable: Arc<dyn Runnable>) {
         let cx = self.context(runnable.name());
-        self.components.push(Arc::new(runnable::Running::new(runnable, cx)));
+        self.components.push(Arc::new(runnable::Running::new(runnable, cx, self.territory.clone())));
     }
 
     fn context(&self, component: &str) -> Context {
@@ -188,17 +234,18 @@ impl Manager {
     ///
     /// # Cancel safety
     /// Dropping it aborts everything; nothing is half written.
-    pub async fn run(self, shutdown: Cancellation, ready: impl FnOnce() + Send) -> Result<(), ManagerError> {
+    pub async fn run(mut self, shutdown: Cancellation, ready: impl FnOnce() + Send) -> Result<(), ManagerError> {
         let feeds = Tasks::new("caches", self.feeds.len());
         for feed in &self.feeds {
             feed.start(&feeds, Arc::clone(&self.clocks.io))?;
         }
+        let part = self.part.take();
         let outcome = tokio::select! {
             biased;
             () = shutdown.cancelled() => Ok(()),
             () = self.synced() => {
                 ready();
-                self.run_synced(&shutdown).await
+                self.run_synced(part, &shutdown).await
             }
         };
         feeds.shutdown(&*self.clocks.io, self.config.shutdown_grace).await;
@@ -212,28 +259,22 @@ impl Manager {
         }
     }
 
-    async fn run_synced(&self, shutdown: &Cancellation) -> Result<(), ManagerError> {
-        match &self.config.mode {
-            Mode::Single => {
-                let workers = self.start(None, &CancellationSource::new())?;
-                shutdown.cancelled().await;
-                self.drain(&workers).await;
-                Ok(())
-            }
-            Mode::Leader { lease, holder, config } => leader::run(self, lease, holder, config, shutdown).await,
+    async fn run_synced(&self, part: Option<Part>, shutdown: &Cancellation) -> Result<(), ManagerError> {
+        if let Some(part) = part {
+            return Box::pin(together::run(self, part, shutdown)).await;
         }
+        let workers = self.start(&CancellationSource::new())?;
+        shutdown.cancelled().await;
+        self.drain(&workers).await;
+        Ok(())
     }
 
     /// Starts all workers, for as long as `cancellation` gives no sign.
-    fn start(
-        &self,
-        ownership: Option<&roa_core::Ownership>,
-        cancellation: &CancellationSource,
-    ) -> Result<Tasks, ManagerError> {
+    fn start(&self, cancellation: &CancellationSource) -> Result<Tasks, ManagerError> {
         let count = self.components.iter().map(|component| component.tasks()).sum();
         let workers = Tasks::new("workers", count);
         for component in &self.components {
-            component.start(&workers, ownership, cancellation)?;
+            component.start(&workers, cancellation)?;
         }
         Ok(workers)
     }

@@ -1,22 +1,26 @@
 //! [`Runnable`]: work of a process that belongs to no one kind.
 
+use std::collections::HashSet;
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::FutureExt;
-use roa_core::{CancellationSource, ClockExt, Context, Ownership};
+use roa_core::{Cancellation, CancellationSource, ClockExt, Context, Key};
 
 use super::component::Component;
-use crate::Tasks;
+use crate::lease::Permit;
 use crate::tasks::SpawnError;
+use crate::{Tasks, Territory};
 
 /// Work that belongs to no one kind: collecting garbage, deleting what is old, telling the world outside. A manager runs
-/// it where it runs controllers: of several processes, on the one that leads.
+/// it where it runs controllers: of several processes, in the one that leads, or in the one that has the shard of the
+/// runnable's name.
 #[async_trait]
 pub trait Runnable: Send + Sync + 'static {
-    /// Its name: the writer of its writes, and a label of its metrics.
+    /// Its name: the writer of its writes, a label of its metrics, and what decides which process runs it.
     fn name(&self) -> &str;
 
     /// Runs until [`Context::cancelled`], and may be run again after that. Writes of the context's resources are fenced by
@@ -25,6 +29,15 @@ pub trait Runnable: Send + Sync + 'static {
     /// # Cancel safety
     /// It is dropped at any await when leadership is lost, or when it does not end in time at shutdown.
     async fn run(&self, cx: &Context);
+
+    /// The part that each process that has anything at all runs for itself, beside the one that [`Runnable::run`]s:
+    /// nothing, unless it says so. As for that, writes are fenced by what the process owns.
+    ///
+    /// # Cancel safety
+    /// As [`Runnable::run`].
+    async fn run_in_each(&self, cx: &Context) {
+        cx.cancelled().await;
+    }
 }
 
 /// How long after the end of one that was not told to end it runs again, in domain time.
@@ -34,19 +47,104 @@ const AGAIN: Duration = Duration::from_secs(5);
 pub(super) struct Running {
     runnable: Arc<dyn Runnable>,
     context: Context,
+    territory: Territory,
     stop: CancellationSource,
 }
 
-impl Running {
-    pub(super) fn new(runnable: Arc<dyn Runnable>, context: Context) -> Self {
-        Self { runnable, context, stop: CancellationSource::new() }
+/// Which part of a runnable.
+#[derive(Debug, Clone, Copy)]
+enum Part {
+    One,
+    Each,
+}
+
+impl Part {
+    /// The right to run it, if this process has it now.
+    fn begin(self, name: &str, territory: &Territory) -> Option<Permit> {
+        match (self, Key::system("runnables", name)) {
+            (Self::One, Ok(key)) => territory.begin(&key),
+            // A name that makes no key: all processes agree on the first slot.
+            (Self::One, Err(_)) => territory.begin_slot(0),
+            (Self::Each, _) => territory.begin_any(),
+        }
     }
 }
 
+impl Running {
+    pub(super) fn new(runnable: Arc<dyn Runnable>, context: Context, territory: Territory) -> Self {
+        Self { runnable, context, territory, stop: CancellationSource::new() }
+    }
+
+    fn spawn(&self, part: Part, tasks: &Tasks, cancellation: &CancellationSource) -> Result<(), SpawnError> {
+        let (runnable, territory, stop) = (Arc::clone(&self.runnable), self.territory.clone(), self.stop.child());
+        let (context, lost) = (self.context.clone(), cancellation.token());
+        let name = match part {
+            Part::One => self.runnable.name().to_owned(),
+            Part::Each => format!("{} in each", self.runnable.name()),
+        };
+        tasks.spawn_draining(name, move |_| async move {
+            tokio::select! {
+                () = lost.cancelled() => {}
+                () = run_terms(&*runnable, part, &context, &territory, &stop) => {}
+            }
+        })
+    }
+}
+
+/// Runs it whenever this process has the right to, until it is told to stop.
+async fn run_terms(
+    runnable: &dyn Runnable,
+    part: Part,
+    context: &Context,
+    territory: &Territory,
+    stop: &CancellationSource,
+) {
+    while let Some(permit) = permit(runnable.name(), part, territory, &stop.token()).await {
+        let end = stop.child();
+        let resources = permit.fence(context.resources().clone());
+        let cx = context.clone().with_resources(resources).with_cancellation(end.token());
+        let (leaving, over) = (permit.leaving(), permit.cancellation());
+        let mut work = pin!(keep_running(runnable, part, &cx));
+        tokio::select! {
+            biased;
+            () = over.cancelled() => continue,
+            () = &mut work => continue,
+            () = leaving.cancelled() => end.cancel(),
+        }
+        tokio::select! {
+            biased;
+            () = over.cancelled() => {}
+            () = work => {}
+        }
+    }
+}
+
+/// Waits for the right to run; `None` when it is told to stop.
+async fn permit(name: &str, part: Part, territory: &Territory, stop: &Cancellation) -> Option<Permit> {
+    let mut changes = territory.changes();
+    while !stop.is_cancelled() {
+        changes.mark_unchanged();
+        if let Some(permit) = part.begin(name, territory) {
+            return Some(permit);
+        }
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => {}
+            // The sender lives in the territory, so that there is always another change to wait for.
+            _ = changes.changed() => {}
+        }
+    }
+    None
+}
+
 /// Runs it until it is told to stop, also if it ends by itself: nobody else would begin it again.
-async fn keep_running(runnable: &dyn Runnable, cx: &Context) {
+async fn keep_running(runnable: &dyn Runnable, part: Part, cx: &Context) {
     loop {
-        let ended = AssertUnwindSafe(runnable.run(cx)).catch_unwind().await;
+        let run = match part {
+            Part::One => runnable.run(cx),
+            Part::Each => runnable.run_in_each(cx),
+        };
+        let ended = AssertUnwindSafe(run).catch_unwind().await;
         if cx.is_cancelled() {
             return;
         }
@@ -66,28 +164,18 @@ async fn keep_running(runnable: &dyn Runnable, cx: &Context) {
 
 impl Component for Running {
     fn tasks(&self) -> usize {
-        1
+        2
     }
 
-    fn start(
-        &self,
-        tasks: &Tasks,
-        ownership: Option<&Ownership>,
-        cancellation: &CancellationSource,
-    ) -> Result<(), SpawnError> {
-        let mut resources = self.context.resources().clone();
-        if let Some(ownership) = ownership {
-            resources = resources.fenced_by(ownership.clone());
-        }
-        let cx = self.context.clone().with_resources(resources).with_cancellation(self.stop.token());
-        let (runnable, lost) = (Arc::clone(&self.runnable), cancellation.token());
-        tasks.spawn_draining(self.runnable.name().to_owned(), move |_| async move {
-            tokio::select! {
-                () = lost.cancelled() => {}
-                () = keep_running(&*runnable, &cx) => {}
-            }
-        })
+    fn start(&self, tasks: &Tasks, cancellation: &CancellationSource) -> Result<(), SpawnError> {
+        self.spawn(Part::One, tasks, cancellation)?;
+        self.spawn(Part::Each, tasks, cancellation)
     }
+
+    // It watches what the process has by itself.
+    fn adopt(&self, _: &HashSet<usize>) {}
+
+    fn disown(&self, _: &HashSet<usize>) {}
 
     fn shut_down(&self) {
         self.stop.cancel();

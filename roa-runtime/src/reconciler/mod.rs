@@ -9,10 +9,13 @@ use std::time::Duration;
 
 use futures_util::{FutureExt, StreamExt, stream};
 use roa_core::{
-    CacheReader, Cancellation, ClockExt, Context, Ownership, RandomExt, ReconcileError, Reconciler, Resource, WriteMark,
+    CacheReader, Cancellation, ClockExt, Context, Error, Key, Monotonic, RandomExt, ReconcileError, Reconciler,
+    Resource, Revision, WriteMark,
 };
+use tokio::sync::watch;
 
-use crate::{Cache, Clocks, ControllerMetrics};
+use crate::cache::Freshness;
+use crate::{Cache, Clocks, ControllerMetrics, Territory};
 
 /// How a reconciler is driven.
 #[derive(Debug, Clone)]
@@ -52,6 +55,8 @@ pub struct ReconcilerDriver<R: Reconciler> {
     config: ReconcilerConfig,
     clocks: Clocks,
     metrics: ControllerMetrics,
+    territory: Territory,
+    freshness: Freshness,
 }
 
 /// How looking at one object ended.
@@ -59,11 +64,16 @@ enum Looked {
     Fine,
     Corrected,
     Failed,
+    /// It was given to another process meanwhile.
+    NotMine,
 }
 
+/// What a process gets is swept before its next sweep is due: this part of the interval after the last began.
+const SOONER: u32 = 10;
+
 impl<R: Reconciler> ReconcilerDriver<R> {
-    /// A driver for `reconciler` over a cache of its objects.
-    pub const fn new(
+    /// A driver for `reconciler` over a cache of its objects, of a process that looks at all of them.
+    pub fn new(
         reconciler: R,
         cache: Cache<R::Resource>,
         context: Context,
@@ -71,7 +81,29 @@ impl<R: Reconciler> ReconcilerDriver<R> {
         clocks: Clocks,
         metrics: ControllerMetrics,
     ) -> Self {
-        Self { reconciler, cache, context, config, clocks, metrics }
+        Self {
+            reconciler,
+            cache,
+            context,
+            config,
+            clocks,
+            metrics,
+            territory: Territory::everything(),
+            freshness: Freshness::default(),
+        }
+    }
+
+    /// The same of a process that looks at what is in `territory`, with a fence for each look.
+    #[must_use]
+    pub fn within(mut self, territory: Territory) -> Self {
+        self.territory = territory;
+        self
+    }
+
+    /// The same, no sweep of which begins before these caches too are as new as it needs.
+    pub(crate) fn awaiting(mut self, freshness: Freshness) -> Self {
+        self.freshness = freshness;
+        self
     }
 
     /// The reconciler's name.
@@ -80,44 +112,68 @@ impl<R: Reconciler> ReconcilerDriver<R> {
         self.reconciler.name()
     }
 
-    /// Sweeps until told to stop; a sweep that has begun may end. With `ownership` each write is made under the
-    /// condition that it still holds.
+    /// Sweeps until told to stop; a sweep that has begun may end. What the process gets between two sweeps is swept soon.
     ///
     /// # Cancel safety
     /// Dropping it drops what runs; the next sweep looks again.
-    pub async fn run(&self, ownership: Option<Ownership>, cancellation: Cancellation) {
+    pub async fn run(&self, cancellation: Cancellation) {
         self.cache.synced().await;
+        let mut changes = self.territory.changes();
         while !cancellation.is_cancelled() {
-            let next = self.clocks.domain.monotonic() + self.wait();
-            self.sweep(ownership.as_ref(), &cancellation).await;
+            let begun = self.clocks.domain.monotonic();
+            let swept = self.territory.held();
+            self.sweep(&cancellation).await;
             tokio::select! {
-                () = self.clocks.domain.sleep_until(next) => {}
+                () = self.clocks.domain.sleep_until(begun + self.wait()) => {}
+                () = self.acquired(&mut changes, &swept, begun) => {}
                 () = cancellation.cancelled() => {}
             }
         }
+    }
+
+    /// Completes when the process has something that it had not, and not too soon after the last sweep began.
+    async fn acquired(
+        &self,
+        changes: &mut watch::Receiver<u64>,
+        before: &[(usize, Option<Revision>)],
+        begun: Monotonic,
+    ) {
+        while self.territory.held().iter().all(|held| before.contains(held)) {
+            if changes.changed().await.is_err() {
+                return std::future::pending().await;
+            }
+        }
+        self.clocks.domain.sleep_until(begun + self.config.interval / SOONER).await;
     }
 
     fn wait(&self) -> Duration {
         self.context.random().jitter(self.config.interval, self.config.jitter)
     }
 
-    /// One sweep over all objects that the cache has now.
-    pub async fn sweep(&self, ownership: Option<&Ownership>, cancellation: &Cancellation) -> Sweep {
+    /// One sweep over all objects that the cache has now and that are this process's.
+    pub async fn sweep(&self, cancellation: &Cancellation) -> Sweep {
         let mark = Arc::new(WriteMark::default());
-        let cx = self.context_for(ownership, cancellation, &mark);
-        let objects = self.cache.list(None);
+        let resources = self.context.resources().clone().marking(Arc::clone(&mark));
+        let Some(fenced) = self.territory.fence_all(resources.clone()) else { return Sweep::default() };
+        if !self.is_fresh().await {
+            return Sweep::default();
+        }
+        let cx = self.context.clone().with_resources(resources).with_cancellation(cancellation.clone());
+        let objects = self.objects();
         let looked: Vec<Looked> = stream::iter(objects.iter().cloned())
-            .map(|object| self.look(object, &cx))
+            .map(|(key, object)| self.look(key, object, &cx))
             .buffer_unordered(self.config.concurrency.max(1))
             .collect()
             .await;
         let count = |wanted: fn(&Looked) -> bool| looked.iter().filter(|looked| wanted(looked)).count();
         let mut sweep = Sweep {
-            looked_at: looked.len(),
+            looked_at: count(|looked| !matches!(looked, Looked::NotMine)),
             corrected: count(|looked| matches!(looked, Looked::Corrected)),
             failed: count(|looked| matches!(looked, Looked::Failed)),
         };
-        match self.guarded("after a sweep", self.reconciler.after_sweep(&objects, &cx)).await {
+        let objects: Vec<_> = objects.into_iter().map(|(_, object)| object).collect();
+        let cx = cx.with_resources(fenced);
+        match self.guarded("after a sweep", self.reconciler.after_sweep(&objects, &cx), &Cancellation::never()).await {
             Some(corrected) => sweep.corrected += corrected,
             None => sweep.failed += 1,
         }
@@ -126,45 +182,63 @@ impl<R: Reconciler> ReconcilerDriver<R> {
         sweep
     }
 
-    fn context_for(
-        &self,
-        ownership: Option<&Ownership>,
-        cancellation: &Cancellation,
-        mark: &Arc<WriteMark>,
-    ) -> Context {
-        let mut resources = self.context.resources().clone().marking(Arc::clone(mark));
-        if let Some(ownership) = ownership {
-            resources = resources.fenced_by(ownership.clone());
+    fn objects(&self) -> Vec<(Key, Arc<R::Resource>)> {
+        let mut keys = self.cache.keys_after(None, usize::MAX);
+        keys.retain(|key| self.territory.owns(key));
+        keys.into_iter().filter_map(|key| self.cache.get(&key).map(|object| (key, object))).collect()
+    }
+
+    /// Whether the cache shows all that owners before this process wrote.
+    async fn is_fresh(&self) -> bool {
+        let Some(since) = self.territory.held().into_iter().filter_map(|(_, since)| since).max() else { return true };
+        let deadline = self.clocks.io.monotonic() + self.config.timeout;
+        let waited = self.wait_for(since, deadline).await;
+        if let Err(error) = &waited {
+            tracing::warn!(reconciler = self.name(), %error, "cache is behind what the process got, not sweeping");
         }
-        self.context.clone().with_resources(resources).with_cancellation(cancellation.clone())
+        waited.is_ok()
+    }
+
+    async fn wait_for(&self, revision: Revision, deadline: Monotonic) -> roa_core::Result<()> {
+        self.cache.wait_for(revision, &*self.clocks.io, deadline).await?;
+        self.freshness.wait_for(revision, &*self.clocks.io, deadline).await
     }
 
     /// The next sweep sees what this one wrote.
     async fn catch_up(&self, mark: &WriteMark) {
         let Some(written) = mark.get() else { return };
         let deadline = self.clocks.io.monotonic() + self.config.timeout;
-        if let Err(error) = self.cache.wait_for(written, &*self.clocks.io, deadline).await {
+        if let Err(error) = self.wait_for(written, deadline).await {
             tracing::warn!(reconciler = self.name(), %error, "cache is behind what the sweep wrote");
         }
     }
 
-    async fn look(&self, object: Arc<R::Resource>, cx: &Context) -> Looked {
+    async fn look(&self, key: Key, object: Arc<R::Resource>, cx: &Context) -> Looked {
+        let Some(permit) = self.territory.begin(&key) else { return Looked::NotMine };
+        let cx = &cx.clone().with_resources(permit.fence(cx.resources().clone()));
+        let lost = permit.cancellation();
+        let cx = &cx.clone().with_cancellation(lost.clone());
         self.metrics.swept();
         let name = object.metadata().name.clone();
-        let Some(observed) = self.guarded(&name, self.reconciler.observe(&object, cx)).await else {
+        let Some(observed) = self.guarded(&name, self.reconciler.observe(&object, cx), &lost).await else {
             return Looked::Failed;
         };
         let Some(drift) = self.reconciler.drift(&object, &observed, cx.now()) else { return Looked::Fine };
         self.metrics.drift(drift.reason);
         tracing::info!(reconciler = self.name(), name, reason = drift.reason, message = drift.message, "drift found");
-        match self.guarded(&name, self.reconciler.correct(object, drift, cx)).await {
+        match self.guarded(&name, self.reconciler.correct(object, drift, cx), &lost).await {
             Some(_) => Looked::Corrected,
             None => Looked::Failed,
         }
     }
 
     /// What `work` gives, unless it fails, panics, or takes too long: that is counted and logged.
-    async fn guarded<T>(&self, what: &str, work: impl Future<Output = Result<T, ReconcileError>> + Send) -> Option<T> {
+    async fn guarded<T>(
+        &self,
+        what: &str,
+        work: impl Future<Output = Result<T, ReconcileError>> + Send,
+        lost: &Cancellation,
+    ) -> Option<T> {
         let started = self.clocks.io.monotonic();
         let work = AssertUnwindSafe(work).catch_unwind();
         let (result, value) = tokio::select! {
@@ -176,6 +250,9 @@ impl<R: Reconciler> ReconcilerDriver<R> {
                     ("deferred", None)
                 }
                 Ok(Err(error)) => {
+                    if matches!(error, ReconcileError::Resource(Error::Fenced(_))) {
+                        self.metrics.fenced();
+                    }
                     tracing::warn!(reconciler = self.name(), what, %error, "sweep failed for one object");
                     ("error", None)
                 }
@@ -185,6 +262,7 @@ impl<R: Reconciler> ReconcilerDriver<R> {
                     ("panic", None)
                 }
             },
+            () = lost.cancelled() => ("cancelled", None),
             () = self.clocks.io.sleep(self.config.timeout) => {
                 tracing::warn!(reconciler = self.name(), what, limit = ?self.config.timeout, "sweep took too long for one object");
                 ("timeout", None)

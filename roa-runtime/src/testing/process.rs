@@ -74,7 +74,7 @@ where
     let cx = Context::new(controller.name().to_owned(), resources);
     let clocks = Clocks::same(Arc::clone(&clock));
     let driver = ControllerDriver::new(controller, cache.clone(), cx, config, clocks, metrics);
-    let workers = (0..driver.workers()).map(|_| driver.work(None, Cancellation::never()));
+    let workers = (0..driver.workers()).map(|_| driver.work(Cancellation::never()));
     // In order (C12): the workers begin when the cache is synced.
     let work = async {
         cache.synced().await;

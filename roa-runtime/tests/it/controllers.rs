@@ -11,7 +11,7 @@ use roa_core::{
 };
 use roa_runtime::{
     BackoffPolicy, Cache, ChannelSink, Clocks, ControllerConfig, ControllerDriver, QueueConfig, RuntimeMetrics,
-    StreamWatcher, SystemClock, Tasks,
+    StreamWatcher, SystemClock, Tasks, Territory,
 };
 use tokio::sync::{Notify, mpsc};
 
@@ -146,15 +146,15 @@ async fn run_with(world: &World, doer: Doer, config: ControllerConfig, ownership
     let io = Arc::new(SystemClock::new());
     let clocks = Clocks { domain: world.clock.clone(), io: io.clone(), lease: io };
     let cx = Context::new("doer", world.resources.clone()).with_events(Arc::new(sink));
-    let driver = ControllerDriver::new(Handle(doer.clone()), cache.clone(), cx, config, clocks, metrics.of("doer"));
+    let territory = ownership.map_or_else(Territory::everything, Territory::under);
+    let (handle, measured) = (Handle(doer.clone()), metrics.of("doer"));
+    let driver = ControllerDriver::within(territory, handle, cache.clone(), cx, config, clocks, measured);
     let (tasks, stop) = (Tasks::new("test", 16), CancellationSource::new());
     let watcher = StreamWatcher::<Object<Thing>>::new(world.hub.clone(), world.selection());
     tasks.spawn("cache", async move { cache.run(&watcher, &SystemClock::new()).await }).unwrap();
     for worker in 0..driver.workers() {
-        let (driver, token, ownership) = (driver.clone(), stop.token(), ownership.clone());
-        tasks
-            .spawn_draining(format!("worker {worker}"), move |_| async move { driver.work(ownership, token).await })
-            .unwrap();
+        let (driver, token) = (driver.clone(), stop.token());
+        tasks.spawn_draining(format!("worker {worker}"), move |_| async move { driver.work(token).await }).unwrap();
     }
     Running { doer, driver, metrics, events, tasks, stop }
 }

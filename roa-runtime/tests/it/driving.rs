@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use roa_core::{Action, CancellationSource, Context, Controller, Event, Object, Ownership, ReconcileError};
 use roa_runtime::{
     BackoffPolicy, Cache, ChannelSink, Clocks, ControllerConfig, ControllerDriver, QueueConfig, RuntimeMetrics,
-    StreamWatcher, SystemClock, Tasks,
+    StreamWatcher, SystemClock, Tasks, Territory,
 };
 use tokio::sync::mpsc;
 
@@ -87,13 +87,15 @@ impl Driving {
         let io = Arc::new(SystemClock::new());
         let clocks = Clocks { domain: world.clock.clone(), io: io.clone(), lease: io };
         let cx = context(Context::new("scripted", world.resources.clone()).with_events(Arc::new(sink)));
-        let driver = ControllerDriver::new(controller, cache.clone(), cx, config, clocks, metrics.of("scripted"));
+        let territory = ownership.cloned().map_or_else(Territory::everything, Territory::under);
+        let measured = metrics.of("scripted");
+        let driver = ControllerDriver::within(territory, controller, cache.clone(), cx, config, clocks, measured);
         let (tasks, stop) = (Tasks::new("test", 16), CancellationSource::new());
         let watcher = StreamWatcher::<Object<Thing>>::new(world.hub.clone(), world.selection());
         tasks.spawn("cache", async move { cache.run(&watcher, &SystemClock::new()).await }).unwrap();
         for worker in 0..driver.workers() {
-            let (driver, token, ownership) = (driver.clone(), stop.token(), ownership.cloned());
-            let work = move |_| async move { driver.work(ownership, token).await };
+            let (driver, token) = (driver.clone(), stop.token());
+            let work = move |_| async move { driver.work(token).await };
             tasks.spawn_draining(format!("worker {worker}"), work).unwrap();
         }
         Self { driver, metrics, events: Mutex::new(events), calls, tasks, stop }

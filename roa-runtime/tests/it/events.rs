@@ -36,7 +36,11 @@ impl Recording {
         let (tasks, stop, resources) = (Tasks::new("test", 1), CancellationSource::new(), resources(world));
         let cx = Context::new("event-recorder", resources.clone()).with_cancellation(stop.token());
         let running = Arc::clone(&recorder);
-        tasks.spawn_draining("recorder", move |_| async move { running.run(&cx).await }).unwrap();
+        tasks
+            .spawn_draining("recorder", move |_| async move {
+                tokio::join!(running.run(&cx), running.run_in_each(&cx));
+            })
+            .unwrap();
         Self { resources, recorder, metrics, tasks, stop }
     }
 

@@ -17,6 +17,7 @@ mod outbox;
 mod resources;
 mod runnables;
 mod safety;
+mod sharding;
 mod support;
 mod trials;
 mod units;

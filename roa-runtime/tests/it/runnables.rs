@@ -10,7 +10,7 @@ use roa_core::{
 };
 use roa_runtime::{
     Clocks, EventRecorder, EventRecorderConfig, GarbageCollector, GarbageCollectorConfig, LeaseConfig, Manager,
-    ManagerConfig, Mode, Runnable, RuntimeMetrics, SystemClock, Tasks, event_kind,
+    ManagerConfig, Mode, Runnable, RuntimeMetrics, ShardBy, SystemClock, Tasks, event_kind,
 };
 
 use crate::support::{Thing, World, pause, soon, thing, until};
@@ -89,6 +89,63 @@ async fn l5_c12_it_runs_in_one_process_at_a_time_and_a_former_one_writes_nothing
     let late = former.api::<Thing>().unwrap().create(&thing("b", 1)).await;
     assert!(matches!(late, Err(Error::Fenced(_))), "{late:?}");
     end(second).await;
+}
+
+/// Which parts of it run in one process.
+#[derive(Default)]
+struct Parts {
+    one: AtomicUsize,
+    each: AtomicUsize,
+    context: Mutex<Option<Context>>,
+}
+
+#[async_trait]
+impl Runnable for Parts {
+    fn name(&self) -> &'static str {
+        "parts"
+    }
+
+    async fn run(&self, cx: &Context) {
+        self.one.fetch_add(1, Ordering::SeqCst);
+        let _leave = Leave(&self.one);
+        cx.cancelled().await;
+    }
+
+    async fn run_in_each(&self, cx: &Context) {
+        self.each.fetch_add(1, Ordering::SeqCst);
+        let _leave = Leave(&self.each);
+        *self.context.lock().unwrap() = Some(cx.clone());
+        cx.cancelled().await;
+    }
+}
+
+/// Among processes that share, one runs it and each its own part; what a process that has left still writes is refused.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn l5_of_processes_that_share_one_runs_it_and_each_its_own_part() {
+    let world = World::new().await;
+    let parts: Vec<_> = (0..3).map(|_| Arc::new(Parts::default())).collect();
+    let mut running = Vec::new();
+    for (holder, part) in ["a", "b", "c"].into_iter().zip(&parts) {
+        let Mode::Leader { config, .. } = leader(holder) else { unreachable!() };
+        let mode = Mode::Sharded { group: "things".into(), holder: holder.into(), config, by: ShardBy::Object };
+        let mut manager = manager(&world, &world.resources, mode).await;
+        manager.add_runnable(part.clone());
+        running.push(start(manager));
+    }
+    let one = |parts: &[Arc<Parts>]| parts.iter().map(|part| part.one.load(Ordering::SeqCst)).sum::<usize>();
+    let each = |parts: &[Arc<Parts>]| parts.iter().map(|part| part.each.load(Ordering::SeqCst)).sum::<usize>();
+    until("one runs it, and each its own", || one(&parts) == 1 && each(&parts) == 3).await;
+    let runs = parts.iter().position(|part| part.one.load(Ordering::SeqCst) == 1).unwrap();
+    let former = parts[runs].context.lock().unwrap().clone().unwrap();
+    former.api::<Thing>().unwrap().create(&thing("a", 1)).await.unwrap();
+    end(running.remove(runs)).await;
+    assert_eq!(parts[runs].one.load(Ordering::SeqCst) + parts[runs].each.load(Ordering::SeqCst), 0);
+    until("another one runs it", || one(&parts) == 1 && each(&parts) == 2).await;
+    let late = former.api::<Thing>().unwrap().create(&thing("b", 1)).await;
+    assert!(matches!(late, Err(Error::Fenced(_))), "{late:?}");
+    for process in running {
+        end(process).await;
+    }
 }
 
 /// Panics in its first run, ends in its second.

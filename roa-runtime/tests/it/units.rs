@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use futures_util::StreamExt;
 use roa_core::lifecycle::DeleteOptions;
 use roa_core::{
-    Action, CacheReader, Caches, Context, Controller, Effect, EffectState, Error, Key, ListOptions, Object,
-    ReconcileError, ResourceStore, UnitOfWork,
+    Action, CacheReader, Caches, Context, Controller, Effect, EffectState, Error, Fence, Key, ListOptions, Object,
+    ReconcileError, ResourceStore, Tenure, UnitOfWork,
 };
 use roa_runtime::{
     Cache, Clocks, ControllerConfig, ControllerDriver, RuntimeMetrics, StreamWatcher, SystemClock, Tasks,
@@ -51,6 +51,31 @@ async fn writes_are_held_back_and_done_in_one_revision() {
     assert_eq!(committed.get(), head.get() + 1);
     let after = world.api().get("test", "a").await.unwrap();
     assert_eq!((after.spec.size, after.status.note.as_str(), after.metadata.generation), (2, "second", 2));
+}
+
+/// A process whose time is over, as far as it can tell by itself.
+#[derive(Debug)]
+struct Over;
+
+impl Tenure for Over {
+    fn is_current(&self) -> bool {
+        false
+    }
+}
+
+#[tokio::test]
+async fn l4_nothing_is_sent_past_the_deadline_neither_a_unit_nor_an_effect() {
+    let world = World::new().await;
+    world.create("a", 1).await;
+    let head = world.head().await;
+    let unit = Arc::new(UnitOfWork::new());
+    let lapsed = world.resources.clone().during(Arc::new(Over));
+    note(&lapsed.clone().in_unit(Arc::clone(&unit)), "a", "late").await.unwrap();
+    let late = unit.commit(&lapsed).await;
+    assert!(matches!(late, Err(Error::Fenced(Fence::Lapsed))), "{late:?}");
+    let late = lapsed.effect("mail", "1", &json!({})).await;
+    assert!(matches!(late, Err(Error::Fenced(Fence::Lapsed))), "{late:?}");
+    assert_eq!((noted(&world, "a").await.as_str(), world.head().await), ("", head));
 }
 
 #[tokio::test]
@@ -215,7 +240,7 @@ async fn a_transactional_controller_writes_its_status_and_asks_for_its_effects_i
     tasks.spawn("cache", async move { cache.run(&watcher, &SystemClock::new()).await }).unwrap();
     for _ in 0..2 {
         let driver = driver.clone();
-        tasks.spawn("worker", async move { driver.work(None, roa_core::Cancellation::never()).await }).unwrap();
+        tasks.spawn("worker", async move { driver.work(roa_core::Cancellation::never()).await }).unwrap();
     }
     for name in ["a", "b"] {
         world.create(name, 1).await;

@@ -1,6 +1,9 @@
 //! Leases among several processes, in simulated time.
 
+mod layout;
+mod members;
 mod schedule;
+mod sharding;
 mod world;
 
 use std::sync::Arc;
@@ -52,7 +55,7 @@ fn of_two_candidates_one_leads_and_the_other_knows_who() {
     assert_eq!(world.ownership().record.transitions, 1);
 }
 
-/// What the store is asked to do: one commit in each retry period, none of them moves the ownership.
+/// What the store is asked to do: one commit of each process in each retry period, none of them moves the ownership.
 #[test]
 fn l1_renewals_write_the_heartbeat_alone_at_a_bounded_rate() {
     let mut world = World::new();
@@ -63,9 +66,12 @@ fn l1_renewals_write_the_heartbeat_alone_at_a_bounded_rate() {
     assert_eq!(held(&a), ownership);
     assert_eq!(world.ownership().revision, ownership.revision);
     let commits = now(world.store.state()).unwrap().head.get() - head.get();
-    assert!((80..=100).contains(&commits), "{commits} commits in 160 s with a period of 2 s, less up to a fifth");
-    assert_eq!(world.heartbeat("a").unwrap().record.renewals, commits);
-    assert_eq!(world.heartbeat("b"), None);
+    assert!(
+        (160..=200).contains(&commits),
+        "{commits} commits of two in 160 s with a period of 2 s, less up to a fifth"
+    );
+    let renewals = ["a", "b"].map(|holder| world.heartbeat(holder).unwrap().record.renewals);
+    assert!(renewals.iter().sum::<u64>() - commits <= 2, "{renewals:?}: all of them are renewals");
 }
 
 #[test]
@@ -95,7 +101,7 @@ fn l5_the_store_refuses_what_a_paused_owner_writes() {
     assert_eq!(now(world.store.state()).unwrap().head, head);
     assert!(b.write(&held(&b), "thing").is_ok());
     a.step();
-    assert_eq!(a.lease.state(), LeaseState::Lost);
+    assert!(!a.lease.is_held() && a.lease.state() != LeaseState::Held { ownership: stale });
     world.pass(secs(60), [&mut a, &mut b]);
     assert!(b.lease.is_held() && a.lease.state() == standby("b"));
 }
@@ -185,7 +191,7 @@ fn a_renewal_that_arrives_late_is_recognised() {
     assert_eq!(held(&a), ownership);
 }
 
-/// A takeover is under the condition that the heartbeat did not move: a renewal in flight is not overrun.
+/// The heartbeat is removed under the condition that it did not move: a renewal in flight is not overrun.
 #[test]
 fn l2_a_renewal_that_arrives_before_the_takeover_prevents_it() {
     let mut world = World::new();
@@ -193,12 +199,14 @@ fn l2_a_renewal_that_arrives_before_the_takeover_prevents_it() {
     world.pass(secs(60), [&mut a, &mut b]);
     a.wire.set(Fault::CommitsHeld);
     world.pass(secs(3), [&mut a, &mut b]);
-    world.pass(secs(11), [&mut b]);
+    let begun = world.clock.monotonic();
+    world.pass_until([&mut b], |_| world.clock.monotonic().saturating_since(begun) >= secs(11));
     b.wire.set(Fault::CommitsHeld);
-    world.pass(secs(4), [&mut b]);
+    // Until its burial of the other is on its way.
+    world.pass_until([&mut b], |[b]| b.wire.held().iter().any(|txn| txn.ops[0].key().name() == "a"));
     assert!(a.wire.deliver()[0].is_ok());
-    let takeover = b.wire.deliver();
-    assert!(matches!(takeover[..], [Err(CommitError::Conflict { .. })]), "{takeover:?}");
+    let burial = b.wire.deliver();
+    assert!(matches!(burial[..], [.., Err(CommitError::Conflict { .. })]), "{burial:?}");
     b.wire.set(Fault::None);
     world.pass(secs(12), [&mut b]);
     assert!(!b.lease.is_held(), "the wait begins anew");
@@ -406,7 +414,8 @@ fn what_cannot_work_is_refused_at_once() {
     let world = World::new();
     let driver = |lease: &str, config: LeaseConfig| {
         let (store, clock) = (Arc::clone(&world.store), Arc::new(world.clock.clone()));
-        LeaseDriver::new(store, clock, Arc::new(roa_core::SystemRandom), lease, "a", config).map(|_| ())
+        let coordinator = Coordinator::new(store, clock, Arc::new(roa_core::SystemRandom), "a", config);
+        coordinator.and_then(|mut coordinator| coordinator.lease(lease).map(|_| ()))
     };
     let short = LeaseConfig { duration: secs(1), ..LeaseConfig::default() };
     assert!(matches!(driver("manager", short), Err(LeaseConfigError::Times(_))));

@@ -4,6 +4,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 
 use futures_util::FutureExt;
+use roa_conformance::{FaultPlan, FaultStore};
 use roa_core::{
     CancellationSource, Capabilities, CommitError, Entry, Epoch, Error, Expect, Health, Key, ListRequest, ManualClock,
     Monotonic, Page, Read, Result, SeededRandom, Store, StoreId, StoreState, SystemRandom, Tail, Timestamp, Txn, TxnId,
@@ -12,6 +13,7 @@ use roa_core::{
 use roa_store_memory::{MemoryConfig, MemoryStore};
 
 use super::*;
+use crate::ShardBy;
 
 /// What goes wrong between one process and the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,7 +34,9 @@ pub(super) enum Fault {
 /// One process's way to the store.
 #[derive(Debug)]
 pub(super) struct Wire {
-    store: Arc<MemoryStore>,
+    /// Which fails as planned besides.
+    store: Arc<FaultStore>,
+    memory: Arc<MemoryStore>,
     fault: Mutex<Fault>,
     held: Mutex<Vec<Txn>>,
 }
@@ -42,10 +46,15 @@ impl Wire {
         *locks::lock(&self.fault) = fault;
     }
 
+    /// The commits that are on their way.
+    pub(super) fn held(&self) -> Vec<Txn> {
+        locks::lock(&self.held).clone()
+    }
+
     /// Lets the held commits happen, and gives what the store says to each.
     pub(super) fn deliver(&self) -> Vec<Result<Revision, CommitError>> {
         let held = std::mem::take(&mut *locks::lock(&self.held));
-        held.into_iter().map(|txn| now(self.store.commit(txn))).collect()
+        held.into_iter().map(|txn| now(self.memory.commit(txn))).collect()
     }
 
     async fn pass(&self) -> Result<()> {
@@ -131,10 +140,29 @@ pub(super) struct Process {
     pub(super) lease: Lease,
     pub(super) wire: Arc<Wire>,
     pub(super) stop: CancellationSource,
+    memory: Arc<MemoryStore>,
     run: Option<Pin<Box<dyn Future<Output = ()>>>>,
 }
 
+/// One process that wants its part of the shards.
+pub(super) struct Member {
+    pub(super) territory: Territory,
+    pub(super) membership: Membership,
+    pub(super) nudge: Nudge,
+    pub(super) process: Process,
+}
+
 impl Process {
+    /// What goes wrong from now on between it and the store, besides the wire's fault.
+    pub(super) fn plan(&self, plan: FaultPlan) {
+        self.wire.store.plan(plan);
+    }
+
+    /// How much of the plan is still to come.
+    pub(super) fn planned(&self) -> usize {
+        self.wire.store.planned()
+    }
+
     /// Lets it go on until it waits.
     pub(super) fn step(&mut self) {
         if let Some(run) = &mut self.run
@@ -157,10 +185,8 @@ impl Process {
     pub(super) fn write(&self, ownership: &Ownership, name: &str) -> Result<Revision, CommitError> {
         let id = TxnId::random(&SystemRandom);
         let txn = Txn::new(id, "test").create(Key::new("test", "things", "", name).unwrap(), Value::opaque(""));
-        now(self
-            .wire
-            .store
-            .commit(txn.guard(ownership.key.clone(), Expect::At(ownership.revision)).expect_epoch(ownership.epoch)))
+        let txn = txn.guard(ownership.key.clone(), Expect::At(ownership.revision)).expect_epoch(ownership.epoch);
+        now(self.memory.commit(txn))
     }
 }
 
@@ -185,15 +211,39 @@ impl World {
 
     /// Starts a process that wants the lease.
     pub(super) fn start(&mut self, holder: &str) -> Process {
+        let (wire, random, clock) = self.connect();
+        let coordinator = Coordinator::new(Arc::<Wire>::clone(&wire), clock, random, holder, self.config.clone());
+        let mut coordinator = coordinator.unwrap();
+        let (lease, stop) = (coordinator.lease("manager").unwrap(), CancellationSource::new());
+        let run = Some(Box::pin(coordinator.run(stop.token())) as Pin<Box<dyn Future<Output = ()>>>);
+        Process { lease, wire, run, stop, memory: Arc::clone(&self.store) }
+    }
+
+    fn connect(&mut self) -> (Arc<Wire>, Arc<SeededRandom>, Arc<ManualClock>) {
         self.seed += 1;
-        let wire =
-            Arc::new(Wire { store: Arc::clone(&self.store), fault: Mutex::new(Fault::None), held: Mutex::default() });
-        let random = Arc::new(SeededRandom::new(self.seed));
         let clock = Arc::new(self.clock.clone());
-        let driver = LeaseDriver::new(Arc::<Wire>::clone(&wire), clock, random, "manager", holder, self.config.clone());
-        let driver = driver.unwrap();
-        let (lease, stop) = (driver.lease(), CancellationSource::new());
-        Process { lease, wire, run: Some(Box::pin(driver.run(stop.token()))), stop }
+        let store =
+            Arc::new(FaultStore::new(Arc::<MemoryStore>::clone(&self.store), Arc::<ManualClock>::clone(&clock)));
+        let memory = Arc::clone(&self.store);
+        let wire = Wire { store, memory, fault: Mutex::new(Fault::None), held: Mutex::default() };
+        (Arc::new(wire), Arc::new(SeededRandom::new(self.seed)), clock)
+    }
+
+    /// Starts a process that wants its part of the shards, and with it the lease `side`.
+    pub(super) fn start_member(&mut self, holder: &str) -> Member {
+        let (wire, random, clock) = self.connect();
+        let coordinator = Coordinator::new(Arc::<Wire>::clone(&wire), clock, random, holder, self.config.clone());
+        let mut coordinator = coordinator.unwrap();
+        let territory = now(coordinator.divide("things", Layout::Sharded(ShardBy::Object))).unwrap();
+        let lease = coordinator.lease("side").unwrap();
+        let (membership, nudge, stop) = (coordinator.membership(), coordinator.nudge(), CancellationSource::new());
+        let run = Some(Box::pin(coordinator.run(stop.token())) as Pin<Box<dyn Future<Output = ()>>>);
+        Member {
+            territory,
+            membership,
+            nudge,
+            process: Process { lease, wire, run, stop, memory: Arc::clone(&self.store) },
+        }
     }
 
     /// Passes time, in small steps, with these processes going on. Never do two of them lead.

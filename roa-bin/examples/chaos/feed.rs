@@ -1,0 +1,126 @@
+//! [`Feed`]: what the store's own history says of who owned what, and of who wrote to which lab.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fmt;
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use futures_util::StreamExt;
+use roa_core::{Batch, Change, Entry, Revision, Store, Tail};
+use serde_json::Value;
+
+use crate::onlooker::Onlooker;
+
+/// How long what was committed may take to show.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The change feed, as far as it was read, and what it showed.
+pub(crate) struct Feed {
+    tail: Tail,
+    /// By shard: incarnation of the owner.
+    owners: BTreeMap<String, Option<String>>,
+    /// The incarnations that live.
+    living: HashMap<String, String>,
+    dead: BTreeSet<String>,
+    batches: u64,
+    hand_overs: u64,
+    take_overs: u64,
+    last: Option<Revision>,
+}
+
+impl Feed {
+    pub(crate) fn begin(onlooker: &Onlooker) -> anyhow::Result<Self> {
+        let tail = onlooker.wait(async {
+            let floor = onlooker.store.state().await?.floor;
+            onlooker.store.tail(floor).await
+        });
+        Ok(Self {
+            tail: tail.context("failed to follow the store")?,
+            owners: BTreeMap::new(),
+            living: HashMap::new(),
+            dead: BTreeSet::new(),
+            batches: 0,
+            hand_overs: 0,
+            take_overs: 0,
+            last: None,
+        })
+    }
+
+    /// Reads what is there, and checks it.
+    pub(crate) fn check(&mut self, onlooker: &Onlooker) -> anyhow::Result<()> {
+        let head = onlooker.wait(onlooker.store.state()).context("failed to look at the store")?.head;
+        while self.last.is_none_or(|last| last < head) {
+            let next = onlooker.wait(async { tokio::time::timeout(PATIENCE, self.tail.next()).await });
+            let item = next.with_context(|| format!("the feed gave nothing for {PATIENCE:?} before {head}"))?;
+            for batch in item.context("the feed ended")?.context("the feed ended")? {
+                self.take(&batch)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, batch: &Batch) -> anyhow::Result<()> {
+        if let Some(last) = self.last {
+            ensure!(batch.revision.get() == last.get() + 1, "revision {} came after {last}", batch.revision);
+        }
+        self.last = Some(batch.revision);
+        self.batches += 1;
+        for change in batch.changes.iter().filter(|change| change.key().is_system()) {
+            match change.key().resource() {
+                "heartbeats" => self.lives(change)?,
+                "shards" => self.changes_hands(change, batch.revision)?,
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn lives(&mut self, change: &Change) -> anyhow::Result<()> {
+        let holder = change.key().name().to_owned();
+        let now = change.current().map(|entry| field(entry, "/incarnation")).transpose()?.flatten();
+        let before = match &now {
+            Some(incarnation) => {
+                ensure!(!self.dead.contains(incarnation), "{holder} lives again as {incarnation}");
+                self.living.insert(holder, incarnation.clone())
+            }
+            None => self.living.remove(&holder),
+        };
+        self.dead.extend(before.filter(|before| Some(before) != now.as_ref()));
+        Ok(())
+    }
+
+    /// From an owner to nobody, from nobody to an owner, or from one whose heartbeat is gone.
+    fn changes_hands(&mut self, change: &Change, revision: Revision) -> anyhow::Result<()> {
+        let shard = change.key().name().to_owned();
+        let entry = change.current().context("an ownership was removed")?;
+        let now = field(entry, "/owner/incarnation")?;
+        let before = self.owners.insert(shard.clone(), now.clone()).flatten();
+        match (before, now) {
+            (Some(before), Some(now)) if before != now => {
+                ensure!(
+                    self.dead.contains(&before),
+                    "shard {shard} went from {before}, which lives, to {now} at {revision}"
+                );
+                self.take_overs += 1;
+            }
+            (None, Some(_)) => self.hand_overs += 1,
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+fn field(entry: &Entry, pointer: &str) -> anyhow::Result<Option<String>> {
+    let value: Value = serde_json::from_slice(&entry.value.bytes).context("a record can't be read")?;
+    Ok(value.pointer(pointer).and_then(Value::as_str).map(str::to_owned))
+}
+
+impl fmt::Display for Feed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { batches, hand_overs, take_overs, .. } = self;
+        write!(
+            f,
+            "{batches} commits seen without a gap; {hand_overs} shards handed over, {take_overs} taken over, none shared"
+        )
+    }
+}
