@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Instant;
 
+use crate::chaos;
 use crate::command::Run;
 use crate::tally::Tally;
 use crate::tidy;
@@ -25,7 +26,7 @@ const STEPS: &[Step] = &[
     ("programs", programs),
 ];
 
-/// Runs every step, and last of all the tests, whose sum is the last line.
+/// Runs every step, then the tests and a short chaos; the sum of the tests is the last line.
 ///
 /// # Errors
 /// The first step that failed, and why.
@@ -35,6 +36,7 @@ pub(crate) fn run(root: &Path) -> Result<(), String> {
     }
     let mut tally = Tally::default();
     let result = timed("tests", || tests(root, &mut tally));
+    let result = result.and_then(|()| timed("chaos", || chaos::short(root)));
     println!("{tally}");
     result
 }

@@ -60,7 +60,7 @@ fn three_processes_divide_labs_and_go_on_when_one_is_paused_killed_or_told_to_st
     std::fs::create_dir(dir.path().join("manifests")).unwrap();
     let [mut a, b, c] = ["a", "b", "c"].map(|data| Roa::start_in(dir.clone(), data, SHARDED));
     a.until("the store is there", || dir.path().join("shared.db-head").exists().then_some(()));
-    let onlooker = Onlooker::open(&dir.path().join("shared.db"));
+    let onlooker = Onlooker::open(dir.path().join("shared.db").to_str().unwrap());
     onlooker.create_template(Duration::from_millis(200));
     until_divided("all three have shards", &[&a, &b, &c]);
     for roa in [&a, &b, &c] {
