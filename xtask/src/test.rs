@@ -24,6 +24,7 @@ const STEPS: &[Step] = &[
         doc.variable("RUSTDOCFLAGS", "-D warnings").run()
     }),
     ("programs", programs),
+    ("examples", examples),
 ];
 
 /// Runs every step, then the tests and a short chaos; the sum of the tests is the last line.
@@ -86,6 +87,14 @@ fn programs(root: &Path) -> Result<(), String> {
     Run::program(root, "apt-get", &["update"]).run()?;
     let install = [&["install", "--yes", "--no-install-recommends"], &*packages].concat();
     Run::program(root, "apt-get", &install).run()
+}
+
+/// The examples that end by themselves do what they show.
+fn examples(root: &Path) -> Result<(), String> {
+    for (package, example) in [("roa-core", "greeting"), ("roa-runtime", "greeter"), ("roa-runtime", "replicas")] {
+        Run::cargo(root, &["run", "--locked", "--package", package, "--example", example]).run()?;
+    }
+    Ok(())
 }
 
 /// Unit, integration and documentation tests of every crate. A run without any test is a failure.
