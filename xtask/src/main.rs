@@ -16,7 +16,7 @@ const USAGE: &str = "usage: cargo xtask test | tidy | chaos
   test   everything that must hold before a change lands: format, lints, documentation, layers, tidy, tests
   tidy   the rules about files alone
   chaos  several roa on one store, added, stopped, killed and paused at random: [--time SECONDS] [--labs COUNT]
-         [--members COUNT] [--seed NUMBER] [--store sqlite|redis://...]";
+         [--members COUNT] [--seed NUMBER] [--backend sqlite|redis] [--mode leader|sharded]";
 
 fn main() -> ExitCode {
     let arguments: Vec<_> = std::env::args().skip(1).collect();

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Instant;
 
+use crate::chaos;
 use crate::command::Run;
 use crate::tally::Tally;
 use crate::tidy;
@@ -23,9 +24,10 @@ const STEPS: &[Step] = &[
         doc.variable("RUSTDOCFLAGS", "-D warnings").run()
     }),
     ("programs", programs),
+    ("examples", examples),
 ];
 
-/// Runs every step, and last of all the tests, whose sum is the last line.
+/// Runs every step, then the tests and a short chaos; the sum of the tests is the last line.
 ///
 /// # Errors
 /// The first step that failed, and why.
@@ -35,6 +37,7 @@ pub(crate) fn run(root: &Path) -> Result<(), String> {
     }
     let mut tally = Tally::default();
     let result = timed("tests", || tests(root, &mut tally));
+    let result = result.and_then(|()| timed("chaos", || chaos::short(root)));
     println!("{tally}");
     result
 }
@@ -84,6 +87,14 @@ fn programs(root: &Path) -> Result<(), String> {
     Run::program(root, "apt-get", &["update"]).run()?;
     let install = [&["install", "--yes", "--no-install-recommends"], &*packages].concat();
     Run::program(root, "apt-get", &install).run()
+}
+
+/// The examples that end by themselves do what they show.
+fn examples(root: &Path) -> Result<(), String> {
+    for (package, example) in [("roa-core", "greeting"), ("roa-runtime", "greeter"), ("roa-runtime", "replicas")] {
+        Run::cargo(root, &["run", "--locked", "--package", package, "--example", example]).run()?;
+    }
+    Ok(())
 }
 
 /// Unit, integration and documentation tests of every crate. A run without any test is a failure.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use futures_util::StreamExt;
-use roa_core::{Batch, Change, Entry, Revision, Store, Tail};
+use roa_core::{Batch, Change, Entry, Revision, Tail};
 use serde_json::Value;
 
 use crate::onlooker::Onlooker;
@@ -17,7 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// The change feed, as far as it was read, and what it showed.
 pub(crate) struct Feed {
     tail: Tail,
-    /// By shard: incarnation of the owner.
+    /// By lease or shard: incarnation of the owner.
     owners: BTreeMap<String, Option<String>>,
     /// The incarnations that live.
     living: HashMap<String, String>,
@@ -68,7 +68,7 @@ impl Feed {
         for change in batch.changes.iter().filter(|change| change.key().is_system()) {
             match change.key().resource() {
                 "heartbeats" => self.lives(change)?,
-                "shards" => self.changes_hands(change, batch.revision)?,
+                "leases" | "shards" => self.changes_hands(change, batch.revision)?,
                 _ => {}
             }
         }
@@ -91,16 +91,13 @@ impl Feed {
 
     /// From an owner to nobody, from nobody to an owner, or from one whose heartbeat is gone.
     fn changes_hands(&mut self, change: &Change, revision: Revision) -> anyhow::Result<()> {
-        let shard = change.key().name().to_owned();
+        let owned = change.key().name().to_owned();
         let entry = change.current().context("an ownership was removed")?;
         let now = field(entry, "/owner/incarnation")?;
-        let before = self.owners.insert(shard.clone(), now.clone()).flatten();
+        let before = self.owners.insert(owned.clone(), now.clone()).flatten();
         match (before, now) {
             (Some(before), Some(now)) if before != now => {
-                ensure!(
-                    self.dead.contains(&before),
-                    "shard {shard} went from {before}, which lives, to {now} at {revision}"
-                );
+                ensure!(self.dead.contains(&before), "{owned} went from {before}, which lives, to {now} at {revision}");
                 self.take_overs += 1;
             }
             (None, Some(_)) => self.hand_overs += 1,
@@ -120,7 +117,7 @@ impl fmt::Display for Feed {
         let Self { batches, hand_overs, take_overs, .. } = self;
         write!(
             f,
-            "{batches} commits seen without a gap; {hand_overs} shards handed over, {take_overs} taken over, none shared"
+            "{batches} commits seen without a gap; {hand_overs} ownerships handed over, {take_overs} taken over, none shared"
         )
     }
 }

@@ -1,7 +1,7 @@
 //! Several `roa run` share one store while members are added, told to stop, killed and paused at random, and labs come
 //! and go. `cargo xtask chaos` builds and runs it.
 //!
-//! After each disturbance all shards must have owners again within the bound; in the end every lab must be ready. Whoever
+//! After each disturbance the lease or all shards must have owners again within the bound; in the end every lab must be ready. Whoever
 //! owns what is checked on the change feed itself: an ownership goes from one process to another only through its
 //! release, or after the heartbeat of the old owner was removed.
 
@@ -14,6 +14,7 @@ mod onlooker;
 mod feed;
 mod member;
 mod options;
+mod shared;
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
@@ -21,12 +22,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 use roa_core::{RandomExt, SeededRandom};
-use roa_runtime::SHARDS;
 
 use feed::Feed;
 use member::Member;
 use onlooker::Onlooker;
 use options::Options;
+use shared::SharedStore;
 
 /// A lease, two retry periods and a second: what a hand-over may take.
 const BOUND: Duration = Duration::from_millis(4_500);
@@ -60,6 +61,7 @@ struct Chaos<'a> {
     options: &'a Options,
     random: SeededRandom,
     directory: tempfile::TempDir,
+    shared: SharedStore,
     onlooker: Onlooker,
     members: BTreeMap<usize, Member>,
     begun: usize,
@@ -70,15 +72,17 @@ struct Chaos<'a> {
 
 fn run(options: &Options) -> anyhow::Result<()> {
     let directory = tempfile::tempdir().context("failed to make a directory")?;
-    let first = Member::start(options, directory.path(), 0)?;
-    let file = first.await_store(directory.path())?;
-    let onlooker = Onlooker::open(&file);
+    let shared = SharedStore::begin(options.backend, directory.path());
+    let first = Member::start(options, &shared, directory.path(), 0)?;
+    first.await_ready()?;
+    let onlooker = Onlooker::open(&shared.place());
     onlooker.create_template(Duration::from_millis(500));
     let feed = Feed::begin(&onlooker)?;
     let mut chaos = Chaos {
         options,
         random: SeededRandom::new(options.seed),
         directory,
+        shared,
         onlooker,
         members: BTreeMap::from([(0, first)]),
         begun: 1,
@@ -145,7 +149,7 @@ impl Chaos<'_> {
     }
 
     fn add(&mut self) -> anyhow::Result<()> {
-        let member = Member::start(self.options, self.directory.path(), self.begun)?;
+        let member = Member::start(self.options, &self.shared, self.directory.path(), self.begun)?;
         member.await_ready()?;
         self.members.insert(self.begun, member);
         self.begun += 1;
@@ -177,21 +181,18 @@ impl Chaos<'_> {
         replaced
     }
 
-    /// Waits until those that are there have all shards.
+    /// Waits until those that are there own all that there is to own, each of it once.
     fn divided(&mut self, after: &'static str) -> anyhow::Result<()> {
-        let begun = Instant::now();
+        let (begun, there) = (Instant::now(), self.options.mode.ownerships());
         loop {
-            let counts: Vec<usize> = self.members.values().map(Member::shards).collect();
-            if counts.iter().sum::<usize>() == SHARDS {
+            let counts: Vec<usize> = self.members.values().map(Member::owned).collect();
+            if counts.iter().sum::<usize>() == there {
                 self.hand_overs.entry(after).or_default().push(begun.elapsed());
                 println!("{after:>14}: {counts:?} after {:.1?}", begun.elapsed());
                 return Ok(());
             }
             let (took, all) = (begun.elapsed(), BOUND + SLACK);
-            ensure!(
-                took < all,
-                "after one was {after} the members have {counts:?} shards, expected {SHARDS} within {all:?}"
-            );
+            ensure!(took < all, "after one was {after} the members own {counts:?}, expected {there} within {all:?}");
             std::thread::park_timeout(Duration::from_millis(10));
         }
     }
@@ -220,10 +221,7 @@ impl Chaos<'_> {
             times.sort_unstable();
             let at = |part: usize| times.get(((times.len() * part).div_ceil(100)).saturating_sub(1)).copied();
             let [half, most] = [at(50), at(100)].map(Option::unwrap_or_default);
-            println!(
-                "{after:>14}: all shards had owners again after {half:.1?} (p50), {most:.1?} (most of {})",
-                times.len()
-            );
+            println!("{after:>14}: all had owners again after {half:.1?} (p50), {most:.1?} (most of {})", times.len());
         }
         println!("{feed}");
     }

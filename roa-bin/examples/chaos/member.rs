@@ -12,7 +12,8 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::onlooker::Onlooker;
-use crate::options::{Options, StoreChoice};
+use crate::options::Options;
+use crate::shared::SharedStore;
 
 /// How long a member may take to start or to end.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -20,7 +21,6 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const ANSWER: Duration = Duration::from_millis(500);
 
 const VARIABLES: &[(&str, &str)] = &[
-    ("ROA_ENGINE__MODE", "sharded"),
     ("ROA_LEASE__DURATION", "3s"),
     ("ROA_LEASE__RENEW_DEADLINE", "2s"),
     ("ROA_LEASE__RETRY_PERIOD", "250ms"),
@@ -38,27 +38,24 @@ const VARIABLES: &[(&str, &str)] = &[
 pub(crate) struct Member {
     child: Child,
     socket: PathBuf,
-    store: StoreChoice,
 }
 
 impl Member {
-    pub(crate) fn start(options: &Options, directory: &Path, number: usize) -> anyhow::Result<Self> {
+    pub(crate) fn start(
+        options: &Options,
+        shared: &SharedStore,
+        directory: &Path,
+        number: usize,
+    ) -> anyhow::Result<Self> {
         let data = format!("member-{number}");
         let log = File::create(directory.join(format!("{data}.log"))).context("failed to make a log")?;
         let mut command = Command::new(&options.roa);
         command.current_dir(directory).env_remove("ROA_CONFIG").env("NO_COLOR", "1");
-        command.envs(VARIABLES.iter().chain(options.store.variables()).copied());
+        command.envs(VARIABLES.iter().copied()).envs(shared.variables());
+        command.env("ROA_ENGINE__MODE", options.mode.name());
         let child = command.args(["run", "--data-dir", &data]).stdin(Stdio::null()).stderr(log).spawn();
         let child = child.with_context(|| format!("failed to run {}", options.roa.display()))?;
-        Ok(Self { child, socket: directory.join(data).join("admin.sock"), store: options.store.clone() })
-    }
-
-    /// The file that it shares with others, when it is there.
-    pub(crate) fn await_store(&self, directory: &Path) -> anyhow::Result<PathBuf> {
-        self.await_ready()?;
-        match self.store {
-            StoreChoice::Sqlite => Ok(directory.join("shared.db")),
-        }
+        Ok(Self { child, socket: directory.join(data).join("admin.sock") })
     }
 
     pub(crate) fn await_ready(&self) -> anyhow::Result<()> {
@@ -75,8 +72,8 @@ impl Member {
         Some(answer)
     }
 
-    /// How many shards it has, by its own word.
-    pub(crate) fn shards(&self) -> usize {
+    /// How much it owns, by its own word.
+    pub(crate) fn owned(&self) -> usize {
         let metrics = self.ask("/metrics").unwrap_or_default();
         let name = "roa_runtime_ownerships_held{component=\"coordinator\"} ";
         let line = metrics.lines().find_map(|line| line.strip_prefix(name));

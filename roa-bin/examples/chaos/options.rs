@@ -4,9 +4,11 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use roa_runtime::SHARDS;
+
 pub(crate) const USAGE: &str =
     "usage: cargo xtask chaos [--time SECONDS] [--labs COUNT] [--members COUNT] [--seed NUMBER]
-                         [--store sqlite|redis://...]";
+                         [--backend sqlite|redis] [--mode leader|sharded]";
 
 #[derive(Debug)]
 pub(crate) struct Options {
@@ -14,31 +16,58 @@ pub(crate) struct Options {
     pub(crate) labs: usize,
     pub(crate) members: usize,
     pub(crate) seed: u64,
-    pub(crate) store: StoreChoice,
+    pub(crate) backend: Backend,
+    pub(crate) mode: Division,
     /// The `roa` to run: by default the one that was built beside this program.
     pub(crate) roa: PathBuf,
 }
 
 /// Which store the members share.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum StoreChoice {
-    /// A file in the directory of the run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Backend {
     Sqlite,
+    Redis,
 }
 
-impl StoreChoice {
-    fn parse(text: &str) -> Result<Self, String> {
-        match text {
-            "sqlite" => Ok(Self::Sqlite),
-            url if url.starts_with("redis") => Err(format!("--store: this build has no redis store, found {url:?}")),
-            other => Err(format!("--store: expected sqlite or a redis URL, found {other:?}")),
+/// How the members divide the work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Division {
+    Leader,
+    Sharded,
+}
+
+impl Backend {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Sqlite => "sqlite",
+            Self::Redis => "redis",
         }
     }
 
-    /// What a member is told about it.
-    pub(crate) const fn variables(&self) -> &[(&str, &str)] {
+    fn parse(text: &str) -> Result<Self, String> {
+        let known = [Self::Sqlite, Self::Redis].into_iter().find(|known| known.name() == text);
+        known.ok_or_else(|| format!("--backend: expected sqlite or redis, found {text:?}"))
+    }
+}
+
+impl Division {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
-            Self::Sqlite => &[("ROA_STORE__BACKEND", "sqlite"), ("ROA_STORE__SQLITE__PATH", "shared.db")],
+            Self::Leader => "leader",
+            Self::Sharded => "sharded",
+        }
+    }
+
+    fn parse(text: &str) -> Result<Self, String> {
+        let known = [Self::Leader, Self::Sharded].into_iter().find(|known| known.name() == text);
+        known.ok_or_else(|| format!("--mode: expected leader or sharded, found {text:?}"))
+    }
+
+    /// How many ownerships there are.
+    pub(crate) const fn ownerships(self) -> usize {
+        match self {
+            Self::Leader => 1,
+            Self::Sharded => SHARDS,
         }
     }
 }
@@ -50,7 +79,8 @@ impl Options {
         let seed = roa_core::Random::next_u64(&roa_core::SystemRandom);
         let roa = beside.unwrap_or_default();
         let time = Duration::from_secs(60);
-        let mut options = Self { time, labs: 2_000, members: 3, seed, store: StoreChoice::Sqlite, roa };
+        let mut options =
+            Self { time, labs: 2_000, members: 3, seed, backend: Backend::Sqlite, mode: Division::Sharded, roa };
         let mut arguments = arguments;
         while let Some(name) = arguments.next() {
             let value = arguments.next().ok_or_else(|| format!("{name}: a value is missing"))?;
@@ -67,7 +97,8 @@ impl Options {
             "--labs" => self.labs = count()?,
             "--members" => self.members = count()?.max(1),
             "--seed" => self.seed = number()?,
-            "--store" => self.store = StoreChoice::parse(value)?,
+            "--backend" => self.backend = Backend::parse(value)?,
+            "--mode" => self.mode = Division::parse(value)?,
             "--roa" => self.roa = value.into(),
             _ => return Err(format!("{name}: there is no such option")),
         }
@@ -77,7 +108,8 @@ impl Options {
 
 impl fmt::Display for Options {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { time, labs, members, seed, .. } = self;
-        write!(f, "--time {} --labs {labs} --members {members} --seed {seed} --store sqlite", time.as_secs())
+        let Self { time, labs, members, seed, backend, mode, .. } = self;
+        let (time, backend, mode) = (time.as_secs(), backend.name(), mode.name());
+        write!(f, "--time {time} --labs {labs} --members {members} --seed {seed} --backend {backend} --mode {mode}")
     }
 }

@@ -2,16 +2,17 @@
 //! at its own clock.
 
 use std::io::{BufRead, BufReader, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use roa_core::{Error, Fence, Object, Ownership, ResourceStore, Store, SystemRandom};
+use roa_core::{Error, Fence, Object, Ownership, ResourceStore, SystemRandom};
 use roa_lab::LabTemplate;
 use roa_runtime::{BootClock, Coordinator, Lease, LeaseConfig};
+use roa_store_redis::test_util::RedisServer;
 
 use crate::onlooker::Onlooker;
 
@@ -25,7 +26,7 @@ fn config() -> LeaseConfig {
 
 /// Gets the lease, and lives no longer than that.
 fn acquire(onlooker: &Onlooker, holder: &str) -> (Lease, Ownership) {
-    let (store, clock): (Arc<dyn Store>, _) = (onlooker.store.clone(), Arc::new(BootClock::new()));
+    let (store, clock) = (Arc::clone(&onlooker.store), Arc::new(BootClock::new()));
     let mut coordinator = Coordinator::new(store, clock, Arc::new(SystemRandom), holder, config()).unwrap();
     let lease = coordinator.lease("fenced").unwrap();
     onlooker.wait(async {
@@ -48,8 +49,8 @@ fn create(onlooker: &Onlooker, resources: &ResourceStore, name: &str) -> Result<
 /// What the test's other process does; nothing in a run of the tests.
 #[test]
 fn child() {
-    let Some(file) = std::env::var_os(ROLE) else { return };
-    let onlooker = Onlooker::open(Path::new(&file));
+    let Ok(place) = std::env::var(ROLE) else { return };
+    let onlooker = Onlooker::open(&place);
     let (lease, ownership) = acquire(&onlooker, "child");
     let fenced = onlooker.resources.clone().fenced_by(ownership);
     create(&onlooker, &fenced, "before").unwrap();
@@ -73,10 +74,10 @@ fn say(word: &str) {
 struct Paused(Child);
 
 impl Paused {
-    fn start(file: &Path) -> Self {
+    fn start(place: &str) -> Self {
         let program: PathBuf = std::env::current_exe().unwrap();
         let mut command = Command::new(program);
-        command.args(["fencing::child", "--exact", "--nocapture"]).env(ROLE, file);
+        command.args(["fencing::child", "--exact", "--nocapture"]).env(ROLE, place);
         Self(command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap())
     }
 
@@ -92,12 +93,10 @@ impl Drop for Paused {
     }
 }
 
-#[test]
-fn l5_a_process_that_was_paused_beyond_its_lease_is_refused_by_the_store_alone() {
-    let dir = tempfile::tempdir().unwrap();
-    let file = dir.path().join("shared.db");
-    let onlooker = Onlooker::open(&file);
-    let mut child = Paused::start(&file);
+/// It owns, is stopped for longer than its lease, is succeeded by this process, and goes on.
+fn assert_refused_after_a_pause(place: &str) {
+    let onlooker = Onlooker::open(place);
+    let mut child = Paused::start(place);
     let mut lines = BufReader::new(child.0.stderr.take().unwrap()).lines();
     let mut hear = |word: &str| {
         let found = lines.by_ref().map(Result::unwrap).find(|line| line.contains(word) || line.contains("panicked"));
@@ -110,4 +109,16 @@ fn l5_a_process_that_was_paused_beyond_its_lease_is_refused_by_the_store_alone()
     child.signal(Signal::SIGCONT);
     child.0.stdin.take().unwrap().write_all(b"\n").unwrap();
     hear("fenced");
+}
+
+#[test]
+fn l5_a_process_that_was_paused_beyond_its_lease_is_refused_by_sqlite_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    assert_refused_after_a_pause(dir.path().join("shared.db").to_str().unwrap());
+}
+
+#[test]
+fn l5_a_process_that_was_paused_beyond_its_lease_is_refused_by_redis_alone() {
+    let server = RedisServer::start();
+    assert_refused_after_a_pause(&server.url());
 }

@@ -1,7 +1,6 @@
 //! The test's own look at a store that several `roa run` share: it makes labs, and sees what becomes of them.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +12,7 @@ use roa_core::{
 use roa_lab::provision::SimulatedTemplate;
 use roa_lab::{Lab, LabInstance, LabState, LabTemplate};
 use roa_runtime::SystemClock;
+use roa_store_redis::{RedisConfig, RedisStore};
 use roa_store_sqlite::{SqliteConfig, SqliteStore};
 use tokio::runtime::Runtime;
 
@@ -23,20 +23,24 @@ const LOCKED: Duration = Duration::from_millis(500);
 
 pub struct Onlooker {
     runtime: Runtime,
-    pub store: Arc<SqliteStore>,
+    pub store: Arc<dyn Store>,
     pub resources: ResourceStore,
 }
 
 impl Onlooker {
-    /// Opens the store in this file, as another process would.
-    pub fn open(file: &Path) -> Self {
+    /// Opens the store in this file or at this Redis URL, as another process would.
+    pub fn open(place: &str) -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let (clock, random) = (Arc::new(SystemClock::new()), Arc::new(SystemRandom));
-        let store = runtime.block_on(SqliteStore::open(SqliteConfig::new(file), clock.clone(), random.clone()));
-        let store = Arc::new(store.unwrap());
+        let store: Arc<dyn Store> = if place.starts_with("redis") {
+            let open = RedisStore::open(RedisConfig::new(place), clock.clone(), random.clone());
+            Arc::new(runtime.block_on(open).unwrap())
+        } else {
+            let open = SqliteStore::open(SqliteConfig::new(place), clock.clone(), random.clone());
+            Arc::new(runtime.block_on(open).unwrap())
+        };
         let kinds = Arc::new(roa_lab::kinds(KindRegistry::new()));
-        let shared: Arc<dyn Store> = store.clone();
-        let resources = ResourceStore::new(shared, kinds, clock, random, "onlooker");
+        let resources = ResourceStore::new(Arc::clone(&store), kinds, clock, random, "onlooker");
         Self { runtime, store, resources }
     }
 

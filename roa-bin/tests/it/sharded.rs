@@ -37,6 +37,14 @@ fn has(roa: &Roa) -> usize {
     line.and_then(|count| count.trim().parse().ok()).unwrap_or(0)
 }
 
+/// What is measured of it among the others.
+fn assert_figures(roa: &Roa, expected: &[&str]) {
+    let metrics = roa.ask("/metrics").unwrap();
+    for figure in expected {
+        assert!(metrics.contains(figure), "{figure} is not in {metrics}");
+    }
+}
+
 /// How long until these have all shards between them, each some.
 fn until_divided(what: &str, among: &[&Roa]) -> Duration {
     let begun = Instant::now();
@@ -60,7 +68,7 @@ fn three_processes_divide_labs_and_go_on_when_one_is_paused_killed_or_told_to_st
     std::fs::create_dir(dir.path().join("manifests")).unwrap();
     let [mut a, b, c] = ["a", "b", "c"].map(|data| Roa::start_in(dir.clone(), data, SHARDED));
     a.until("the store is there", || dir.path().join("shared.db-head").exists().then_some(()));
-    let onlooker = Onlooker::open(&dir.path().join("shared.db"));
+    let onlooker = Onlooker::open(dir.path().join("shared.db").to_str().unwrap());
     onlooker.create_template(Duration::from_millis(200));
     until_divided("all three have shards", &[&a, &b, &c]);
     for roa in [&a, &b, &c] {
@@ -79,6 +87,10 @@ fn three_processes_divide_labs_and_go_on_when_one_is_paused_killed_or_told_to_st
     kill(b.pid(), Signal::SIGCONT).unwrap();
     let back = until_divided("the paused one has its part again", &[&a, &b, &c]);
     assert!(b.log().contains("lost the heartbeat"), "{}", b.log());
+    let losses = b.ask("/metrics").unwrap();
+    let losses =
+        losses.lines().find_map(|line| line.strip_prefix("roa_runtime_losses_total{component=\"coordinator\"} "));
+    assert!(losses.unwrap().parse::<u64>().unwrap() > 0, "what a paused process lost is counted");
 
     c.crash();
     let killed = until_divided("the killed one is replaced", &[&a, &b]);
@@ -112,6 +124,11 @@ fn processes_that_divide_the_work_otherwise_are_refused() {
     std::fs::create_dir(dir.path().join("manifests")).unwrap();
     let a = Roa::start_in(dir.clone(), "a", SHARDED);
     a.until("it has all", || (has(&a) == SHARDS).then_some(()));
+    let own = "{component=\"coordinator\"}";
+    let [held, got, lost, age] =
+        ["ownerships_held", "acquisitions_total", "losses_total", "heartbeat_age_milliseconds"]
+            .map(|name| format!("roa_runtime_{name}{own} "));
+    assert_figures(&a, &[&format!("{held}64\n"), &format!("{got}64\n"), &format!("{lost}0\n"), &age]);
     let by_namespace = [SHARDED, &[("ROA_ENGINE__SHARD_BY", "namespace")]].concat();
     let leader = [SHARDED, &[("ROA_ENGINE__MODE", "leader")]].concat();
     for (data, variables) in [("b", by_namespace), ("c", leader)] {

@@ -41,4 +41,5 @@ pub use layout::{Layout, LayoutError, LayoutMismatch, LayoutRecord};
 pub use membership::Membership;
 pub(crate) use membership::Nudge;
 pub use term::Permit;
+pub(crate) use territory::Holding;
 pub use territory::Territory;

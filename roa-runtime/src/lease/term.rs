@@ -138,6 +138,10 @@ impl Permit {
         Self { term: Arc::clone(term) }
     }
 
+    pub(super) fn is_of(&self, term: &Arc<Term>) -> bool {
+        Arc::ptr_eq(&self.term, term)
+    }
+
     /// The same resources, with each write under the fence of the key's owner.
     #[must_use]
     pub fn fence(&self, resources: ResourceStore) -> ResourceStore {

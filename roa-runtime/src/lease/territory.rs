@@ -1,5 +1,6 @@
 //! [`Territory`]: which keys this process may handle now, and under which fence.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -110,19 +111,10 @@ impl Territory {
         })
     }
 
-    /// The same resources with each write under the fences of all that is held, for work on all of it at once; `None` if
-    /// nothing is held.
-    pub(crate) fn fence_all(&self, resources: ResourceStore) -> Option<ResourceStore> {
-        let terms: Vec<_> = self.held_terms().into_iter().map(|(_, term)| term).collect();
-        let ownerships: Vec<_> = terms.iter().filter_map(|term| term.ownership().cloned()).collect();
-        if terms.is_empty() {
-            return None;
-        }
-        Some(if ownerships.is_empty() {
-            resources
-        } else {
-            resources.fenced_by_all(ownerships).during(Arc::new(Terms(terms)))
-        })
+    /// All that is held at once, for work on all of it; `None` if nothing is held.
+    pub(crate) fn begin_all(&self) -> Option<Holding> {
+        let terms = self.held_terms();
+        (!terms.is_empty()).then(|| Holding { territory: self.clone(), terms: terms.into_iter().collect() })
     }
 
     fn held_terms(&self) -> Vec<(usize, Arc<Term>)> {
@@ -300,6 +292,41 @@ impl Territory {
     fn change(&self, change: impl FnOnce(&mut Vec<Slot>)) {
         change(&mut locks::lock(&self.shared.slots));
         self.shared.changes.send_modify(|version| *version += 1);
+    }
+}
+
+/// What was held at one moment. It is not kept from being given up: but then what is written under it is refused.
+pub(crate) struct Holding {
+    territory: Territory,
+    terms: BTreeMap<usize, Arc<Term>>,
+}
+
+impl Holding {
+    /// What caches must have reached: then they show all that the owners before wrote.
+    pub(crate) fn since(&self) -> Option<Revision> {
+        self.terms.values().filter_map(|term| term.ownership()).map(|ownership| ownership.revision).max()
+    }
+
+    /// Whether a key was held then.
+    pub(crate) fn contains(&self, key: &Key) -> bool {
+        self.terms.contains_key(&self.territory.slot(key))
+    }
+
+    /// The right to begin a call for a key, if it is held now and was without a break: what was known of it then has been
+    /// nobody else's to change.
+    pub(crate) fn begin(&self, key: &Key) -> Option<Permit> {
+        let held = self.terms.get(&self.territory.slot(key))?;
+        self.territory.begin(key).filter(|permit| permit.is_of(held))
+    }
+
+    /// The same resources with each write under the fences of all of it.
+    pub(crate) fn fence(&self, resources: ResourceStore) -> ResourceStore {
+        let terms: Vec<_> = self.terms.values().cloned().collect();
+        let ownerships: Vec<_> = terms.iter().filter_map(|term| term.ownership().cloned()).collect();
+        if ownerships.is_empty() {
+            return resources;
+        }
+        resources.fenced_by_all(ownerships).during(Arc::new(Terms(terms)))
     }
 }
 

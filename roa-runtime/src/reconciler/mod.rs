@@ -15,6 +15,7 @@ use roa_core::{
 use tokio::sync::watch;
 
 use crate::cache::Freshness;
+use crate::lease::Holding;
 use crate::{Cache, Clocks, ControllerMetrics, Territory};
 
 /// How a reconciler is driven.
@@ -154,14 +155,15 @@ impl<R: Reconciler> ReconcilerDriver<R> {
     pub async fn sweep(&self, cancellation: &Cancellation) -> Sweep {
         let mark = Arc::new(WriteMark::default());
         let resources = self.context.resources().clone().marking(Arc::clone(&mark));
-        let Some(fenced) = self.territory.fence_all(resources.clone()) else { return Sweep::default() };
-        if !self.is_fresh().await {
+        let Some(holding) = self.territory.begin_all() else { return Sweep::default() };
+        if !self.is_fresh(&holding).await {
             return Sweep::default();
         }
+        let fenced = holding.fence(resources.clone());
         let cx = self.context.clone().with_resources(resources).with_cancellation(cancellation.clone());
-        let objects = self.objects();
+        let objects = self.objects(&holding);
         let looked: Vec<Looked> = stream::iter(objects.iter().cloned())
-            .map(|(key, object)| self.look(key, object, &cx))
+            .map(|(key, object)| self.look(key, object, &holding, &cx))
             .buffer_unordered(self.config.concurrency.max(1))
             .collect()
             .await;
@@ -182,15 +184,15 @@ impl<R: Reconciler> ReconcilerDriver<R> {
         sweep
     }
 
-    fn objects(&self) -> Vec<(Key, Arc<R::Resource>)> {
+    fn objects(&self, holding: &Holding) -> Vec<(Key, Arc<R::Resource>)> {
         let mut keys = self.cache.keys_after(None, usize::MAX);
-        keys.retain(|key| self.territory.owns(key));
+        keys.retain(|key| holding.contains(key));
         keys.into_iter().filter_map(|key| self.cache.get(&key).map(|object| (key, object))).collect()
     }
 
     /// Whether the cache shows all that owners before this process wrote.
-    async fn is_fresh(&self) -> bool {
-        let Some(since) = self.territory.held().into_iter().filter_map(|(_, since)| since).max() else { return true };
+    async fn is_fresh(&self, holding: &Holding) -> bool {
+        let Some(since) = holding.since() else { return true };
         let deadline = self.clocks.io.monotonic() + self.config.timeout;
         let waited = self.wait_for(since, deadline).await;
         if let Err(error) = &waited {
@@ -213,8 +215,8 @@ impl<R: Reconciler> ReconcilerDriver<R> {
         }
     }
 
-    async fn look(&self, key: Key, object: Arc<R::Resource>, cx: &Context) -> Looked {
-        let Some(permit) = self.territory.begin(&key) else { return Looked::NotMine };
+    async fn look(&self, key: Key, object: Arc<R::Resource>, holding: &Holding, cx: &Context) -> Looked {
+        let Some(permit) = holding.begin(&key) else { return Looked::NotMine };
         let cx = &cx.clone().with_resources(permit.fence(cx.resources().clone()));
         let lost = permit.cancellation();
         let cx = &cx.clone().with_cancellation(lost.clone());

@@ -364,6 +364,7 @@ async fn l5_a_controller_that_lost_what_it_owned_writes_nothing() {
     until("the call failed", || running.count("error") >= 1).await;
     assert_eq!(world.api().get("test", "a").await.unwrap().status.state, None);
     assert_eq!(running.doer.calls("a"), 1, "a fenced write is never tried again");
+    assert_eq!(running.metrics.of("doer").fence_rejections(), 1);
     running.stop().await;
 }
 
