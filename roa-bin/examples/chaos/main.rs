@@ -32,7 +32,7 @@ use shared::SharedStore;
 /// A lease, two retry periods and a second: what a hand-over may take.
 const BOUND: Duration = Duration::from_millis(4_500);
 /// What a busy machine may add.
-const SLACK: Duration = Duration::from_secs(3);
+const SLACK: Duration = Duration::from_secs(10);
 /// How long all labs may take to be ready when all disturbances are over.
 const SETTLE: Duration = Duration::from_secs(120);
 /// How long a pause is at most: beyond a lease, or not.

@@ -15,7 +15,7 @@ const LEASE: Duration = Duration::from_secs(3);
 /// A lease, two retry periods, and a second.
 const BOUND: Duration = Duration::from_millis(4_500);
 /// What a busy machine may add.
-const SLACK: Duration = Duration::from_secs(2);
+const SLACK: Duration = Duration::from_secs(10);
 
 const SHARDED: &[(&str, &str)] = &[
     ("ROA_ENGINE__MODE", "sharded"),
