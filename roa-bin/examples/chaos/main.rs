@@ -105,25 +105,22 @@ impl Chaos<'_> {
         self.divided("begun")?;
         let end = Instant::now() + self.options.time;
         while Instant::now() < end {
-            self.create_labs(Instant::now() + self.options.time / 20);
+            self.create_labs((self.options.labs / 20).max(1));
             self.disturb()?;
             feed.check(&self.onlooker)?;
         }
-        self.create_labs(Instant::now() + self.options.time);
+        self.create_labs(self.options.labs);
         let settled = self.settle()?;
         feed.check(&self.onlooker)?;
         self.report(settled, &feed);
         Ok(())
     }
 
-    /// A share of the labs that are still to come, until that time.
-    fn create_labs(&mut self, until: Instant) {
-        let share = (self.options.labs / 20).max(1);
+    /// So many of the labs that are still to come, at most.
+    fn create_labs(&mut self, count: usize) {
         let first = self.labs;
-        while self.labs < self.options.labs && (self.labs < first + share || Instant::now() > until) {
-            self.onlooker.create_labs(std::iter::once(format!("lab-{:05}", self.labs)));
-            self.labs += 1;
-        }
+        self.labs = self.options.labs.min(first + count);
+        self.onlooker.create_labs((first..self.labs).map(|number| format!("lab-{number:05}")));
     }
 
     fn disturb(&mut self) -> anyhow::Result<()> {
