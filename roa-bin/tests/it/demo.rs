@@ -27,6 +27,7 @@ fn the_story_ends_as_it_should_and_says_who_did_what() {
     {
         assert!(told.contains(line), "{line:?} is missing in\n{told}");
     }
+    assert!(!told.contains("against each other"), "a repair is no fight:\n{told}");
     for actor in ["watcher", "controller", "reconciler"] {
         assert!(told.lines().any(|line| line.contains(actor)), "{actor} did nothing in\n{told}");
     }

@@ -14,14 +14,17 @@ use super::fields::{Changed, changed};
 pub struct OscillationConfig {
     /// Within which time a change must be taken back; and how often at most the same is told.
     pub window: Duration,
+    /// How often in a row a field of `status` must be changed back before it counts: what is observed follows the world,
+    /// which goes there and back too, as when something fails and is repaired. Elsewhere once is enough.
+    pub status_turns: u32,
     /// How many fields are remembered at most; of more, those are forgotten that changed longest ago.
     pub max_fields: usize,
 }
 
 impl Default for OscillationConfig {
-    /// Within 1 min; 16,384 fields.
+    /// Within 1 min; 10 turns; 16,384 fields.
     fn default() -> Self {
-        Self { window: Duration::from_secs(60), max_fields: 16_384 }
+        Self { window: Duration::from_secs(60), status_turns: 10, max_fields: 16_384 }
     }
 }
 
@@ -54,6 +57,8 @@ struct Last {
     to: u64,
     writer: Arc<str>,
     at: Monotonic,
+    /// How often in a row it was changed back.
+    turns: u32,
     told: Option<Monotonic>,
     number: u64,
 }
@@ -97,12 +102,19 @@ impl OscillationDetector {
             (last.from, last.to) == (changed.to, changed.from) && last.writer != *writer && recent(last.at)
         });
         let told = before.as_ref().and_then(|last| last.told).filter(|at| recent(*at));
+        let turns = other.map_or(0, |last| last.turns.saturating_add(1));
         let found = other.map(|last| [Arc::clone(&last.writer), Arc::clone(writer)]);
-        let news = found.filter(|_| told.is_none());
+        let news = found.filter(|_| told.is_none() && turns >= self.turns_of(&changed.path));
         let told = if news.is_some() { Some(now) } else { told };
-        let last = Last { from: changed.from, to: changed.to, writer: Arc::clone(writer), at: now, told, number: 0 };
+        let (from, to, writer) = (changed.from, changed.to, Arc::clone(writer));
+        let last = Last { from, to, writer, at: now, turns, told, number: 0 };
         self.remember(field, last, now);
         news.map(|writers| Oscillation { key: key.clone(), field: changed.path, writers })
+    }
+
+    /// How many turns of a field count.
+    fn turns_of(&self, path: &str) -> u32 {
+        if path.starts_with("status.") { self.config.status_turns } else { 1 }
     }
 
     fn forget(&mut self, field: &Field) -> Option<Last> {
@@ -147,15 +159,19 @@ mod tests {
 
     /// What is found in changes of one field: (value, writer, seconds).
     fn found(changes: &[(u32, &str, u64)]) -> Vec<[String; 2]> {
+        found_in("spec", changes)
+    }
+
+    fn found_in(part: &str, changes: &[(u32, &str, u64)]) -> Vec<[String; 2]> {
         let mut detector = OscillationDetector::new(OscillationConfig::default());
         let mut value = 0;
         let mut all = Vec::new();
         for (next, writer, seconds) in changes {
-            let versions = (json!({"spec": {"size": value}}), json!({"spec": {"size": next}}));
+            let versions = (json!({part: {"size": value}}), json!({part: {"size": next}}));
             value = *next;
             all.extend(detector.observe(&key("a"), (&versions.0, &versions.1), &Arc::from(*writer), at(*seconds)));
         }
-        assert!(all.iter().all(|found| found.field == "spec.size" && found.key == key("a")));
+        assert!(all.iter().all(|found| found.field == format!("{part}.size") && found.key == key("a")));
         all.iter().map(|found| found.writers.each_ref().map(ToString::to_string)).collect()
     }
 
@@ -172,12 +188,24 @@ mod tests {
         assert!(found(&[(1, "left", 0), (0, "right", WINDOW + 1)]).is_empty());
     }
 
+    /// So many changes, each of which takes the one before back, 2 s apart.
+    fn fight(changes: u32) -> Vec<(u32, &'static str, u64)> {
+        let change = |turn| ((turn + 1) % 2, if turn % 2 == 0 { "left" } else { "right" }, u64::from(turn) * 2);
+        (0..changes).map(change).collect()
+    }
+
+    #[test]
+    fn what_is_observed_may_go_there_and_back_a_few_times_but_not_for_ever() {
+        assert!(found_in("status", &fight(10)).is_empty(), "it failed and was repaired");
+        assert_eq!(found_in("status", &fight(11)).len(), 1);
+        let mut calmed = fight(10);
+        calmed.extend([(5, "left", 20), (0, "right", 22)]);
+        assert!(found_in("status", &calmed).is_empty(), "another value begins anew");
+    }
+
     #[test]
     fn the_same_is_told_once_in_a_window() {
-        let fight: Vec<_> = (0..100)
-            .map(|turn| ((turn + 1) % 2, if turn % 2 == 0 { "left" } else { "right" }, u64::from(turn) * 2))
-            .collect();
-        let told = found(&fight);
+        let told = found(&fight(100));
         assert!((3..=4).contains(&told.len()), "{} times in 200 s", told.len());
     }
 
