@@ -26,6 +26,7 @@ mod metadata;
 pub mod names;
 mod object;
 mod random;
+mod recent;
 mod resources;
 mod revision;
 mod rewind;
@@ -53,6 +54,7 @@ pub use kind::{Column, ColumnFormat, KindDescriptor, KindRegistry, Scope, Spec, 
 pub use metadata::{Metadata, OwnerReference};
 pub use object::{DecodeError, DynamicObject, StoredObject};
 pub use random::{Random, RandomExt, SeededRandom, SystemRandom};
+pub use recent::{LookBack, RecentBatches};
 pub use resources::{
     Api, Effect, EffectState, ListOptions, MAX_CONFLICTS, ObjectList, Ownership, ResourceStore, StoreExt, Tenure,
     Transaction, UnitOfWork, WriteMark,

@@ -1,10 +1,9 @@
 //! [`Feed`]: the newest batches in memory, and who waits for more.
 
-use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use roa_core::{Batch, Epoch, Revision, StoreState};
+use roa_core::{Batch, Epoch, LookBack, RecentBatches, Revision, StoreState};
 use tokio::sync::Notify;
 
 use crate::error::RedisStoreError;
@@ -15,7 +14,6 @@ use crate::shared::Shared;
 #[derive(Debug)]
 pub(crate) struct Feed {
     recent: Mutex<Recent>,
-    max_bytes: usize,
     /// Wakes the feeds that wait. It tells nothing but that they are to look again, so that many commits are one
     /// wake-up.
     pub(crate) changed: Notify,
@@ -45,9 +43,7 @@ impl Drop for Following {
 
 #[derive(Debug)]
 struct Recent {
-    state: StoreState,
-    batches: VecDeque<(Arc<Batch>, usize)>,
-    bytes: usize,
+    batches: RecentBatches,
     end: Option<RedisStoreError>,
 }
 
@@ -70,14 +66,8 @@ pub(crate) enum Look {
 
 impl Feed {
     pub(crate) fn new(state: StoreState, max_bytes: usize) -> Self {
-        let recent = Recent { state, batches: VecDeque::new(), bytes: 0, end: None };
-        Self {
-            recent: Mutex::new(recent),
-            max_bytes,
-            changed: Notify::new(),
-            feeds: AtomicUsize::new(0),
-            begun: Notify::new(),
-        }
+        let recent = Recent { batches: RecentBatches::new(state, max_bytes), end: None };
+        Self { recent: Mutex::new(recent), changed: Notify::new(), feeds: AtomicUsize::new(0), begun: Notify::new() }
     }
 
     /// Whether there is a feed.
@@ -92,14 +82,14 @@ impl Feed {
 
     /// The newest revision that feeds know of, and its epoch.
     pub(crate) fn newest(&self) -> (Epoch, Revision) {
-        let recent = self.lock();
-        (recent.state.epoch, recent.state.head)
+        let state = self.lock().batches.state();
+        (state.epoch, state.head)
     }
 
     /// Takes what was read: batches that follow each other up to the head of `state`. Those that are here already are
     /// left out; those after a gap begin anew.
     pub(crate) fn publish(&self, state: StoreState, batches: &[Arc<Batch>]) {
-        if self.lock().take(state, batches, self.max_bytes) {
+        if self.lock().batches.take(state, batches) {
             self.changed.notify_waiters();
         }
     }
@@ -108,9 +98,8 @@ impl Feed {
     /// in their order.
     pub(crate) fn enter(&self, state: StoreState) {
         let mut recent = self.lock();
-        if is_newer(state, recent.state) {
-            recent.clear();
-            recent.state = state;
+        if is_newer(state, recent.batches.state()) {
+            recent.batches.begin_anew(state);
             self.changed.notify_waiters();
         }
     }
@@ -118,8 +107,8 @@ impl Feed {
     /// Ends the feeds that there are: what is behind the address is another store's.
     pub(crate) fn abandon(&self) {
         let mut recent = self.lock();
-        recent.clear();
-        recent.state.epoch = Epoch { counter: 0, nonce: 0 };
+        let nobodys = StoreState { epoch: Epoch { counter: 0, nonce: 0 }, ..recent.batches.state() };
+        recent.batches.begin_anew(nobodys);
         self.changed.notify_waiters();
     }
 
@@ -137,72 +126,17 @@ impl Feed {
     /// What there is after a revision, at most `count` batches.
     pub(crate) fn after(&self, epoch: Epoch, cursor: Revision, count: usize) -> Result<Look, RedisStoreError> {
         let recent = self.lock();
-        let StoreState { head, floor, epoch: current } = recent.state;
-        if epoch != current {
-            return Err(RedisStoreError::Expired { floor, head });
-        }
-        if cursor >= head {
-            return recent.end.clone().map_or(Ok(Look::Nothing), Err);
-        }
-        let Some((oldest, _)) = recent.batches.front() else { return recent.in_redis() };
-        match (cursor.get() + 1).checked_sub(oldest.revision.get()) {
-            None => recent.in_redis(),
-            Some(skip) => {
-                let skip = usize::try_from(skip).unwrap_or(usize::MAX).min(recent.batches.len());
-                Ok(Look::Batches(
-                    recent.batches.range(skip..).take(count).map(|(batch, _)| Arc::clone(batch)).collect(),
-                ))
-            }
+        let or_the_end = |look| recent.end.clone().map_or(Ok(look), Err);
+        match recent.batches.after(epoch, cursor, count) {
+            LookBack::Batches(batches) => Ok(Look::Batches(batches)),
+            LookBack::Nothing => or_the_end(Look::Nothing),
+            LookBack::Earlier => or_the_end(Look::InRedis),
+            LookBack::OtherEpoch(StoreState { head, floor, .. }) => Err(RedisStoreError::Expired { floor, head }),
         }
     }
 
     /// A panic under the lock poisons it. None of the code under it can panic midway through a change.
     fn lock(&self) -> MutexGuard<'_, Recent> {
         self.recent.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Recent {
-    /// Whether that was news.
-    fn take(&mut self, state: StoreState, batches: &[Arc<Batch>], max_bytes: usize) -> bool {
-        let known = self.state;
-        let same = state.epoch == known.epoch;
-        if same && state.head <= known.head || state.epoch.counter < known.epoch.counter {
-            return false;
-        }
-        let new: Vec<_> = batches.iter().filter(|batch| !same || batch.revision > known.head).collect();
-        let follows = same && new.first().is_some_and(|first| first.revision.get() == known.head.get() + 1);
-        let reaches = new.last().is_some_and(|last| last.revision == state.head);
-        if !(follows && reaches) {
-            self.clear();
-        }
-        if reaches {
-            new.into_iter().for_each(|batch| self.push(batch));
-        }
-        self.state = state;
-        self.bound(max_bytes);
-        true
-    }
-
-    fn in_redis(&self) -> Result<Look, RedisStoreError> {
-        self.end.clone().map_or(Ok(Look::InRedis), Err)
-    }
-
-    fn push(&mut self, batch: &Arc<Batch>) {
-        let bytes = batch.size();
-        self.bytes += bytes;
-        self.batches.push_back((Arc::clone(batch), bytes));
-    }
-
-    fn clear(&mut self) {
-        self.batches.clear();
-        self.bytes = 0;
-    }
-
-    /// Forgets the oldest, up to the bound. The newest stays.
-    fn bound(&mut self, max_bytes: usize) {
-        while self.bytes > max_bytes && self.batches.len() > 1 {
-            self.bytes -= self.batches.pop_front().map_or(0, |(_, bytes)| bytes);
-        }
     }
 }

@@ -1,9 +1,8 @@
 //! [`Feed`]: the newest batches in memory, and who waits for more.
 
-use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use roa_core::{Batch, Epoch, Revision, StoreState};
+use roa_core::{Batch, Epoch, LookBack, RecentBatches, Revision, StoreState};
 use tokio::sync::Notify;
 
 use crate::error::SqliteError;
@@ -14,7 +13,6 @@ use crate::meta::Meta;
 #[derive(Debug)]
 pub(crate) struct Feed {
     recent: Mutex<Recent>,
-    max_bytes: usize,
     /// Wakes the feeds that wait. It tells nothing but that they are to look again, so that many commits are one
     /// wake-up.
     pub(crate) changed: Notify,
@@ -22,9 +20,7 @@ pub(crate) struct Feed {
 
 #[derive(Debug)]
 struct Recent {
-    state: StoreState,
-    batches: VecDeque<(Arc<Batch>, usize)>,
-    bytes: usize,
+    batches: RecentBatches,
     end: Option<SqliteError>,
 }
 
@@ -41,20 +37,20 @@ pub(crate) enum Look {
 
 impl Feed {
     pub(crate) fn new(state: StoreState, max_bytes: usize) -> Self {
-        let recent = Recent { state, batches: VecDeque::new(), bytes: 0, end: None };
-        Self { recent: Mutex::new(recent), max_bytes, changed: Notify::new() }
+        let recent = Recent { batches: RecentBatches::new(state, max_bytes), end: None };
+        Self { recent: Mutex::new(recent), changed: Notify::new() }
     }
 
     /// The newest revision that feeds know of, and its epoch.
     pub(crate) fn newest(&self) -> (Epoch, Revision) {
-        let recent = self.lock();
-        (recent.state.epoch, recent.state.head)
+        let state = self.lock().batches.state();
+        (state.epoch, state.head)
     }
 
     /// Takes what was read or committed: batches that follow each other up to the head of `meta`. Those that are here
     /// already are left out; those after a gap begin anew.
     pub(crate) fn publish(&self, meta: &Meta, batches: &[Arc<Batch>]) {
-        if self.lock().take(meta.state(), batches, self.max_bytes) {
+        if self.lock().batches.take(meta.state(), batches) {
             self.changed.notify_waiters();
         }
     }
@@ -73,73 +69,18 @@ impl Feed {
     /// What there is after a revision, at most `count` batches.
     pub(crate) fn after(&self, epoch: Epoch, cursor: Revision, count: usize) -> Result<Look, SqliteError> {
         let recent = self.lock();
-        let StoreState { head, floor, epoch: current } = recent.state;
-        if epoch != current {
-            return Err(SqliteError::Expired { floor, head });
-        }
-        if cursor >= head {
-            return recent.end.clone().map_or(Ok(Look::Nothing), Err);
-        }
-        let Some((oldest, _)) = recent.batches.front() else { return recent.in_file() };
-        match (cursor.get() + 1).checked_sub(oldest.revision.get()) {
-            None => recent.in_file(),
-            Some(skip) => {
-                let skip = usize::try_from(skip).unwrap_or(usize::MAX).min(recent.batches.len());
-                Ok(Look::Batches(
-                    recent.batches.range(skip..).take(count).map(|(batch, _)| Arc::clone(batch)).collect(),
-                ))
-            }
+        let or_the_end = |look| recent.end.clone().map_or(Ok(look), Err);
+        match recent.batches.after(epoch, cursor, count) {
+            LookBack::Batches(batches) => Ok(Look::Batches(batches)),
+            LookBack::Nothing => or_the_end(Look::Nothing),
+            LookBack::Earlier => or_the_end(Look::InFile),
+            LookBack::OtherEpoch(StoreState { head, floor, .. }) => Err(SqliteError::Expired { floor, head }),
         }
     }
 
     /// A panic under the lock poisons it. None of the code under it can panic midway through a change.
     fn lock(&self) -> MutexGuard<'_, Recent> {
         self.recent.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Recent {
-    /// Whether that was news.
-    fn take(&mut self, state: StoreState, batches: &[Arc<Batch>], max_bytes: usize) -> bool {
-        let known = self.state;
-        let same = state.epoch == known.epoch;
-        if same && state.head <= known.head || state.epoch.counter < known.epoch.counter {
-            return false;
-        }
-        let new: Vec<_> = batches.iter().filter(|batch| !same || batch.revision > known.head).collect();
-        let follows = same && new.first().is_some_and(|first| first.revision.get() == known.head.get() + 1);
-        let reaches = new.last().is_some_and(|last| last.revision == state.head);
-        if !(follows && reaches) {
-            self.clear();
-        }
-        if reaches {
-            new.into_iter().for_each(|batch| self.push(batch));
-        }
-        self.state = state;
-        self.bound(max_bytes);
-        true
-    }
-
-    fn in_file(&self) -> Result<Look, SqliteError> {
-        self.end.clone().map_or(Ok(Look::InFile), Err)
-    }
-
-    fn push(&mut self, batch: &Arc<Batch>) {
-        let bytes = batch.size();
-        self.bytes += bytes;
-        self.batches.push_back((Arc::clone(batch), bytes));
-    }
-
-    fn clear(&mut self) {
-        self.batches.clear();
-        self.bytes = 0;
-    }
-
-    /// Forgets the oldest, up to the bound. The newest stays.
-    fn bound(&mut self, max_bytes: usize) {
-        while self.bytes > max_bytes && self.batches.len() > 1 {
-            self.bytes -= self.batches.pop_front().map_or(0, |(_, bytes)| bytes);
-        }
     }
 }
 
