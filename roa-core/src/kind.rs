@@ -79,6 +79,12 @@ pub trait Spec: Serialize + DeserializeOwned + Clone + Debug + Send + Sync + 'st
         None
     }
 
+    /// The structural schema of a whole object, as OpenAPI v3 and a CustomResourceDefinition would say it: what `explain`
+    /// shows and clients validate with. Without one, any `spec` and `status` that decode are taken.
+    fn schema() -> Option<serde_json::Value> {
+        None
+    }
+
     /// What a table of its objects shows besides name and age.
     fn columns() -> Vec<Column> {
         Vec::new()
@@ -164,6 +170,7 @@ impl KindDescriptor {
         this.short_names = S::SHORT_NAMES.iter().map(|&name| name.into()).collect();
         this.selectable_fields.extend(S::SELECTABLE_FIELDS.iter().map(|&field| Arc::from(field)));
         this.columns = S::columns();
+        this.schema = S::schema().map(Arc::new);
         this.state_machine = S::state_machine();
         this.validator = Arc::new(crate::typed::validate::<S>);
         this.unknown_fields = Arc::new(crate::typed::unknown_fields::<S>);

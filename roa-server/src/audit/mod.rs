@@ -1,0 +1,1 @@
+//! The audit log: who wrote what, and whether it was allowed.

@@ -1,0 +1,1 @@
+//! Kinds that are declared at run time, by CustomResourceDefinition objects.

@@ -1,0 +1,1 @@
+//! The HTTP of the API: from a connection to an answer.

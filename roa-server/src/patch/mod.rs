@@ -1,0 +1,1 @@
+//! JSON patch and JSON merge patch, bounded.
