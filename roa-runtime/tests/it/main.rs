@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that fails says where")]
 
 mod cache;
+mod children;
 mod cloudevents;
 mod controllers;
 mod deadline;
@@ -14,6 +15,7 @@ mod hub;
 mod managers;
 mod metrics;
 mod outbox;
+mod related;
 mod resources;
 mod runnables;
 mod safety;
