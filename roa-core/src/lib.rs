@@ -3,7 +3,7 @@
 //!
 //! # Layout
 //! - A kind: [`Spec`], [`Object`], [`DynamicObject`], [`KindDescriptor`], [`StateMachine`]; built in: [`Namespace`]
-//! - What authors of kinds write: [`Controller`], [`Reconciler`]; what they are given: [`Context`], [`Api`]
+//! - What authors of kinds write: [`Controller`], [`Reconciler`]; what they are given: [`Context`], [`Api`], [`Index`], [`KeyOf`]
 //! - How changes are seen: [`Watcher`]
 //! - How objects are written: [`ResourceStore`] over the rules in [`lifecycle`]
 //! - What a backend proves: [`Store`], with [`Txn`], [`Batch`], [`Tail`], [`Revision`], [`Key`]
@@ -19,6 +19,7 @@ mod dependency;
 mod entry;
 mod error;
 mod event;
+mod index;
 mod key;
 mod kind;
 pub mod lifecycle;
@@ -50,6 +51,7 @@ pub use dependency::{CallOutcome, Dependencies, Dependency, Passage};
 pub use entry::{Entry, Format, Value};
 pub use error::{Advice, CommitError, Error, Expected, Fence, Result};
 pub use event::{Event, EventSink, NoEvents, Severity};
+pub use index::{Index, KeyOf};
 pub use key::{Key, KeyError, KeyPrefix, SYSTEM_GROUP};
 pub use kind::{Column, ColumnFormat, KindDescriptor, KindRegistry, Scope, Spec, UnknownFields, Validator};
 pub use metadata::{Metadata, OwnerReference};

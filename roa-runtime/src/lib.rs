@@ -4,7 +4,7 @@
 //! - The whole: [`Manager`]
 //! - Changes: [`WatchHub`], [`StreamWatcher`], [`PollWatcher`], [`Bookmarks`], [`HandlerRunner`]
 //! - Reading: [`Cache`]
-//! - Working: [`WorkQueue`], [`ControllerDriver`], [`ReconcilerDriver`]
+//! - Working: [`WorkQueue`], [`ControllerDriver`], [`ControllerBuilder`], [`Filter`], [`ReconcilerDriver`]
 //! - Among other processes: [`Coordinator`], [`Lease`], [`Territory`], [`Membership`], [`ShardBy`]
 //! - Containing failures: [`Breaker`], [`Bulkhead`], [`Protected`], [`RetryBudget`], [`OscillationWatch`]
 //! - Tidying up: [`GarbageCollector`], [`NamespaceController`], [`Runnable`]
@@ -41,13 +41,13 @@ pub mod testing;
 mod watcher;
 
 pub use bookmark::Bookmarks;
-pub use cache::{Cache, CacheListener};
+pub use cache::{Cache, CacheListener, Tombstone};
 pub use clock::{BootClock, ScaledClock, SystemClock};
 pub use clocks::Clocks;
 pub use cloudevents::{
     CloudEvent, CloudEventRelay, CloudEventRelayConfig, CloudEventSink, HttpPost, HttpSink, LineSink,
 };
-pub use controller::{ControllerConfig, ControllerDriver};
+pub use controller::{ControllerConfig, ControllerDriver, Filter, Update};
 pub use deadline::DeadlineStore;
 pub use events::{EventRecorder, EventRecorderConfig, event_kind};
 pub use gc::{GarbageCollector, GarbageCollectorConfig};
@@ -57,7 +57,7 @@ pub use lease::{
     Coordinator, Layout, LayoutError, LayoutMismatch, LayoutRecord, Lease, LeaseConfig, LeaseConfigError, LeaseState,
     Membership, Permit, Territory,
 };
-pub use manager::{Manager, ManagerConfig, ManagerError, Mode, Runnable, WatchKind};
+pub use manager::{ControllerBuilder, Manager, ManagerConfig, ManagerError, Mode, Runnable, WatchKind};
 pub use metrics::{ControllerMetrics, Reading, Readings, RuntimeMetrics};
 pub use namespaces::NamespaceController;
 pub use oscillation::{Oscillation, OscillationConfig, OscillationDetector, OscillationWatch};

@@ -2,6 +2,7 @@
 //! the lifecycle rules of registered kinds, then commits with compare-and-swap.
 
 mod api;
+mod child;
 mod condition;
 mod list;
 mod namespaces;

@@ -91,6 +91,18 @@ impl<'a> Transaction<'a> {
         self.stage(Staged { key: key.clone(), expect, object: current, step })
     }
 
+    /// Stages that an object stays as it is now: what else is staged is written only then. Of these there may be several
+    /// of one kind. Gives the object.
+    ///
+    /// # Errors
+    /// As [`ResourceStore::get`].
+    pub async fn hold(&mut self, key: &Key) -> Result<DynamicObject> {
+        let object = self.resources.get(key).await?;
+        let expect = object.metadata.resource_version;
+        self.stage(Staged { key: key.clone(), expect, object: object.clone(), step: Step::Unchanged })?;
+        Ok(object)
+    }
+
     /// Commits what was staged, in one revision; gives the objects as they are then (as they last were, if removed).
     /// Nothing is written if nothing differs.
     ///
@@ -226,7 +238,7 @@ impl<'a> Transaction<'a> {
     fn stage(&mut self, staged: Staged) -> Result<usize> {
         self.staged.push(staged);
         let mut seen = HashSet::new();
-        let mut keys = self.staged.iter().map(|staged| &staged.key);
+        let mut keys = self.staged.iter().filter(|staged| staged.step != Step::Unchanged).map(|staged| &staged.key);
         match keys.find(|key| !seen.insert((key.group(), key.resource()))) {
             Some(second) => {
                 let message = format!("{second} is the second object of its kind, expected at most one of each kind");

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::ResourceStore;
 use crate::{
-    CacheReader, CommitError, DynamicObject, Entry, Error, Expect, Expected, Fence, Key, Resource, Result, Revision,
-    StoredObject, Txn, TxnId, Value, Violations,
+    CacheReader, CommitError, DynamicObject, Entry, Error, Expect, Expected, Fence, Index, Key, Resource, Result,
+    Revision, StoredObject, Txn, TxnId, Value, Violations,
 };
 
 /// Reads and writes that belong together. Through a [`ResourceStore::in_unit`] each object is read once, however often it
@@ -278,5 +278,11 @@ impl<R: Resource> CacheReader<R> for NotedCache<R> {
 
     fn revision(&self) -> Option<Revision> {
         self.cache.revision()
+    }
+
+    /// As a list.
+    fn by_index(&self, index: &Index<R>, value: &str) -> Vec<Arc<R>> {
+        self.unit.note_list(self.kind.to_owned());
+        self.cache.by_index(index, value)
     }
 }
