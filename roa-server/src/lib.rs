@@ -6,11 +6,11 @@
 //! - Who may do what: `auth`, `audit`, `tls`
 //! - How it is asked: `http`
 
-mod apply;
+pub mod apply;
 mod audit;
 mod auth;
-mod crd;
+pub mod crd;
 mod http;
-mod patch;
-mod schema;
+pub mod patch;
+pub mod schema;
 mod tls;
