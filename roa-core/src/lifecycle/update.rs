@@ -24,6 +24,7 @@ pub fn update(
     check_precondition(key, &current.metadata, &incoming.metadata)?;
     keep_what_the_store_gives(&current.metadata, &mut incoming.metadata);
     match current.status() {
+        _ if !kind.status_subresource => None,
         Some(status) => incoming.body.insert("status".to_owned(), status.clone()),
         None => incoming.body.remove("status"),
     };
