@@ -42,7 +42,7 @@ pub fn update(
     Ok(finish(current, incoming, now))
 }
 
-/// The status path: changes `status` and nothing else, as far as the kind's state machine allows.
+/// The status path: changes `status`, and who manages which fields, as far as the kind's state machine allows.
 ///
 /// # Errors
 /// [`Error::Conflict`] if the object has changed or is another one, [`Error::Transition`], [`Error::Invalid`].
@@ -55,6 +55,7 @@ pub fn update_status(
 ) -> Result<Step> {
     check_precondition(key, &current.metadata, &incoming.metadata)?;
     let mut next = current.clone();
+    next.metadata.managed_fields.clone_from(&incoming.metadata.managed_fields);
     match incoming.status() {
         Some(status) => next.body.insert("status".to_owned(), status.clone()),
         None => next.body.remove("status"),

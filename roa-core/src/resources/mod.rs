@@ -76,6 +76,7 @@ pub struct ResourceStore {
     tenure: Option<Arc<dyn Tenure>>,
     mark: Option<Arc<WriteMark>>,
     unit: Option<Arc<UnitOfWork>>,
+    dry_run: bool,
 }
 
 impl ResourceStore {
@@ -87,8 +88,32 @@ impl ResourceStore {
         random: Arc<dyn Random>,
         writer: impl Into<Arc<str>>,
     ) -> Self {
-        let ownerships = Arc::new([]);
-        Self { store, kinds, clock, random, writer: writer.into(), ownerships, tenure: None, mark: None, unit: None }
+        Self {
+            store,
+            kinds,
+            clock,
+            random,
+            writer: writer.into(),
+            ownerships: Arc::new([]),
+            tenure: None,
+            mark: None,
+            unit: None,
+            dry_run: false,
+        }
+    }
+
+    /// The same over other kinds: where they change at run time, each request takes those of the moment.
+    #[must_use]
+    pub fn with_kinds(mut self, kinds: Arc<KindRegistry>) -> Self {
+        self.kinds = kinds;
+        self
+    }
+
+    /// The same, except that nothing is written: every write is checked in full and answered as if it had been done.
+    #[must_use]
+    pub const fn dry_run(mut self) -> Self {
+        self.dry_run = true;
+        self
     }
 
     /// The same, writing under another name.
