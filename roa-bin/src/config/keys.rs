@@ -86,6 +86,8 @@ pub(super) const KEYS: &[Key] = &[
     key("log.format", Shape::OneOf(&["text", "json"])),
     key("log.filter", Shape::Filter),
     key("admin.socket", Shape::Path),
+    key("server.listen", Shape::Address),
+    key("server.strict_namespaces", Shape::Switch),
     key("runtime.shutdown_grace", duration(Duration::ZERO, HOUR)),
     key("runtime.reconcile_timeout", duration(SECOND, HOUR)),
     key("runtime.workers", count(1, 4096, "workers")),

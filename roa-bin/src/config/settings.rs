@@ -18,6 +18,7 @@ pub(crate) struct Config {
     pub(crate) store: StoreConfig,
     pub(crate) log: LogConfig,
     pub(crate) admin: AdminConfig,
+    pub(crate) server: ServerConfig,
     pub(crate) runtime: RuntimeConfig,
     pub(crate) watch: WatchConfig,
     pub(crate) engine: EngineConfig,
@@ -134,6 +135,15 @@ pub(crate) enum LogFormat {
 #[serde(deny_unknown_fields)]
 pub(crate) struct AdminConfig {
     pub(crate) socket: PathBuf,
+}
+
+/// `[server]`: the API.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ServerConfig {
+    /// An address and a port; empty for no server.
+    pub(crate) listen: String,
+    pub(crate) strict_namespaces: bool,
 }
 
 /// `[runtime]`: how controllers are driven.
@@ -328,6 +338,7 @@ impl Config {
             store: StoreConfig::defaults(data_dir),
             log: LogConfig::default(),
             admin: AdminConfig { socket: data_dir.join("admin.sock") },
+            server: ServerConfig { listen: "127.0.0.1:8080".to_owned(), strict_namespaces: false },
             runtime: RuntimeConfig::default(),
             watch: WatchConfig::default(),
             engine: EngineConfig { mode: EngineMode::Auto, shard_by: ShardBy::Object },

@@ -23,6 +23,8 @@ pub(super) struct Admin {
     tasks: Tasks,
     stop: CancellationSource,
     clock: Arc<dyn Clock>,
+    /// What is measured: also for others to show.
+    pub(super) registry: Arc<Registry>,
 }
 
 /// What readiness depends on while the engine runs.
@@ -45,7 +47,8 @@ pub(super) async fn start(
     store.check.fail("not asked yet");
     registry.register("store_health", "What the store says: 0 healthy, 1 degraded, 2 failing", store.gauge.clone());
     registry.register_collector(Box::new(readings(hub)));
-    let (routes, stopped) = (routes(readiness.clone(), Arc::new(registry)), stop.token());
+    let registry = Arc::new(registry);
+    let (routes, stopped) = (routes(readiness.clone(), Arc::clone(&registry)), stop.token());
     let server = tasks.spawn_draining("admin server", move |_| async move {
         serve(socket, routes, Limits::default(), stopped.cancelled()).await;
     });
@@ -60,7 +63,7 @@ pub(super) async fn start(
             tracing::error!(%error, "the admin server is incomplete");
         }
     }
-    Ok(Admin { tasks, stop, clock })
+    Ok(Admin { tasks, stop, clock, registry })
 }
 
 /// What is measured of the store's history and its watches.

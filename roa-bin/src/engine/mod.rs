@@ -1,6 +1,7 @@
 //! [`Engine`]: configuration in, a running control plane out. `roa run` and `roa demo` start the same.
 
 mod admin;
+mod api;
 mod apply;
 mod lab;
 mod node;
@@ -12,12 +13,13 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use prometheus_client::registry::Registry;
 use roa_core::{
-    Cancellation, Clock, EventSink, KindRegistry, RandomExt, ResourceStore, Store, SystemRandom, namespace_kind,
+    Cancellation, Clock, EventSink, KindRegistry, RandomExt, ResourceStore, Store, SystemRandom,
 };
 use roa_runtime::{
     BootClock, Clocks, FanOutSink, HubConfig, LeaseConfig, LogSink, Manager, ManagerConfig, Membership, Mode, Reading,
-    Readings, RuntimeMetrics, ScaledClock, ShardBy, SystemClock, WatchHub, WatchKind, event_kind,
+    Readings, RuntimeMetrics, ScaledClock, ShardBy, SystemClock, WatchHub, WatchKind,
 };
+use roa_server::ApiMetrics;
 
 pub(crate) use apply::Rejected;
 
@@ -36,6 +38,7 @@ pub(crate) struct Engine {
     clocks: Clocks,
     manager: Manager,
     registry: Registry,
+    api_metrics: ApiMetrics,
 }
 
 impl Engine {
@@ -58,6 +61,7 @@ impl Engine {
                 .await?;
         let mut sinks: Vec<Arc<dyn EventSink>> = vec![Arc::new(LogSink)];
         sinks.extend(events);
+        let api_metrics = ApiMetrics::register(registry.sub_registry_with_prefix("api"));
         let metrics = RuntimeMetrics::register(registry.sub_registry_with_prefix("runtime"));
         let recorder = upkeep::recorder(&clocks, &metrics);
         sinks.push(recorder.clone());
@@ -67,7 +71,7 @@ impl Engine {
         }
         upkeep::add(&mut manager, recorder, &clocks, &metrics)?;
         lab::add(&mut manager, &config, &clocks, &mut registry).await?;
-        Ok(Self { config, store: opened, resources, clocks, manager, registry })
+        Ok(Self { config, store: opened, resources, clocks, manager, registry, api_metrics })
     }
 
     /// The objects.
@@ -101,14 +105,19 @@ impl Engine {
         let readiness = crate::admin::Readiness::default();
         let synced = readiness.check("caches");
         synced.fail("not synced yet");
+        let listener = api::listen(&self.config.server).await?;
         let watched = admin::Watched { hub: self.manager.hub().clone(), membership: self.manager.membership() };
-        let admin = admin::start(&self.config, self.registry, readiness, watched, self.clocks.io.clone());
+        let admin = admin::start(&self.config, self.registry, readiness.clone(), watched, self.clocks.io.clone());
         let admin = admin.await.context("failed to start the admin socket")?;
+        let metrics = self.api_metrics.showing(Arc::clone(&admin.registry));
+        let served = api::Served { resources: self.resources, hub: self.manager.hub().clone(), metrics, readiness };
+        let api = api::start(&self.config.server, listener, served, &self.clocks, shutdown.clone());
         let ready = move || {
             synced.pass();
             tracing::info!("ready");
         };
         let outcome = self.manager.run(shutdown, ready).await.context("failed to run");
+        api.stop(&self.clocks).await;
         admin.stop().await;
         self.store.close().await;
         outcome
@@ -117,7 +126,7 @@ impl Engine {
 
 /// All kinds of this program.
 pub(crate) fn kinds() -> Arc<KindRegistry> {
-    Arc::new(roa_lab::kinds(KindRegistry::new()).with_kind(event_kind()).with_kind(namespace_kind()))
+    Arc::new(roa_server::kinds(roa_lab::kinds(KindRegistry::new())))
 }
 
 fn clocks(config: &Config) -> Clocks {

@@ -83,6 +83,7 @@ pub struct ResourceStore {
     unit: Option<Arc<UnitOfWork>>,
     /// `None` where the kind is not registered: then a namespace is but a part of a key.
     namespaces: Option<Namespaces>,
+    dry_run: bool,
 }
 
 impl ResourceStore {
@@ -94,8 +95,34 @@ impl ResourceStore {
         random: Arc<dyn Random>,
         writer: impl Into<Arc<str>>,
     ) -> Self {
-        let (writer, ownerships, namespaces) = (writer.into(), Arc::new([]), Namespaces::of(&kinds));
-        Self { store, kinds, clock, random, writer, ownerships, tenure: None, mark: None, unit: None, namespaces }
+        let namespaces = Namespaces::of(&kinds);
+        Self {
+            store,
+            kinds,
+            clock,
+            random,
+            writer: writer.into(),
+            ownerships: Arc::new([]),
+            tenure: None,
+            mark: None,
+            unit: None,
+            namespaces,
+            dry_run: false,
+        }
+    }
+
+    /// The same over other kinds: where they change at run time, each request takes those of the moment.
+    #[must_use]
+    pub fn with_kinds(mut self, kinds: Arc<KindRegistry>) -> Self {
+        self.kinds = kinds;
+        self
+    }
+
+    /// The same, except that nothing is written: every write is checked in full and answered as if it had been done.
+    #[must_use]
+    pub const fn dry_run(mut self) -> Self {
+        self.dry_run = true;
+        self
     }
 
     /// The same, writing under another name.

@@ -115,6 +115,21 @@ impl ResourceStore {
         Ok(admitted)
     }
 
+    /// Whether [`ResourceStore::admit`] would admit them; creates nothing.
+    ///
+    /// # Errors
+    /// As [`ResourceStore::admit`].
+    pub(super) async fn would_admit(&self, keys: impl Iterator<Item = &Key>) -> Result<()> {
+        let Some(namespaces) = &self.namespaces else { return Ok(()) };
+        for name in keys.filter(|key| !key.is_system()).map(Key::namespace).filter(|name| !name.is_empty()) {
+            let key = Key::new(Namespace::GROUP, Namespace::PLURAL, "", name)?;
+            if self.active_at(&key).await?.is_none() && namespaces.strict && name != DEFAULT_NAMESPACE {
+                return Err(Error::NotFound { key });
+            }
+        }
+        Ok(())
+    }
+
     /// Forgets what is known of a namespace, if that is the key of one; gives whether anything was.
     pub(super) fn forget_namespace(&self, key: &Key) -> bool {
         let is_one = key.group() == Namespace::GROUP && key.resource() == Namespace::PLURAL;
