@@ -3,14 +3,15 @@
 //! # Layout
 //! - What an object may hold: `schema`, `crd`
 //! - How an object is changed: `patch`, `apply`
-//! - Who may do what: `auth`, `audit`, `tls`
+//! - Who may do what: [`auth`], `audit`, [`tls`]
 //! - How it is asked: `http`
 
 mod apply;
 mod audit;
-mod auth;
+pub mod auth;
 mod crd;
+mod files;
 mod http;
 mod patch;
 mod schema;
-mod tls;
+pub mod tls;
