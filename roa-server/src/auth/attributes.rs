@@ -30,7 +30,8 @@ pub struct ResourceTarget<'a> {
     pub resource: &'a str,
     /// Such as `status` or `scale`.
     pub subresource: &'a str,
-    /// The namespace; empty for cluster scope and for all namespaces.
+    /// The namespace; empty for cluster scope and for all namespaces. Of an object `namespaces/NAME` it is that namespace,
+    /// so that roles within it allow to see it.
     pub namespace: &'a str,
     /// The name; for lists and watches that of the field selector `metadata.name=`, if there is one.
     pub name: &'a str,

@@ -3,7 +3,9 @@
 use std::borrow::Cow;
 use std::fmt::Debug;
 
-use super::{Attributes, Rule, User};
+use roa_core::DynamicObject;
+
+use super::{Attributes, Forbidden, Rule, User};
 
 /// What an authorizer says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,6 +56,22 @@ pub trait Authorizer: Debug + Send + Sync + 'static {
     /// All rules that hold for the user in a namespace (also those that hold everywhere); for cluster scope, those that
     /// hold everywhere.
     fn rules(&self, user: &User, namespace: &str) -> Vec<Rule>;
+
+    /// Whether the user may write this object, besides being allowed to: who writes a role or binding must hold every
+    /// permission that it gives. To be asked for every create and update, however it is asked for (patch, apply), with the
+    /// object as it would be stored.
+    ///
+    /// # Errors
+    /// [`Forbidden`], which names a permission that is not held.
+    fn check_write(
+        &self,
+        user: &User,
+        before: Option<&DynamicObject>,
+        after: &DynamicObject,
+    ) -> Result<(), Box<Forbidden>> {
+        let _ = (user, before, after);
+        Ok(())
+    }
 
     /// Whether it knows what it decides by.
     fn is_ready(&self) -> bool {

@@ -17,7 +17,7 @@ pub(super) const ALL: &str = "*";
 /// target.subresource = "status";
 /// assert!(rule.allows(&Attributes::resource("get", target)));
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 #[non_exhaustive]
 pub struct Rule {
