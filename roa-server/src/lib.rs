@@ -3,11 +3,11 @@
 //! # Layout
 //! - What an object may hold: `schema`, `crd`
 //! - How an object is changed: `patch`, `apply`
-//! - Who may do what: [`auth`], `audit`, [`tls`]
+//! - Who may do what: [`auth`], [`audit`], [`tls`]
 //! - How it is asked: `http`
 
 mod apply;
-mod audit;
+pub mod audit;
 pub mod auth;
 mod crd;
 mod files;
