@@ -62,7 +62,7 @@ pub enum AuthenticatorError {
 #[derive(Debug)]
 pub struct Authenticator {
     tokens: Option<Arc<Reloaded<TokenList, TokenFileError>>>,
-    #[cfg(any())]
+    #[cfg(feature = "oidc")]
     oidc: Option<Arc<super::oidc::Oidc>>,
     certificates: bool,
     /// Whether those who show nothing are let in.
@@ -85,7 +85,7 @@ impl Authenticator {
         let tokens = config.tokens_file.clone().map(open_tokens).transpose()?;
         Ok(Self {
             tokens,
-            #[cfg(any())]
+            #[cfg(feature = "oidc")]
             oidc: config
                 .oidc
                 .clone()
@@ -129,7 +129,7 @@ impl Authenticator {
     }
 
     fn takes_tokens(&self) -> bool {
-        #[cfg(any())]
+        #[cfg(feature = "oidc")]
         if self.oidc.is_some() {
             return true;
         }
@@ -140,7 +140,7 @@ impl Authenticator {
         if let Some(user) = self.tokens.as_ref().and_then(|list| list.get().find(token, self.clock.now()).cloned()) {
             return ("token", Ok(user));
         }
-        #[cfg(any())]
+        #[cfg(feature = "oidc")]
         if let Some(oidc) = &self.oidc {
             return ("oidc", oidc.verify(token).await);
         }
@@ -158,13 +158,13 @@ impl Authenticator {
                 Arc::clone(tokens).run("tokens", &*self.clock).await;
             }
         };
-        #[cfg(any())]
+        #[cfg(feature = "oidc")]
         let keys = async {
             if let Some(oidc) = &self.oidc {
                 oidc.run().await;
             }
         };
-        #[cfg(not(any()))]
+        #[cfg(not(feature = "oidc"))]
         let keys = async {};
         futures_util::join!(tokens, keys);
         std::future::pending::<()>().await;

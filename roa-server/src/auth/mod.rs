@@ -18,6 +18,8 @@ mod config;
 mod impersonation;
 mod listen;
 mod metrics;
+#[cfg(feature = "oidc")]
+mod oidc;
 mod rbac;
 mod refusal;
 mod reviews;
