@@ -2,7 +2,7 @@
 //! of an object's life as pure functions. No input or output, no tasks, no timers.
 //!
 //! # Layout
-//! - A kind: [`Spec`], [`Object`], [`DynamicObject`], [`KindDescriptor`], [`StateMachine`]
+//! - A kind: [`Spec`], [`Object`], [`DynamicObject`], [`KindDescriptor`], [`StateMachine`]; built in: [`Namespace`]
 //! - What authors of kinds write: [`Controller`], [`Reconciler`]; what they are given: [`Context`], [`Api`]
 //! - How changes are seen: [`Watcher`]
 //! - How objects are written: [`ResourceStore`] over the rules in [`lifecycle`]
@@ -25,6 +25,7 @@ mod kind;
 pub mod lifecycle;
 mod metadata;
 pub mod names;
+mod namespace;
 mod object;
 mod random;
 mod recent;
@@ -56,12 +57,13 @@ pub use kind::{
     Column, ColumnFormat, KindDescriptor, KindRegistry, KindVersion, Scope, Spec, UnknownFields, Validator,
 };
 pub use metadata::{Metadata, OwnerReference};
+pub use namespace::{DEFAULT_NAMESPACE, Namespace, NamespaceStatus, namespace_kind};
 pub use object::{DecodeError, DynamicObject, StoredObject};
 pub use random::{Random, RandomExt, SeededRandom, SystemRandom};
 pub use recent::{LookBack, RecentBatches};
 pub use resources::{
-    Api, Effect, EffectState, ListOptions, MAX_CONFLICTS, ObjectList, Ownership, ResourceStore, StoreExt, Tenure,
-    Transaction, UnitOfWork, WriteMark,
+    Api, Effect, EffectState, ListOptions, MAX_CONFLICTS, NamespaceContent, ObjectList, Ownership, ResourceStore,
+    StoreExt, Tenure, Transaction, UnitOfWork, WriteMark,
 };
 pub use revision::{Epoch, Position, Revision, RevisionError, StoreId, TxnId};
 pub use rewind::Rewind;

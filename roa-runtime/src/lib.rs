@@ -7,7 +7,7 @@
 //! - Working: [`WorkQueue`], [`ControllerDriver`], [`ReconcilerDriver`]
 //! - Among other processes: [`Coordinator`], [`Lease`], [`Territory`], [`Membership`], [`ShardBy`]
 //! - Containing failures: [`Breaker`], [`Bulkhead`], [`Protected`], [`RetryBudget`], [`OscillationWatch`]
-//! - Tidying up: [`GarbageCollector`], [`Runnable`]
+//! - Tidying up: [`GarbageCollector`], [`NamespaceController`], [`Runnable`]
 //! - Telling: [`EventRecorder`], [`CloudEventRelay`], [`OutboxRelay`]
 //! - Trying controllers: `testing`, with the feature `test-util`
 //! - Around: [`Tasks`], [`Clocks`], [`SystemClock`], [`ScaledClock`], [`DeadlineStore`], [`RuntimeMetrics`], [`LogSink`]
@@ -27,6 +27,7 @@ mod lease;
 mod locks;
 mod manager;
 mod metrics;
+mod namespaces;
 mod oscillation;
 mod outbox;
 mod queue;
@@ -58,6 +59,7 @@ pub use lease::{
 };
 pub use manager::{Manager, ManagerConfig, ManagerError, Mode, Runnable, WatchKind};
 pub use metrics::{ControllerMetrics, Reading, Readings, RuntimeMetrics};
+pub use namespaces::NamespaceController;
 pub use oscillation::{Oscillation, OscillationConfig, OscillationDetector, OscillationWatch};
 pub use outbox::{EffectHandler, OutboxConfig, OutboxRelay};
 pub use queue::{

@@ -51,8 +51,8 @@ impl Engine {
         let store = Arc::clone(&opened.store);
         announce(&*store);
         refuse_unfinished_copy(&*store).await?;
-        let kinds = Arc::new(roa_server::kinds(roa_lab::kinds(KindRegistry::new())));
-        let resources = ResourceStore::new(Arc::clone(&store), kinds, Arc::clone(&clocks.domain), random, "roa");
+        let resources = ResourceStore::new(Arc::clone(&store), kinds(), Arc::clone(&clocks.domain), random, "roa");
+        let resources = if config.namespaces.strict { resources.strict_namespaces() } else { resources };
         let mut registry = Registry::with_prefix("roa");
         let manager =
             Manager::new(Arc::clone(&store), resources.clone(), clocks.clone(), manager_config(&config, &*store))
@@ -67,7 +67,7 @@ impl Engine {
         if let Some(membership) = manager.membership() {
             registry.sub_registry_with_prefix("runtime").register_collector(Box::new(readings(&membership)));
         }
-        upkeep::add(&mut manager, recorder, &clocks, &metrics);
+        upkeep::add(&mut manager, recorder, &clocks, &metrics)?;
         lab::add(&mut manager, &config, &clocks, &mut registry).await?;
         Ok(Self { config, store: opened, resources, clocks, manager, registry, api_metrics })
     }
@@ -120,6 +120,11 @@ impl Engine {
         self.store.close().await;
         outcome
     }
+}
+
+/// All kinds of this program.
+pub(crate) fn kinds() -> Arc<KindRegistry> {
+    Arc::new(roa_server::kinds(roa_lab::kinds(KindRegistry::new())))
 }
 
 fn clocks(config: &Config) -> Clocks {

@@ -4,6 +4,7 @@
 mod api;
 mod condition;
 mod list;
+mod namespaces;
 mod outbox;
 mod transaction;
 mod unit;
@@ -15,10 +16,13 @@ use async_trait::async_trait;
 
 pub use api::Api;
 pub use list::{ListOptions, ObjectList};
+pub use namespaces::NamespaceContent;
 pub use outbox::{Effect, EffectState};
 pub use transaction::Transaction;
 pub(crate) use unit::NotedCache;
 pub use unit::UnitOfWork;
+
+use namespaces::Namespaces;
 
 use crate::lifecycle::{DeleteOptions, FieldValidation};
 use crate::{
@@ -77,6 +81,8 @@ pub struct ResourceStore {
     mark: Option<Arc<WriteMark>>,
     unit: Option<Arc<UnitOfWork>>,
     dry_run: bool,
+    /// `None` where the kind is not registered: then a namespace is but a part of a key.
+    namespaces: Option<Namespaces>,
 }
 
 impl ResourceStore {
@@ -88,6 +94,7 @@ impl ResourceStore {
         random: Arc<dyn Random>,
         writer: impl Into<Arc<str>>,
     ) -> Self {
+        let namespaces = Namespaces::of(&kinds);
         Self {
             store,
             kinds,
@@ -99,6 +106,7 @@ impl ResourceStore {
             mark: None,
             unit: None,
             dry_run: false,
+            namespaces,
         }
     }
 

@@ -226,6 +226,7 @@ impl UnitOfWork {
     fn explain(&self, resources: &ResourceStore, error: CommitError) -> Error {
         match error {
             CommitError::Conflict { key, current } | CommitError::GuardFailed { key, current } => {
+                resources.forget_namespace(&key);
                 match self.lock().read.get(&key) {
                     Some(seen) => changed(&key, seen.expect(), current),
                     None => Error::Fenced(Fence::Ownership { key }),

@@ -13,6 +13,7 @@ mod handlers;
 mod hub;
 mod managers;
 mod metrics;
+mod namespaces;
 mod outbox;
 mod resources;
 mod runnables;
