@@ -191,6 +191,8 @@ pub struct KindDescriptor {
     pub selectable_fields: Vec<Arc<str>>,
     /// What a table shows besides name and age.
     pub columns: Vec<Column>,
+    /// Whether a table ends with the age; not if `columns` say all that it shows.
+    pub age_column: bool,
     /// Which changes of `status.state` are allowed.
     pub state_machine: Option<&'static StateMachine>,
     /// Its structural schema, where it has one.
@@ -205,6 +207,8 @@ pub struct KindDescriptor {
     pub status_subresource: bool,
     /// The warning of a version that should no longer be used.
     pub deprecation: Option<Arc<str>>,
+    /// Whether it is served in `version`, and not only stored in it.
+    pub served: bool,
     /// The other versions that it is served in; objects are the same in all, but for `apiVersion`.
     pub other_versions: Vec<KindVersion>,
     /// Its own rules.
@@ -263,6 +267,7 @@ impl KindDescriptor {
             categories: Vec::new(),
             selectable_fields,
             columns: Vec::new(),
+            age_column: true,
             state_machine: None,
             schema: None,
             scale_path: None,
@@ -270,6 +275,7 @@ impl KindDescriptor {
             scale_selector_path: None,
             status_subresource: true,
             deprecation: None,
+            served: true,
             other_versions: Vec::new(),
             validator: Arc::new(|_, _| Violations::none()),
             unknown_fields: Arc::new(|_| Vec::new()),
@@ -307,7 +313,7 @@ impl KindDescriptor {
     /// Whether it is served in a version.
     #[must_use]
     pub fn is_served_in(&self, version: &str) -> bool {
-        *self.version == *version || self.other_versions.iter().any(|other| *other.version == *version)
+        (self.served && *self.version == *version) || self.other_versions.iter().any(|other| *other.version == *version)
     }
 
     /// Whether `name` is its kind, plural, singular or a short name, whatever the case.

@@ -6,20 +6,21 @@
 //! - How it is asked: `http`; what is done to objects: `objects`; how they are watched: `watch`
 //! - What an object may hold: [`schema`], [`crd`]
 //! - How an object is changed: [`patch`], [`apply`]
-//! - Who may do what: `auth`, `audit`, `tls`
+//! - Who may do what: [`auth`], [`audit`], [`tls`]
 
 pub mod apply;
-mod audit;
-mod auth;
+pub mod audit;
+pub mod auth;
 mod builtin;
 mod catalog;
 pub mod crd;
+mod files;
 mod http;
 mod objects;
 pub mod patch;
 pub mod schema;
 mod server;
-mod tls;
+pub mod tls;
 mod watch;
 
 pub use builtin::kinds;

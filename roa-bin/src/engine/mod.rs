@@ -12,9 +12,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use prometheus_client::registry::Registry;
-use roa_core::{
-    Cancellation, Clock, EventSink, KindRegistry, RandomExt, ResourceStore, Store, SystemRandom,
-};
+use roa_core::{Cancellation, Clock, EventSink, KindRegistry, RandomExt, ResourceStore, Store, SystemRandom};
 use roa_runtime::{
     BootClock, Clocks, FanOutSink, HubConfig, LeaseConfig, LogSink, Manager, ManagerConfig, Membership, Mode, Reading,
     Readings, RuntimeMetrics, ScaledClock, ShardBy, SystemClock, WatchHub, WatchKind,

@@ -109,6 +109,10 @@ impl ResourceStore {
             }
             admitted.push(match namespaces.known(name) {
                 Some(known) => known,
+                None if self.dry_run => {
+                    self.check_namespace(namespaces.strict, name).await?;
+                    continue;
+                }
                 None => self.look_up(namespaces, name).await?,
             });
         }
@@ -134,6 +138,13 @@ impl ResourceStore {
     pub(super) fn forget_namespace(&self, key: &Key) -> bool {
         let is_one = key.group() == Namespace::GROUP && key.resource() == Namespace::PLURAL;
         is_one && self.namespaces.as_ref().is_some_and(|namespaces| namespaces.forget(key.name()))
+    }
+
+    /// Whether objects could be created in a namespace, without creating it.
+    async fn check_namespace(&self, strict: bool, name: &str) -> Result<()> {
+        let key = Key::new(Namespace::GROUP, Namespace::PLURAL, "", name)?;
+        let is_there = self.active_at(&key).await?.is_some() || !strict || name == DEFAULT_NAMESPACE;
+        if is_there { Ok(()) } else { Err(Error::NotFound { key }) }
     }
 
     async fn look_up(&self, namespaces: &Namespaces, name: &str) -> Result<(Key, Revision)> {

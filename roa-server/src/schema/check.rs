@@ -36,11 +36,11 @@ pub fn check(schema: &Json) -> Violations {
             found.push_as(Reason::Forbidden, path, "Forbidden: may only restrict name and generateName");
         }
     }
-    walk(schema, String::new(), 0, &mut found);
+    walk(schema, "", 0, &mut found);
     found
 }
 
-fn walk(schema: &Json, path: String, depth: usize, found: &mut Violations) {
+fn walk(schema: &Json, path: &str, depth: usize, found: &mut Violations) {
     let Json::Object(fields) = schema else { return };
     if depth > MAX_SCHEMA_DEPTH {
         return;
@@ -54,18 +54,18 @@ fn walk(schema: &Json, path: String, depth: usize, found: &mut Violations) {
     default_rules(schema, fields, &below, found);
     for name in ["allOf", "anyOf", "oneOf"] {
         for (at, combined) in fields.get(name).and_then(Json::as_array).into_iter().flatten().enumerate() {
-            value_rules(combined, fields, format!("{}[{at}]", below(name)), depth + 1, found);
+            value_rules(combined, fields, &format!("{}[{at}]", below(name)), depth + 1, found);
         }
     }
     if let Some(not) = fields.get("not") {
-        value_rules(not, fields, below("not"), depth + 1, found);
+        value_rules(not, fields, &below("not"), depth + 1, found);
     }
     for (name, property) in fields.get("properties").and_then(Json::as_object).into_iter().flatten() {
-        walk(property, format!("{}[{name}]", below("properties")), depth + 1, found);
+        walk(property, &format!("{}[{name}]", below("properties")), depth + 1, found);
     }
     for name in ["items", "additionalProperties"] {
         if let Some(inner) = fields.get(name) {
-            walk(inner, below(name), depth + 1, found);
+            walk(inner, &below(name), depth + 1, found);
         }
     }
 }
@@ -154,7 +154,7 @@ fn default_rules(schema: &Json, fields: &Map<String, Json>, below: &dyn Fn(&str)
 }
 
 /// Schemas that are combined may only say more of values.
-fn value_rules(schema: &Json, outer: &Map<String, Json>, path: String, depth: usize, found: &mut Violations) {
+fn value_rules(schema: &Json, outer: &Map<String, Json>, path: &str, depth: usize, found: &mut Violations) {
     let Json::Object(fields) = schema else { return };
     if depth > MAX_SCHEMA_DEPTH {
         return;
@@ -169,22 +169,22 @@ fn value_rules(schema: &Json, outer: &Map<String, Json>, path: String, depth: us
     for (name, property) in fields.get("properties").and_then(Json::as_object).into_iter().flatten() {
         let path = format!("{}[{name}]", below("properties"));
         match outer.get("properties").and_then(|all| all.get(name)?.as_object()) {
-            Some(outer) => value_rules(property, outer, path, depth + 1, found),
+            Some(outer) => value_rules(property, outer, &path, depth + 1, found),
             None => found.push_as(Reason::Required, path, "Required value: must also be in the schema outside"),
         }
     }
     for name in ["allOf", "anyOf", "oneOf"] {
         for (at, combined) in fields.get(name).and_then(Json::as_array).into_iter().flatten().enumerate() {
-            value_rules(combined, outer, format!("{}[{at}]", below(name)), depth + 1, found);
+            value_rules(combined, outer, &format!("{}[{at}]", below(name)), depth + 1, found);
         }
     }
     let nothing = Map::new();
     if let Some(inner) = fields.get("items") {
         let outer = outer.get("items").and_then(Json::as_object).unwrap_or(&nothing);
-        value_rules(inner, outer, below("items"), depth + 1, found);
+        value_rules(inner, outer, &below("items"), depth + 1, found);
     }
     if let Some(inner) = fields.get("not") {
-        value_rules(inner, outer, below("not"), depth + 1, found);
+        value_rules(inner, outer, &below("not"), depth + 1, found);
     }
 }
 

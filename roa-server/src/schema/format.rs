@@ -91,7 +91,7 @@ impl Format {
 fn is_base64(text: &str) -> bool {
     let body = text.trim_end_matches('=');
     let alphabet = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'-' | b'_');
-    text.len() % 4 == 0 && text.len() - body.len() <= 2 && body.bytes().all(alphabet)
+    text.len().is_multiple_of(4) && text.len() - body.len() <= 2 && body.bytes().all(alphabet)
 }
 
 fn is_cidr(text: &str) -> bool {

@@ -72,8 +72,9 @@ impl Structural {
 
     /// The same without its rules in CEL.
     fn without_rules(schema: &Json) -> Result<Self, Violations> {
-        let root = compile::compile(schema)?;
-        Ok(Self { root, ..Self::untyped() })
+        let mut this = Self::untyped();
+        this.root = compile::compile(schema)?;
+        Ok(this)
     }
 
     /// The schema of a kind that has none: anything but `metadata` is taken as it is.

@@ -5,7 +5,7 @@ use std::fmt;
 /// A path that grows on the stack while an object is walked.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Path<'a> {
-    parent: Option<&'a Path<'a>>,
+    parent: Option<&'a Self>,
     step: Step<'a>,
 }
 
