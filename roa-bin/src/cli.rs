@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::{CONFIG_VARIABLE, ConfigFile, Flags};
 
@@ -39,6 +39,8 @@ pub(crate) enum Command {
     Demo(DemoArgs),
     /// Run the control plane until it is told to stop
     Run(RunArgs),
+    /// Explain why an object is as it is: who acted last, what it waits for, when it is handled next
+    Why(WhyArgs),
     /// Look at the configuration
     Config {
         #[command(subcommand)]
@@ -77,6 +79,34 @@ pub(crate) struct RunArgs {
     #[command(flatten)]
     pub(crate) config: ConfigArgs,
 }
+
+/// What `roa why` takes.
+#[derive(Debug, Args)]
+#[command(after_long_help = WHY_HELP)]
+pub(crate) struct WhyArgs {
+    /// Which object: its kind, plural or short name, and its name
+    #[arg(value_name = "KIND/NAME")]
+    pub(crate) object: String,
+    /// Its namespace; without it, `default`
+    #[arg(short, long, value_name = "NAMESPACE")]
+    pub(crate) namespace: Option<String>,
+    /// How to print it; without it, for people
+    #[arg(short, long, value_name = "FORMAT")]
+    pub(crate) output: Option<Output>,
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+}
+
+/// How something is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Output {
+    /// One JSON object.
+    Json,
+}
+
+const WHY_HELP: &str = "\
+The `roa run` on the configured admin socket is asked. If another process handles the object, and is on this machine, that \
+one is asked; if none answers, the store is read.";
 
 /// What to do with the configuration.
 #[derive(Debug, Subcommand)]

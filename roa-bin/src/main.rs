@@ -29,6 +29,7 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Demo(args) => commands::demo::run(&args, &cli.log),
         Command::Run(args) => commands::run::run(&args, &cli.log),
         Command::Store { command } => commands::store::run(&command, &cli.log),
+        Command::Why(args) => commands::why::run(&args, &cli.log),
         Command::LabShim(args) => commands::outside::lab_shim(&args.dir),
         Command::StaticSite(args) => commands::outside::static_site(&args.dir, args.port),
     }

@@ -19,8 +19,8 @@ mod dependency;
 mod entry;
 mod error;
 mod event;
-mod index;
 mod field_path;
+mod index;
 mod key;
 mod kind;
 pub mod lifecycle;
@@ -52,8 +52,8 @@ pub use dependency::{CallOutcome, Dependencies, Dependency, Passage};
 pub use entry::{Entry, Format, Value};
 pub use error::{Advice, CommitError, Error, Expected, Fence, Result};
 pub use event::{Event, EventSink, NoEvents, Severity};
-pub use index::{Index, KeyOf};
 pub use field_path::{FieldPath, FieldPathError};
+pub use index::{Index, KeyOf};
 pub use key::{Key, KeyError, KeyPrefix, SYSTEM_GROUP};
 pub use kind::{
     Column, ColumnFormat, KindDescriptor, KindRegistry, KindVersion, Scope, Spec, UnknownFields, Validator,

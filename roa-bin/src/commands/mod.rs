@@ -6,3 +6,4 @@ pub(crate) mod demo;
 pub(crate) mod outside;
 pub(crate) mod run;
 pub(crate) mod store;
+pub(crate) mod why;

@@ -33,6 +33,8 @@ pub(super) enum Shape {
     RedisUrl,
     /// An address and a port to listen on, or nothing.
     Address,
+    /// Where something listens. It may hold a secret, so a refusal does not show it.
+    HttpUrl,
     /// A text that no refusal shows.
     Secret,
     /// An amount of a resource as Kubernetes writes it.
@@ -50,7 +52,7 @@ impl Shape {
     /// The value as the configuration takes it; else why not, a fragment that begins with `expected …`.
     pub(super) fn check(self, raw: &Raw) -> Result<Value, String> {
         self.value(raw).ok_or_else(|| match self {
-            Self::RedisUrl | Self::Secret => format!("{self} (what was found is not shown)"),
+            Self::RedisUrl | Self::HttpUrl | Self::Secret => format!("{self} (what was found is not shown)"),
             _ => format!("{self}, found {raw}"),
         })
     }
@@ -87,6 +89,7 @@ impl Shape {
             }
             Self::Quantity { .. } => is_quantity(text),
             Self::Text { .. } | Self::Secret => !text.is_empty(),
+            Self::HttpUrl => text.starts_with("http://"),
             Self::RedisUrl => REDIS_SCHEMES.iter().any(|scheme| text.starts_with(scheme)),
             Self::Address => text.is_empty() || text.parse::<SocketAddr>().is_ok(),
             Self::Count { .. } | Self::Switch => false,
@@ -119,6 +122,7 @@ impl fmt::Display for Shape {
                 f.write_str("expected a URL such as \"redis://localhost:6379\", \"rediss://...\" or \"unix:///...\"")
             }
             Self::Address => f.write_str("expected an address and a port such as \"127.0.0.1:8080\", or \"\" for none"),
+            Self::HttpUrl => f.write_str("expected a URL such as \"http://localhost:8080/events\""),
             Self::Secret => f.write_str("expected a text in quotes"),
             Self::Quantity { example } => write!(f, "expected a quantity such as {example}"),
         }

@@ -52,20 +52,35 @@ pub trait Tenure: std::fmt::Debug + Send + Sync + 'static {
     fn is_current(&self) -> bool;
 }
 
-/// The greatest revision that somebody wrote: what a cache must reach before they may read it again.
+/// The greatest revision that somebody wrote: what a cache must reach before they may read it again. And how many of their
+/// writes changed nothing, so that there was nothing to write.
 #[derive(Debug, Default)]
-pub struct WriteMark(AtomicU64);
+pub struct WriteMark {
+    greatest: AtomicU64,
+    unchanged: AtomicU64,
+}
 
 impl WriteMark {
     /// Notes a write.
     pub fn note(&self, revision: Revision) {
-        self.0.fetch_max(revision.get(), Ordering::AcqRel);
+        self.greatest.fetch_max(revision.get(), Ordering::AcqRel);
     }
 
     /// The greatest one; `None` if nothing was written.
     #[must_use]
     pub fn get(&self) -> Option<Revision> {
-        Revision::new(self.0.load(Ordering::Acquire)).ok()
+        Revision::new(self.greatest.load(Ordering::Acquire)).ok()
+    }
+
+    /// Notes a write that changed nothing.
+    pub fn note_unchanged(&self) {
+        self.unchanged.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many writes changed nothing.
+    #[must_use]
+    pub fn unchanged(&self) -> u64 {
+        self.unchanged.load(Ordering::Relaxed)
     }
 }
 

@@ -121,6 +121,9 @@ impl<'a> Transaction<'a> {
             return self.pretend().await;
         }
         let Some(revision) = self.write().await? else {
+            if let Some(mark) = &resources.mark {
+                mark.note_unchanged();
+            }
             return Ok(self.staged.into_iter().map(|staged| staged.object).collect());
         };
         if let Some(mark) = &resources.mark {
