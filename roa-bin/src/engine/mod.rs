@@ -64,7 +64,7 @@ impl Engine {
             registry.sub_registry_with_prefix("runtime").register_collector(Box::new(readings(&membership)));
         }
         upkeep::add(&mut manager, recorder, &clocks, &metrics);
-        lab::add(&mut manager, &config, &clocks, &mut registry).await?;
+        lab::add(&mut manager, &config, &clocks, &mut registry, &metrics).await?;
         Ok(Self { config, store: opened, resources, clocks, manager, registry })
     }
 

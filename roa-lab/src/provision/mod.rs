@@ -9,6 +9,7 @@
 
 mod environment;
 mod error;
+mod gate;
 mod process;
 mod provisioner;
 mod shim;
@@ -18,6 +19,7 @@ mod template;
 
 pub use environment::validate_environment;
 pub use error::ProvisionError;
+pub(crate) use gate::{Closed, Gate, default_config as default_breaker};
 pub use process::{ProcessConfig, ProcessProvisioner};
 pub use provisioner::{LabIdentity, Observation, ProvisionRequest, Provisioner, StopProgress};
 pub use shim::{ShimError, ShimOutcome, run_shim};
