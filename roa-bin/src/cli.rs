@@ -39,6 +39,8 @@ pub(crate) enum Command {
     Demo(DemoArgs),
     /// Run the control plane until it is told to stop
     Run(RunArgs),
+    /// Print what a lab's process wrote, on the machine where it runs
+    Logs(LogsArgs),
     /// Look at the configuration
     Config {
         #[command(subcommand)]
@@ -60,6 +62,15 @@ pub(crate) enum Command {
 /// What `roa demo` takes.
 #[derive(Debug, Args)]
 pub(crate) struct DemoArgs {
+    /// Which store holds the demo's labs: memory, sqlite (if not said) or redis
+    #[arg(long, value_name = "STORE")]
+    pub(crate) backend: Option<String>,
+    /// Where Redis is; without it, as the configuration says
+    #[arg(long, value_name = "URL")]
+    pub(crate) redis_url: Option<String>,
+    /// The configuration file that says how Redis is reached; without it, roa.toml in the current directory
+    #[arg(short, long, value_name = "FILE", env = CONFIG_VARIABLE)]
+    pub(crate) config: Option<PathBuf>,
     /// Keep the demo's directory, and say where it is
     #[arg(long)]
     pub(crate) keep: bool,
@@ -74,6 +85,28 @@ pub(crate) struct RunArgs {
     /// Apply the manifests of this file, of this directory's *.yaml, *.yml and *.json, or of stdin (-); may be repeated
     #[arg(short = 'f', long = "filename", value_name = "FILE|DIR|-")]
     pub(crate) manifests: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+}
+
+/// What `roa logs` takes.
+#[derive(Debug, Args)]
+pub(crate) struct LogsArgs {
+    /// The lab
+    #[arg(value_name = "NAME")]
+    pub(crate) name: String,
+    /// Its namespace
+    #[arg(short, long, default_value = "default")]
+    pub(crate) namespace: String,
+    /// Go on with what it writes from now on, until it is gone
+    #[arg(short, long)]
+    pub(crate) follow: bool,
+    /// Only the last lines of what was kept
+    #[arg(long, value_name = "LINES")]
+    pub(crate) tail: Option<usize>,
+    /// What it wrote in its run before this one: why it ended, if it was brought up again
+    #[arg(short, long, conflicts_with = "follow")]
+    pub(crate) previous: bool,
     #[command(flatten)]
     pub(crate) config: ConfigArgs,
 }
@@ -239,6 +272,15 @@ mod tests {
         for side in ["--from", "--to"] {
             assert!(Cli::try_parse_from(["roa", "store", "copy", side, "a.db"]).is_ok(), "{side}");
         }
+    }
+
+    #[test]
+    fn logs_are_of_one_run_at_a_time() {
+        assert!(Cli::try_parse_from(["roa", "logs"]).is_err());
+        assert!(Cli::try_parse_from(["roa", "logs", "a", "-f", "-p"]).is_err());
+        let cli = Cli::try_parse_from(["roa", "logs", "a", "-n", "labs", "-f", "--tail", "3"]).unwrap();
+        let Command::Logs(logs) = cli.command else { panic!("{cli:?}") };
+        assert_eq!((logs.name.as_str(), logs.namespace.as_str(), logs.tail), ("a", "labs", Some(3)));
     }
 
     #[test]

@@ -226,7 +226,7 @@ impl Labs {
 }
 
 /// Whether it can name a directory and nothing else.
-fn is_uid(uid: &str) -> bool {
+pub(super) fn is_uid(uid: &str) -> bool {
     (1..=MAX_UID).contains(&uid.len()) && uid.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
 }
 

@@ -202,7 +202,7 @@ fn breaker_line(opened: u64, closed: u64, waited: usize) -> String {
     format!("breaker opened {opened} times, closed again {closed} times; {waited} labs waited for it")
 }
 
-#[expect(clippy::print_stdout, reason = "figures for people: `cargo test ... -- --nocapture`")]
+/// Figures for people, with `--nocapture`.
 fn report(times: &[Duration], failures: &BTreeMap<String, usize>, breaker: &str) {
     let mut times = times.to_vec();
     times.sort_unstable();
