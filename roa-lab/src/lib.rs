@@ -11,6 +11,7 @@
 //! # States
 #![doc = include_str!("docs/states.md")]
 
+mod admission;
 mod attempt;
 mod builtin;
 mod capacity;

@@ -125,6 +125,8 @@ pub(super) const KEYS: &[Key] = &[
     key("lab.default_duration", duration(MINUTE, Duration::from_secs(8 * 3600))),
     key("lab.cleanup_grace", duration(Duration::ZERO, WEEK)),
     key("lab.max_concurrent_provisionings", count(1, 1000, "labs")),
+    key("lab.breaker_failures", count(1, 1000, "failures")),
+    key("lab.breaker_open_for", duration(SECOND, HOUR)),
     optional("lab.worker.cpu", Shape::Quantity { example: "\"8\" or \"500m\"" }, "the machine's processors"),
     optional("lab.worker.memory", Shape::Quantity { example: "\"16Gi\"" }, "the machine's memory"),
     optional("lab.worker.max_labs", count(1, 100_000, "labs"), "as many as cpu and memory allow"),

@@ -284,6 +284,8 @@ pub(crate) struct LabConfig {
     pub(crate) default_duration: HumanDuration,
     pub(crate) cleanup_grace: HumanDuration,
     pub(crate) max_concurrent_provisionings: usize,
+    pub(crate) breaker_failures: u32,
+    pub(crate) breaker_open_for: HumanDuration,
     pub(crate) worker: WorkerConfig,
     pub(crate) components: ComponentsConfig,
 }
@@ -504,6 +506,8 @@ impl LabConfig {
             default_duration: seconds(3600),
             cleanup_grace: seconds(300),
             max_concurrent_provisionings: 10,
+            breaker_failures: 5,
+            breaker_open_for: seconds(30),
             worker: WorkerConfig { cpu: None, memory: None, max_labs: None },
             components: ComponentsConfig { watcher: true, controller: true, reconciler: true, provisioner: true },
         }

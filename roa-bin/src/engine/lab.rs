@@ -9,7 +9,10 @@ use roa_lab::provision::{ProcessConfig, ProcessProvisioner, SimulatedProvisioner
 use roa_lab::{
     Capacity, LabController, LabInstance, LabMetrics, LabPolicy, LabReconciler, LabSettings, LabTemplate, Provisioners,
 };
-use roa_runtime::{BackoffPolicy, Clocks, ControllerConfig, Manager, QueueConfig, ReconcilerConfig, RetryBudgetConfig};
+use roa_runtime::{
+    BackoffPolicy, BreakerConfig, Clocks, ControllerConfig, Manager, QueueConfig, ReconcilerConfig, RetryBudgetConfig,
+    RuntimeMetrics, Trip,
+};
 
 use super::node;
 use crate::config::settings::{Config, LabConfig, WorkerConfig};
@@ -20,10 +23,12 @@ pub(super) async fn add(
     config: &Config,
     clocks: &Clocks,
     registry: &mut Registry,
+    metrics: &RuntimeMetrics,
 ) -> anyhow::Result<()> {
     let (owned, domain) = (config.clone(), Arc::clone(&clocks.domain));
     let outside = tokio::task::spawn_blocking(move || outside(&owned, domain));
     let (node, provisioners) = outside.await.context("failed to prepare the data directory")??;
+    let provisioners = provisioners.behind_breakers(&breaker(&config.lab), &clocks.domain, metrics);
     let settings = LabSettings {
         policy: policy(&config.lab),
         capacity: capacity(&config.lab.worker)?,
@@ -82,6 +87,13 @@ fn policy(lab: &LabConfig) -> LabPolicy {
         max_provisionings: lab.max_concurrent_provisionings,
         ..LabPolicy::default()
     }
+}
+
+fn breaker(lab: &LabConfig) -> BreakerConfig {
+    let default = Provisioners::default_breaker();
+    let open_for = lab.breaker_open_for.0;
+    let trip = Trip::Consecutive(lab.breaker_failures);
+    BreakerConfig { trip, open_for, open_max: default.open_max.max(open_for), ..default }
 }
 
 fn capacity(worker: &WorkerConfig) -> anyhow::Result<Capacity> {

@@ -75,7 +75,7 @@ impl Engine {
         }
         upkeep::add(&mut manager, recorder, &config, &clocks, &metrics)?;
         cloud_events::add(&mut manager, &config.cloudevents, &clocks)?;
-        lab::add(&mut manager, &config, &clocks, &mut registry).await?;
+        lab::add(&mut manager, &config, &clocks, &mut registry, &metrics).await?;
         Ok(Self { config, store: opened, resources, clocks, manager, registry, api_metrics })
     }
 

@@ -2,6 +2,7 @@
 
 use roa_core::{Action, HumanDuration, ReconcileError, Resource, Timestamp};
 
+use crate::admission::{Delay, PROVISIONER_DOWN};
 use crate::capacity::LOCAL_WORKER;
 use crate::ledger::{Ask, Census, Ledger, Refusal};
 use crate::turn::Turn;
@@ -94,6 +95,10 @@ async fn place(turn: &Turn<'_>, ledger: &Ledger, plan: Plan) -> Result<Action, R
         Ok(reservation) => reservation,
         Err(refusal) => return keep_waiting(turn, refusal.into()).await,
     };
+    if let Err(delay) = turn.admit(&plan.provisioner) {
+        drop(reservation);
+        return keep_waiting(turn, delay.into()).await;
+    }
     let placed = turn.write(placed(turn, plan)).await?;
     reservation.keep(placed.metadata().resource_version);
     turn.note("Scheduled", &placed.status.message);
@@ -124,6 +129,12 @@ async fn keep_waiting(turn: &Turn<'_>, wait: Wait) -> Result<Action, ReconcileEr
     next.condition(conditions::SCHEDULED, false, (wait.reason, &wait.message), turn.now);
     turn.write(next).await?;
     Ok(wait.until.map_or_else(|| turn.poll(), |until| turn.at(until)))
+}
+
+impl From<Delay> for Wait {
+    fn from(Delay { message, until, .. }: Delay) -> Self {
+        Self { reason: PROVISIONER_DOWN, message, until: Some(until) }
+    }
 }
 
 impl From<Refusal> for Wait {
