@@ -4,10 +4,10 @@
 //! - The whole: [`Manager`]
 //! - Changes: [`WatchHub`], [`StreamWatcher`], [`PollWatcher`], [`Bookmarks`], [`HandlerRunner`]
 //! - Reading: [`Cache`]
-//! - Working: [`WorkQueue`], [`ControllerDriver`], [`ReconcilerDriver`]
+//! - Working: [`WorkQueue`], [`ControllerDriver`], [`ControllerBuilder`], [`Filter`], [`ReconcilerDriver`]
 //! - Among other processes: [`Coordinator`], [`Lease`], [`Territory`], [`Membership`], [`ShardBy`]
 //! - Containing failures: [`Breaker`], [`Bulkhead`], [`Protected`], [`RetryBudget`], [`OscillationWatch`]
-//! - Tidying up: [`GarbageCollector`], [`Runnable`]
+//! - Tidying up: [`GarbageCollector`], [`NamespaceController`], [`Runnable`]
 //! - Telling: [`EventRecorder`], [`CloudEventRelay`], [`OutboxRelay`]
 //! - Trying controllers: `testing`, with the feature `test-util`
 //! - Around: [`Tasks`], [`Clocks`], [`SystemClock`], [`ScaledClock`], [`DeadlineStore`], [`RuntimeMetrics`], [`LogSink`]
@@ -27,6 +27,7 @@ mod lease;
 mod locks;
 mod manager;
 mod metrics;
+mod namespaces;
 mod oscillation;
 mod outbox;
 mod queue;
@@ -40,13 +41,13 @@ pub mod testing;
 mod watcher;
 
 pub use bookmark::Bookmarks;
-pub use cache::{Cache, CacheListener};
+pub use cache::{Cache, CacheListener, Tombstone};
 pub use clock::{BootClock, ScaledClock, SystemClock};
 pub use clocks::Clocks;
 pub use cloudevents::{
     CloudEvent, CloudEventRelay, CloudEventRelayConfig, CloudEventSink, HttpPost, HttpSink, LineSink,
 };
-pub use controller::{ControllerConfig, ControllerDriver};
+pub use controller::{ControllerConfig, ControllerDriver, Filter, Update};
 pub use deadline::DeadlineStore;
 pub use events::{EventRecorder, EventRecorderConfig, event_kind};
 pub use gc::{GarbageCollector, GarbageCollectorConfig};
@@ -56,8 +57,9 @@ pub use lease::{
     Coordinator, Layout, LayoutError, LayoutMismatch, LayoutRecord, Lease, LeaseConfig, LeaseConfigError, LeaseState,
     Membership, Permit, Territory,
 };
-pub use manager::{Manager, ManagerConfig, ManagerError, Mode, Runnable, WatchKind};
+pub use manager::{ControllerBuilder, Manager, ManagerConfig, ManagerError, Mode, Runnable, WatchKind};
 pub use metrics::{ControllerMetrics, Reading, Readings, RuntimeMetrics};
+pub use namespaces::NamespaceController;
 pub use oscillation::{Oscillation, OscillationConfig, OscillationDetector, OscillationWatch};
 pub use outbox::{EffectHandler, OutboxConfig, OutboxRelay};
 pub use queue::{

@@ -99,6 +99,7 @@ pub(super) const KEYS: &[Key] = &[
     key("watch.ring_max_bytes", count(LEAST_LOG_BYTES, MOST_LOG_BYTES, "bytes")),
     key("engine.mode", Shape::OneOf(&["auto", "single", "leader", "sharded"])),
     key("engine.shard_by", Shape::OneOf(&["object", "namespace"])),
+    key("namespaces.strict", Shape::Switch),
     key("lease.duration", duration(SECOND, HOUR)),
     key("lease.renew_deadline", duration(MILLISECOND, HOUR)),
     key("lease.retry_period", duration(MILLISECOND, HOUR)),

@@ -21,6 +21,7 @@ pub(crate) struct Config {
     pub(crate) runtime: RuntimeConfig,
     pub(crate) watch: WatchConfig,
     pub(crate) engine: EngineConfig,
+    pub(crate) namespaces: NamespacesConfig,
     pub(crate) lease: LeaseConfig,
     pub(crate) lab: LabConfig,
     pub(crate) time: TimeConfig,
@@ -177,6 +178,14 @@ pub(crate) struct EngineConfig {
     pub(crate) shard_by: ShardBy,
 }
 
+/// `[namespaces]`: where objects may be created.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NamespacesConfig {
+    /// Only in namespaces that somebody created.
+    pub(crate) strict: bool,
+}
+
 /// How many of the processes that share a store work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -322,6 +331,7 @@ impl Config {
             runtime: RuntimeConfig::default(),
             watch: WatchConfig::default(),
             engine: EngineConfig { mode: EngineMode::Auto, shard_by: ShardBy::Object },
+            namespaces: NamespacesConfig { strict: false },
             lease: LeaseConfig::default(),
             lab: LabConfig::defaults(profile),
             time: TimeConfig { scale: 1 },

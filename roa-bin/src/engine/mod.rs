@@ -11,7 +11,9 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use prometheus_client::registry::Registry;
-use roa_core::{Cancellation, Clock, EventSink, KindRegistry, RandomExt, ResourceStore, Store, SystemRandom};
+use roa_core::{
+    Cancellation, Clock, EventSink, KindRegistry, RandomExt, ResourceStore, Store, SystemRandom, namespace_kind,
+};
 use roa_runtime::{
     BootClock, Clocks, FanOutSink, HubConfig, LeaseConfig, LogSink, Manager, ManagerConfig, Membership, Mode, Reading,
     Readings, RuntimeMetrics, ScaledClock, ShardBy, SystemClock, WatchHub, WatchKind, event_kind,
@@ -48,8 +50,8 @@ impl Engine {
         let store = Arc::clone(&opened.store);
         announce(&*store);
         refuse_unfinished_copy(&*store).await?;
-        let kinds = Arc::new(roa_lab::kinds(KindRegistry::new()).with_kind(event_kind()));
-        let resources = ResourceStore::new(Arc::clone(&store), kinds, Arc::clone(&clocks.domain), random, "roa");
+        let resources = ResourceStore::new(Arc::clone(&store), kinds(), Arc::clone(&clocks.domain), random, "roa");
+        let resources = if config.namespaces.strict { resources.strict_namespaces() } else { resources };
         let mut registry = Registry::with_prefix("roa");
         let manager =
             Manager::new(Arc::clone(&store), resources.clone(), clocks.clone(), manager_config(&config, &*store))
@@ -63,7 +65,7 @@ impl Engine {
         if let Some(membership) = manager.membership() {
             registry.sub_registry_with_prefix("runtime").register_collector(Box::new(readings(&membership)));
         }
-        upkeep::add(&mut manager, recorder, &clocks, &metrics);
+        upkeep::add(&mut manager, recorder, &clocks, &metrics)?;
         lab::add(&mut manager, &config, &clocks, &mut registry).await?;
         Ok(Self { config, store: opened, resources, clocks, manager, registry })
     }
@@ -111,6 +113,11 @@ impl Engine {
         self.store.close().await;
         outcome
     }
+}
+
+/// All kinds of this program.
+pub(crate) fn kinds() -> Arc<KindRegistry> {
+    Arc::new(roa_lab::kinds(KindRegistry::new()).with_kind(event_kind()).with_kind(namespace_kind()))
 }
 
 fn clocks(config: &Config) -> Clocks {

@@ -3,7 +3,7 @@
 use serde_json::Value as Json;
 
 use super::create::check;
-use super::{FieldValidation, Step, metadata};
+use super::{FieldValidation, Step, metadata, namespace};
 use crate::{
     DynamicObject, Error, Expected, Key, KindDescriptor, Metadata, Result, Timestamp, TransitionFacts, Violations,
 };
@@ -27,6 +27,9 @@ pub fn update(
         Some(status) => incoming.body.insert("status".to_owned(), status.clone()),
         None => incoming.body.remove("status"),
     };
+    if namespace::is_namespace(kind) {
+        namespace::keep_on_update(current, &mut incoming);
+    }
     let mut found = check(kind, &incoming, Some(current), fields);
     found.merge(metadata::check_new_finalizers(&current.metadata, &incoming.metadata));
     if !found.is_empty() {

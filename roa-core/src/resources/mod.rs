@@ -2,8 +2,10 @@
 //! the lifecycle rules of registered kinds, then commits with compare-and-swap.
 
 mod api;
+mod child;
 mod condition;
 mod list;
+mod namespaces;
 mod outbox;
 mod transaction;
 mod unit;
@@ -15,10 +17,13 @@ use async_trait::async_trait;
 
 pub use api::Api;
 pub use list::{ListOptions, ObjectList};
+pub use namespaces::NamespaceContent;
 pub use outbox::{Effect, EffectState};
 pub use transaction::Transaction;
 pub(crate) use unit::NotedCache;
 pub use unit::UnitOfWork;
+
+use namespaces::Namespaces;
 
 use crate::lifecycle::{DeleteOptions, FieldValidation};
 use crate::{
@@ -76,6 +81,8 @@ pub struct ResourceStore {
     tenure: Option<Arc<dyn Tenure>>,
     mark: Option<Arc<WriteMark>>,
     unit: Option<Arc<UnitOfWork>>,
+    /// `None` where the kind is not registered: then a namespace is but a part of a key.
+    namespaces: Option<Namespaces>,
 }
 
 impl ResourceStore {
@@ -87,8 +94,8 @@ impl ResourceStore {
         random: Arc<dyn Random>,
         writer: impl Into<Arc<str>>,
     ) -> Self {
-        let ownerships = Arc::new([]);
-        Self { store, kinds, clock, random, writer: writer.into(), ownerships, tenure: None, mark: None, unit: None }
+        let (writer, ownerships, namespaces) = (writer.into(), Arc::new([]), Namespaces::of(&kinds));
+        Self { store, kinds, clock, random, writer, ownerships, tenure: None, mark: None, unit: None, namespaces }
     }
 
     /// The same, writing under another name.

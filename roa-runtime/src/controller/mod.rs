@@ -5,16 +5,19 @@
 //! that run may end.
 
 mod config;
+mod filter;
 mod finalizer;
 mod gate;
 mod outcome;
 mod overflow;
+mod related;
 mod run;
 
 use std::collections::HashSet;
 use std::sync::{Arc, OnceLock};
 
 pub use config::ControllerConfig;
+pub use filter::{Filter, Update};
 
 use gate::{Cleared, Parked, WriteGate};
 use overflow::Overflow;
@@ -53,6 +56,8 @@ struct Inner<C: Controller> {
     territory: Territory,
     /// The caches that the controller reads, besides that of its objects.
     freshness: OnceLock<Freshness>,
+    /// Which changes of its objects lead to calls: all, if it does not say.
+    filter: OnceLock<Filter<C::Resource>>,
 }
 
 impl<C: Controller> ControllerDriver<C> {
@@ -91,6 +96,7 @@ impl<C: Controller> ControllerDriver<C> {
             quarantine: Quarantine::default(),
             overflow: Overflow::default(),
             freshness: OnceLock::new(),
+            filter: OnceLock::new(),
             controller,
             cache,
             context,
@@ -209,10 +215,23 @@ impl<C: Controller> Inner<C> {
 
     fn add(&self, key: &Key, priority: Priority, cause: Cause) {
         // Should it become this process's in the next moment, it is queued then.
-        if !self.territory.owns(key) {
-            return;
+        if self.territory.owns(key) {
+            self.note_overflow(self.queue.try_add(key, priority, cause));
         }
-        if self.queue.try_add(key, priority, cause).is_err() && self.overflow.note() {
+    }
+
+    /// The object is called for because another one changed. If that may help one that was given up, it is tried again.
+    fn add_related(&self, key: &Key, changed: &Key, frees: bool) {
+        if frees && self.parked.release(key) {
+            self.metrics.parked(self.parked.len());
+        }
+        if self.territory.owns(key) {
+            self.note_overflow(self.queue.try_add_related(key, Priority::User, changed));
+        }
+    }
+
+    fn note_overflow(&self, added: Result<(), AddError>) {
+        if matches!(added, Err(AddError::Full { .. })) && self.overflow.note() {
             let controller = self.controller.name();
             tracing::warn!(controller, "work queue is full; all objects are queued again as there is room");
         }
@@ -271,6 +290,10 @@ impl<C: Controller> CacheListener<C::Resource> for Inner<C> {
             return self.forget(key);
         };
         if self.stays_parked(key, before, after) {
+            return;
+        }
+        let filtered = |filter: &Filter<C::Resource>| !filter.lets_through(before.map(Arc::as_ref), Some(after));
+        if self.filter.get().is_some_and(filtered) {
             return;
         }
         let was_deleting = before.is_some_and(|before| before.metadata().is_deleting());

@@ -88,7 +88,7 @@ fn within_budget<C: Controller>(inner: &Inner<C>, outcome: Outcome) -> Outcome {
 fn context<C: Controller>(inner: &Inner<C>, run: &Run<Key>, permit: &Permit, mark: &Arc<WriteMark>) -> Context {
     let resources = permit.fence(inner.context.resources().clone().marking(Arc::clone(mark)));
     let cx = inner.context.clone().with_resources(resources).with_cancellation(permit.cancellation());
-    cx.for_run(run.causes().to_vec(), run.failures())
+    cx.for_run(run.causes(), run.failures()).because_of(run.related())
 }
 
 async fn call<C: Controller>(inner: &Inner<C>, run: &Run<Key>, permit: &Permit, cx: &Context) -> Ended {

@@ -1,6 +1,7 @@
 //! [`Manager`]: owns the hub, the caches, the controllers and the reconcilers of a process, and starts and stops them in
 //! the right order.
 
+mod builder;
 mod component;
 mod config;
 mod runnable;
@@ -10,6 +11,7 @@ use std::any::{Any, TypeId};
 use std::collections::HashMap;
 use std::sync::Arc;
 
+pub use builder::ControllerBuilder;
 pub use config::{ManagerConfig, ManagerError, Mode, WatchKind};
 pub use runnable::Runnable;
 
@@ -173,15 +175,32 @@ impl Manager {
         S: Spec,
         C: Controller<Resource = Object<S>>,
     {
+        self.controller(controller, config).add()
+    }
+
+    /// Begins to add a controller that is also called for changes of other objects than its own, or not for all changes of
+    /// its own.
+    pub fn controller<S, C>(&mut self, controller: C, config: ControllerConfig) -> ControllerBuilder<'_, S, C>
+    where
+        S: Spec,
+        C: Controller<Resource = Object<S>>,
+    {
+        ControllerBuilder::new(self, controller, config)
+    }
+
+    /// A driver of a controller, which may read all caches that there are.
+    fn driver<S, C>(&mut self, controller: C, config: ControllerConfig) -> Result<ControllerDriver<C>>
+    where
+        S: Spec,
+        C: Controller<Resource = Object<S>>,
+    {
         let cache = self.cache::<S>()?;
         let cx = self.context(controller.name());
         let metrics = self.metrics.of(controller.name());
         let (territory, clocks) = (self.territory.clone(), self.clocks.clone());
         let config = self.waiting_long_enough(config);
         let driver = ControllerDriver::within(territory, controller, cache, cx, config, clocks, metrics);
-        let driver = driver.awaiting(self.freshness.clone().without::<Object<S>>());
-        self.components.push(Arc::new(driver.clone()));
-        Ok(driver)
+        Ok(driver.awaiting(self.freshness.clone().without::<Object<S>>()))
     }
 
     /// Caches that are fed at an interval show a write after as long as that.
