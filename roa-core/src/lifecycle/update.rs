@@ -104,15 +104,16 @@ fn check_transition(kind: &KindDescriptor, key: &Key, current: &DynamicObject, n
         spec_changed: current.metadata.generation > current.observed_generation(),
         deleting: current.metadata.is_deleting(),
     };
-    let to = match (next.state(), current.state()) {
+    let field = &*kind.state_field;
+    let to = match (next.state_in(field), current.state_in(field)) {
         (Some(to), _) => to,
         (None, None) => return Ok(()),
         (None, Some(from)) => {
             let message = format!("missing, was {from:?}: a state once given is never taken away");
-            return Err(Error::invalid(key.to_string(), Violations::one("status.state", message)));
+            return Err(Error::invalid(key.to_string(), Violations::one(format!("status.{field}"), message)));
         }
     };
-    let from = current.state().unwrap_or(machine.initial);
+    let from = current.state_in(field).unwrap_or(machine.initial);
     machine.check(Some(from), to, facts).map_err(|source| Error::Transition { key: key.clone(), source })
 }
 
