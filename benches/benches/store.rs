@@ -1,4 +1,5 @@
-//! Writing and reading the memory store, beside the raw limit: a map and a log behind one lock.
+//! The memory store beside the raw limit, a map and a log behind one lock: commits with one and with many in flight, a
+//! list, and the replay of the log.
 //!
 //! `cargo bench -p roa-benches --bench store`
 
@@ -6,87 +7,63 @@
 
 use std::collections::BTreeMap;
 use std::hint::black_box;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::sync::{Arc, RwLock};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use roa_benches::{RawStore, key, object_value, prefix};
-use roa_core::{Entry, Key, ListRequest, Random, RandomExt, Revision, SeededRandom, Store, Txn, TxnId};
+use futures_util::StreamExt;
+use roa_benches::{Client, RawStore, Roa, Side, group, key, measure, object_value, prefix};
+use roa_core::{Batch, Entry, ListRequest, Revision, SeededRandom, Store};
 use roa_runtime::SystemClock;
 use roa_store_memory::{MemoryConfig, MemoryStore};
 use tokio::runtime::Runtime;
 
 const KEYS: usize = 10_000;
+const LOGGED: usize = 100_000;
+/// How many batches a reader takes at a time.
+const STEP: usize = 1_024;
 
 fn runtime() -> Runtime {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
 }
 
-fn memory(random: &Arc<SeededRandom>) -> MemoryStore {
-    MemoryStore::new(MemoryConfig::default(), Arc::new(SystemClock::new()), random.clone())
+fn memory() -> Arc<MemoryStore> {
+    let config = MemoryConfig::default().log_max_batches(2 * LOGGED).log_max_bytes(usize::MAX);
+    Arc::new(MemoryStore::new(config, Arc::new(SystemClock::new()), Arc::new(SeededRandom::new(1))))
 }
 
-/// Compare-and-swap updates of 10,000 keys in turn, by one writer.
+/// Compare-and-swap updates of 10,000 keys in turn.
 fn commit(criterion: &mut Criterion) {
-    let runtime = runtime();
-    let keys: Vec<Key> = (0..KEYS).map(key).collect();
-    let value = object_value(1);
-    let mut group = criterion.benchmark_group("store/commit");
-    group.throughput(Throughput::Elements(1));
-    group.bench_function("raw", |bencher| {
-        bencher.iter_custom(|rounds| {
-            let store = RawStore::new(Revision::new(1).unwrap());
-            let random = SeededRandom::new(1);
-            let mut revisions: Vec<Option<Revision>> = vec![None; KEYS];
-            let started = Instant::now();
-            for round in 0..usize::try_from(rounds).unwrap() {
-                let slot = round % KEYS;
-                let txn = TxnId(random.uuid());
-                let make = |at| Entry::created(keys[slot].clone(), value.clone(), at, txn, "bench".into());
-                revisions[slot] = store.commit(&keys[slot], revisions[slot], make);
-            }
-            started.elapsed()
-        });
-    });
-    group.bench_function("roa", |bencher| {
-        bencher.to_async(&runtime).iter_custom(async |rounds| {
-            let random = Arc::new(SeededRandom::new(1));
-            let store = memory(&random);
-            let mut revisions: Vec<Option<Revision>> = vec![None; KEYS];
-            let writer: Arc<str> = "bench".into();
-            let started = Instant::now();
-            for round in 0..usize::try_from(rounds).unwrap() {
-                let slot = round % KEYS;
-                let txn = Txn::new(TxnId(random.uuid()), Arc::clone(&writer));
-                let txn = match revisions[slot] {
-                    None => txn.create(keys[slot].clone(), value.clone()),
-                    Some(at) => txn.update(keys[slot].clone(), value.clone(), at),
-                };
-                revisions[slot] = Some(store.commit(txn).await.unwrap());
-            }
-            started.elapsed()
-        });
-    });
-    group.finish();
+    for in_flight in [1, 16, 256] {
+        let (runtime, mut group) = (runtime(), group(criterion, &format!("store/commit/{in_flight}")));
+        group.throughput(Throughput::Elements(in_flight as u64));
+        let slots = KEYS / in_flight;
+        let raw = || Client::several(&Arc::new(RawStore::new(Revision::new(1).unwrap())), in_flight, slots, 1);
+        measure(&mut group, "raw", &runtime, raw);
+        let default = || MemoryStore::new(MemoryConfig::default(), Arc::new(SystemClock::new()), random());
+        let roa = || Client::several(&Roa::over(Arc::new(default())), in_flight, slots, 1);
+        measure(&mut group, "roa", &runtime, roa);
+        group.finish();
+    }
+}
+
+fn random() -> Arc<SeededRandom> {
+    Arc::new(SeededRandom::new(1))
 }
 
 /// A list of 10,000 objects.
 fn list(criterion: &mut Criterion) {
-    let runtime = runtime();
-    let random = Arc::new(SeededRandom::new(1));
-    let store = memory(&random);
-    let mut raw = BTreeMap::new();
+    let (runtime, store) = (runtime(), memory());
+    let (roa, mut raw) = (Roa::over(store.clone()), BTreeMap::new());
     runtime.block_on(async {
         for number in 0..KEYS {
-            let txn = Txn::new(TxnId::random(&*random as &dyn Random), "bench");
-            store.commit(txn.create(key(number), object_value(number))).await.unwrap();
+            roa.write(&[key(number)], &object_value(number), None).await;
             let entry = store.get(&key(number)).await.unwrap().entry.unwrap();
             raw.insert(entry.key.clone(), entry);
         }
     });
-    let raw = std::sync::RwLock::new(raw);
-    let mut group = criterion.benchmark_group("store/list-10000");
-    group.throughput(Throughput::Elements(KEYS as u64)).measurement_time(Duration::from_secs(3));
+    let raw = RwLock::new(raw);
+    let mut group = group(criterion, "store/list-10000");
+    group.throughput(Throughput::Elements(KEYS as u64));
     group.bench_function("raw", |bencher| {
         bencher.iter(|| {
             let found: Vec<Arc<Entry>> =
@@ -102,5 +79,48 @@ fn list(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, commit, list);
+/// The whole log of 100,000 commits; the raw side is a slice of one, taken a stretch at a time under its lock.
+fn resume(criterion: &mut Criterion) {
+    let (runtime, store) = (runtime(), memory());
+    let floor = runtime.block_on(store.state()).unwrap().floor;
+    drop(Client::run_all(&runtime, Client::several(&Roa::over(store.clone()), 1, KEYS, 1), LOGGED as u64));
+    let raw = RwLock::new(runtime.block_on(replay(&store, floor)));
+    let mut group = group(criterion, &format!("store/resume-{LOGGED}"));
+    group.throughput(Throughput::Elements(LOGGED as u64));
+    group.bench_function("raw", |bencher| {
+        bencher.iter(|| {
+            let mut count = 0;
+            while count < LOGGED {
+                let stretch = {
+                    let log = raw.read().unwrap();
+                    log[count..log.len().min(count + STEP)].to_vec()
+                };
+                count += stretch.iter().filter(|batch| black_box(batch.revision) > floor).count();
+            }
+        });
+    });
+    group.bench_function("roa", |bencher| {
+        bencher.to_async(&runtime).iter(async || assert_eq!(count(&store, floor).await, LOGGED));
+    });
+    group.finish();
+}
+
+async fn replay(store: &MemoryStore, floor: Revision) -> Vec<Arc<Batch>> {
+    let (mut tail, mut all) = (store.tail(floor).await.unwrap(), Vec::new());
+    while all.len() < LOGGED {
+        all.extend(tail.next().await.unwrap().unwrap());
+    }
+    all
+}
+
+async fn count(store: &MemoryStore, floor: Revision) -> usize {
+    let (mut tail, mut count) = (store.tail(floor).await.unwrap(), 0);
+    while count < LOGGED {
+        let batches = tail.next().await.unwrap().unwrap();
+        count += batches.iter().filter(|batch| black_box(batch.revision) > floor).count();
+    }
+    count
+}
+
+criterion_group!(benches, commit, list, resume);
 criterion_main!(benches);
