@@ -4,6 +4,7 @@
 //! runs it beside ROA in the same run, so that the ratio counts and not the machine.
 
 mod backend;
+mod hot;
 mod pace;
 mod raw;
 mod raw_redis;
@@ -13,6 +14,7 @@ mod sample;
 mod side;
 
 pub use backend::Backend;
+pub use hot::HotPath;
 pub use pace::{Group, group, is_quick};
 pub use raw::{RawCursor, RawLog, RawStore};
 pub use raw_redis::RawRedis;

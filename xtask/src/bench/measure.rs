@@ -1,5 +1,6 @@
 //! Runs the benches, round by round, and reads what criterion leaves.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -9,9 +10,11 @@ use super::figures::{Figures, Measured};
 use super::options::Options;
 use crate::command::Run;
 
-/// One bench of `roa-benches`.
+/// One part of the benches of `roa-benches`.
 struct Bench {
     name: &'static str,
+    /// The program that it is in.
+    program: &'static str,
     /// The feature that it needs.
     feature: Option<&'static str>,
     /// Whether what is measured is compared within a round. What is only charted is measured once.
@@ -19,15 +22,15 @@ struct Bench {
 }
 
 const BENCHES: &[Bench] = &[
-    Bench { name: "watch", feature: None, compared: true },
-    Bench { name: "store", feature: None, compared: true },
-    Bench { name: "sqlite", feature: None, compared: true },
-    Bench { name: "redis", feature: None, compared: true },
-    Bench { name: "deliver", feature: None, compared: true },
-    Bench { name: "engine", feature: None, compared: true },
-    Bench { name: "startup", feature: None, compared: true },
-    Bench { name: "peers", feature: Some("peers"), compared: true },
-    Bench { name: "growth", feature: None, compared: false },
+    Bench { name: "watch", program: "roa", feature: None, compared: true },
+    Bench { name: "store", program: "roa", feature: None, compared: true },
+    Bench { name: "sqlite", program: "roa", feature: None, compared: true },
+    Bench { name: "redis", program: "roa", feature: None, compared: true },
+    Bench { name: "deliver", program: "roa", feature: None, compared: true },
+    Bench { name: "engine", program: "engine", feature: None, compared: true },
+    Bench { name: "startup", program: "roa", feature: None, compared: true },
+    Bench { name: "peers", program: "peers", feature: Some("peers"), compared: true },
+    Bench { name: "growth", program: "roa", feature: None, compared: false },
 ];
 
 /// Runs what was asked for, and puts it in the place of what was measured before.
@@ -37,17 +40,21 @@ const BENCHES: &[Bench] = &[
 pub(super) fn run(root: &Path, options: &Options, figures: &mut Figures) -> Result<(), String> {
     let benches = chosen(root, options)?;
     let home = root.join("target/bench");
+    let mut programs = BTreeMap::new();
     for bench in &benches {
-        build(root, bench)?;
+        if !programs.contains_key(bench.program) {
+            let built = options.program.clone().map_or_else(|| build(root, bench), Ok)?;
+            programs.insert(bench.program, built);
+        }
     }
-    if benches.iter().any(|bench| bench.name == "startup") {
+    if options.program.is_none() && benches.iter().any(|bench| bench.name == "startup") {
         Run::cargo(root, &["build", "--locked", "--profile", "bench", "--package", "roa-bin"]).run()?;
     }
     let (begun, mut fresh) = (Instant::now(), Figures::default());
     for round in 0..options.rounds {
         for bench in benches.iter().filter(|bench| bench.compared || round == 0) {
             println!("== {} round {} of {}, {:.0} s", bench.name, round + 1, options.rounds, seconds(begun));
-            take(root, &home, bench, options, &mut fresh)?;
+            take(root, (&home, &programs[bench.program]), bench, options, &mut fresh)?;
         }
     }
     println!("== measured in {:.0} s", seconds(begun));
@@ -64,7 +71,10 @@ fn seconds(begun: Instant) -> f64 {
 }
 
 fn chosen<'a>(root: &Path, options: &Options) -> Result<Vec<&'a Bench>, String> {
-    let there = |bench: &&Bench| root.join("benches/benches").join(bench.name).with_extension("rs").exists();
+    let there = |bench: &&Bench| {
+        let program = root.join("benches/benches").join(bench.program);
+        program.exists() || program.with_extension("rs").exists()
+    };
     let wanted = |bench: &&Bench| match &options.only {
         Some(only) => bench.name == only,
         None => options.peers || bench.feature.is_none(),
@@ -77,17 +87,28 @@ fn chosen<'a>(root: &Path, options: &Options) -> Result<Vec<&'a Bench>, String> 
     Ok(chosen)
 }
 
-fn arguments(bench: &Bench) -> Vec<&'static str> {
+/// Builds the program of a bench, and says where it is.
+fn build(root: &Path, bench: &Bench) -> Result<String, String> {
     let features = bench.feature.into_iter().flat_map(|feature| ["--features", feature]);
-    ["bench", "--locked", "--package", "roa-benches", "--bench", bench.name].into_iter().chain(features).collect()
-}
-
-fn build(root: &Path, bench: &Bench) -> Result<(), String> {
-    Run::cargo(root, &[&arguments(bench)[..], &["--no-run"]].concat()).run()
+    let build =
+        ["bench", "--locked", "--no-run", "--message-format=json-render-diagnostics", "--package", "roa-benches"];
+    let chosen = ["--bench", bench.program].into_iter().chain(features);
+    let messages = Run::cargo(root, &build.into_iter().chain(chosen).collect::<Vec<_>>()).output()?;
+    let executables = messages.lines().filter_map(|line| {
+        let message: serde_json::Value = serde_json::from_str(line).ok()?;
+        Some(message.get("executable")?.as_str()?.to_owned())
+    });
+    executables.last().ok_or_else(|| format!("cargo does not say where the bench {} is", bench.program))
 }
 
 /// One round of one bench.
-fn take(root: &Path, home: &Path, bench: &Bench, options: &Options, figures: &mut Figures) -> Result<(), String> {
+fn take(
+    root: &Path,
+    (home, program): (&Path, &str),
+    bench: &Bench,
+    options: &Options,
+    figures: &mut Figures,
+) -> Result<(), String> {
     let home = home.join(bench.name);
     match std::fs::remove_dir_all(&home) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
@@ -96,9 +117,10 @@ fn take(root: &Path, home: &Path, bench: &Bench, options: &Options, figures: &mu
         _ => {}
     }
     let filter = options.filter.as_deref();
-    let run = Run::cargo(root, &[&arguments(bench)[..], &["--", "--noplot"], filter.as_slice()].concat());
+    let run = Run::program(root, program, &[&["--bench", "--noplot"], filter.as_slice()].concat());
     let run = run.variable("CRITERION_HOME", &home.to_string_lossy());
     let run = run.variable("ROA_BENCH_PACE", if options.quick { "quick" } else { "full" });
+    let run = run.variable("ROA_BENCH_ONLY", bench.name);
     let roa = root.join("target/release/roa");
     let run = run.variable("ROA_BENCH_PROGRAM", &roa.to_string_lossy());
     run.each_line(|line| {

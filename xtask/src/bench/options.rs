@@ -11,6 +11,8 @@ pub(super) struct Options {
     pub(super) only: Option<String>,
     /// Only ids that contain this.
     pub(super) filter: Option<String>,
+    /// The program to measure with, built before; without it, it is built.
+    pub(super) program: Option<String>,
     /// Whether peers are built and measured.
     pub(super) peers: bool,
     /// Write the pages from what was measured before.
@@ -32,8 +34,9 @@ impl Options {
     pub(super) fn parse(arguments: &[&str]) -> Result<Self, String> {
         let quick = arguments.contains(&"--quick");
         let rounds = if quick { QUICK_ROUNDS } else { ROUNDS };
-        let (only, filter, render, regressions, update) = (None, None, false, false, false);
-        let mut options = Self { quick, rounds, only, filter, peers: !quick, render, regressions, update };
+        let (only, filter, program) = (None, None, None);
+        let (render, regressions, update) = (false, false, false);
+        let mut options = Self { quick, rounds, only, filter, program, peers: !quick, render, regressions, update };
         let mut arguments = arguments.iter();
         while let Some(argument) = arguments.next() {
             let mut value =
@@ -43,6 +46,7 @@ impl Options {
                 "--rounds" => options.rounds = value()?.parse().map_err(|_| "--rounds expects a number, 1 or more")?,
                 "--only" => options.only = Some(value()?),
                 "--filter" => options.filter = Some(value()?),
+                "--program" => options.program = Some(value()?),
                 "--peers" => options.peers = true,
                 "--no-peers" => options.peers = false,
                 "--render" => options.render = true,

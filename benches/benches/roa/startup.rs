@@ -2,8 +2,6 @@
 //!
 //! `cargo xtask bench --only startup` builds the program and says where it is, in `ROA_BENCH_PROGRAM`.
 
-#![expect(clippy::unwrap_used, reason = "a benchmark that can't set up must stop")]
-
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -11,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use criterion::{Criterion, criterion_group, criterion_main};
+use criterion::{Criterion, criterion_group};
 use roa_benches::group;
 use roa_core::{Key, Random, RandomExt, SeededRandom, Store, SystemRandom, Txn, TxnId, Value};
 use roa_runtime::SystemClock;
@@ -130,4 +128,3 @@ fn start(criterion: &mut Criterion) {
 }
 
 criterion_group!(benches, start);
-criterion_main!(benches);

@@ -1,8 +1,6 @@
 //! How cost grows: with the objects of a store, with the watchers of a hub, with the size of a value.
 //!
-//! `cargo bench -p roa-benches --bench growth`
-
-#![expect(clippy::unwrap_used, reason = "a benchmark that can't set up must stop")]
+//! `cargo xtask bench --only growth`
 
 use std::hint::black_box;
 use std::num::NonZeroUsize;
@@ -11,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{Criterion, Throughput, criterion_group};
 use roa_benches::{Backend, Client, Side, group, is_quick, key, measure, object_value, prefix, sized_value};
 use roa_core::{ListRequest, Start};
 use roa_runtime::{HubConfig, HubItem, Selection, SystemClock, WatchHub};
@@ -173,4 +171,3 @@ fn values(criterion: &mut Criterion) {
 }
 
 criterion_group!(benches, objects, watchers, values);
-criterion_main!(benches);

@@ -1,16 +1,14 @@
 //! From writers to watchers on each backend: 64 writers commit, and 1 to 1,000 watchers see all of it, each through a
 //! selection of its own. Beside it: the same writers on the raw store, and readers of the raw log.
 //!
-//! `cargo bench -p roa-benches --bench deliver`
-
-#![expect(clippy::unwrap_used, reason = "a benchmark that can't set up must stop")]
+//! `cargo xtask bench --only deliver`
 
 use std::hint::black_box;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group};
 use futures_util::future::join_all;
 use roa_benches::{
     Backend, Client, Group, RawLog, RawRedis, RawSqlite, RawStore, Side, batches, group, is_quick, object_value, prefix,
@@ -221,4 +219,3 @@ fn deliver(criterion: &mut Criterion) {
 }
 
 criterion_group!(benches, deliver);
-criterion_main!(benches);

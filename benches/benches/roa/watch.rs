@@ -1,16 +1,14 @@
 //! Watching: events delivered per second to 1, 10, 100 and 1,000 watchers in one process, beside the raw limit and
 //! beside `tokio::sync::broadcast`; the same through a selector; the time from a write to its watcher.
 //!
-//! `cargo bench -p roa-benches --bench watch`
-
-#![expect(clippy::unwrap_used, reason = "a benchmark that can't set up must stop")]
+//! `cargo xtask bench --only watch`
 
 use std::hint::black_box;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use criterion::{Bencher, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{Bencher, BenchmarkId, Criterion, Throughput, criterion_group};
 use futures_util::future::{BoxFuture, join_all};
 use roa_benches::{Client, Quantile, RawLog, ReplayStore, Roa, batches, group, prefix};
 use roa_core::{Batch, Change, Revision, Start, Store, SystemRandom};
@@ -372,4 +370,3 @@ async fn roa_to_all(rounds: u64) -> Duration {
 }
 
 criterion_group!(benches, deliver, select, latency, to_all);
-criterion_main!(benches);

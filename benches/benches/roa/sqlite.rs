@@ -1,11 +1,9 @@
 //! The SQLite store beside raw rusqlite: commits with one and with many in flight, large transactions, lists, the
 //! replay of the log, and the time from a write to its watcher, in the same process and in another.
 //!
-//! `cargo bench -p roa-benches --bench sqlite`
+//! `cargo xtask bench --only sqlite`
 //!
 //! The files lie in the target directory: on a RAM disk a sync costs nothing and the figures mean nothing.
-
-#![expect(clippy::unwrap_used, reason = "a benchmark that can't set up must stop")]
 
 use std::cell::OnceCell;
 use std::hint::black_box;
@@ -13,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{Criterion, Throughput, criterion_group};
 use futures_util::StreamExt;
 use roa_benches::{Client, Group, Quantile, RawReader, RawSqlite, Roa, Side, group, measure, prefix};
 use roa_core::{Key, ListRequest, RandomExt, Revision, SeededRandom, Store, Tail, Value};
@@ -377,4 +375,3 @@ fn other_process(criterion: &mut Criterion) {
 }
 
 criterion_group!(benches, commit, batches, list, resume, same_process, other_process);
-criterion_main!(benches);

@@ -1,17 +1,15 @@
 //! The Redis store beside a script of forty lines over the same library: commits with one and with many in flight, lists,
 //! the replay of the log, and the time from a write to its watcher.
 //!
-//! `cargo bench -p roa-benches --bench redis`
+//! `cargo xtask bench --only redis`
 //!
 //! It starts a server of its own with an append-only file that is synced each second, as Redis does by default.
-
-#![expect(clippy::unwrap_used, reason = "a benchmark that can't set up must stop")]
 
 use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Instant;
 
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{Criterion, Throughput, criterion_group};
 use futures_util::StreamExt;
 use redis::Value as Reply;
 use roa_benches::{Client, Quantile, RawRedis, Roa, group, measure, prefix};
@@ -180,4 +178,3 @@ fn write_to_watcher(criterion: &mut Criterion) {
 }
 
 criterion_group!(benches, commit, list, resume, write_to_watcher);
-criterion_main!(benches);

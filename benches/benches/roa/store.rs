@@ -1,15 +1,13 @@
 //! The memory store beside the raw limit, a map and a log behind one lock: commits with one and with many in flight, a
 //! list, and the replay of the log.
 //!
-//! `cargo bench -p roa-benches --bench store`
-
-#![expect(clippy::unwrap_used, reason = "a benchmark that can't set up must stop")]
+//! `cargo xtask bench --only store`
 
 use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::sync::{Arc, RwLock};
 
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{Criterion, Throughput, criterion_group};
 use futures_util::StreamExt;
 use roa_benches::{Client, RawStore, Roa, Side, group, key, measure, object_value, prefix};
 use roa_core::{Batch, Entry, ListRequest, Revision, SeededRandom, Store};
@@ -123,4 +121,3 @@ async fn count(store: &MemoryStore, floor: Revision) -> usize {
 }
 
 criterion_group!(benches, commit, list, resume);
-criterion_main!(benches);
