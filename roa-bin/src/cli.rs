@@ -43,6 +43,8 @@ pub(crate) enum Command {
     Why(WhyArgs),
     /// Print what a lab's process wrote, on the machine where it runs
     Logs(LogsArgs),
+    /// Measure how fast the configured store is
+    Bench(BenchArgs),
     /// Look at the configuration
     Config {
         #[command(subcommand)]
@@ -108,6 +110,32 @@ pub(crate) struct WhyArgs {
     pub(crate) config: ConfigArgs,
 }
 
+/// What `roa bench` takes.
+#[derive(Debug, Args)]
+#[command(after_long_help = BENCH_HELP)]
+pub(crate) struct BenchArgs {
+    /// How many watchers see everything
+    #[arg(long, value_name = "COUNT", default_value_t = 10, value_parser = clap::value_parser!(u16).range(0..=16_384))]
+    pub(crate) watchers: u16,
+    /// How long the writers write
+    #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=86_400))]
+    pub(crate) seconds: u32,
+    /// How many writers write at once
+    #[arg(long, value_name = "COUNT", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=4_096))]
+    pub(crate) writers: u16,
+    /// Bytes of each value
+    #[arg(long, value_name = "BYTES", default_value_t = 1_024, value_parser = parse_value_size)]
+    pub(crate) value_size: usize,
+    /// Measure also on a store that holds something: whoever works on it is slowed down meanwhile
+    #[arg(long)]
+    pub(crate) in_use: bool,
+    /// How the result looks
+    #[arg(short, long, value_name = "FORMAT", value_enum, default_value_t)]
+    pub(crate) output: BenchOutput,
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+}
+
 /// What `roa logs` takes.
 #[derive(Debug, Args)]
 pub(crate) struct LogsArgs {
@@ -140,6 +168,31 @@ pub(crate) enum Output {
 const WHY_HELP: &str = "\
 The `roa run` on the configured admin socket is asked. If another process handles the object, and is on this machine, that \
 one is asked; if none answers, the store is read.";
+/// How the result of `roa bench` looks.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum BenchOutput {
+    /// Lines for people
+    #[default]
+    Table,
+    /// One JSON object
+    Json,
+}
+
+const BENCH_HELP: &str = "\
+Each writer updates an object of its own, as fast as it is answered; each watcher sees the writes of all. They are in a \
+place of their own, which no kind and no other watch sees, and which is cleared at the end, with what an earlier bench \
+left that was cut off. Run one bench at a time.
+
+A store that holds something is refused without --in-use: its users are slowed down, and its log forgets sooner what \
+their watches resume from.";
+
+/// A value has room for when it was written, and fits into every store.
+fn parse_value_size(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(size @ 20..=1_048_576) => Ok(size),
+        _ => Err("expected a number of bytes from 20 to 1048576".to_owned()),
+    }
+}
 
 /// What to do with the configuration.
 #[derive(Debug, Subcommand)]

@@ -25,6 +25,7 @@ fn main() -> ExitCode {
 
 fn dispatch(cli: Cli) -> Result<(), Failure> {
     match cli.command {
+        Command::Bench(args) => commands::bench::run(&args, &cli.log),
         Command::Config { command } => commands::config::run(&command, &cli.log),
         Command::Demo(args) => commands::demo::run(&args, &cli.log),
         Command::Logs(args) => commands::logs::run(&args, &cli.log),

@@ -1,5 +1,6 @@
 //! What the commands do, a file each.
 
+pub(crate) mod bench;
 pub(crate) mod config;
 pub(crate) mod copy;
 pub(crate) mod demo;
