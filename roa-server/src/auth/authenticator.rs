@@ -170,6 +170,12 @@ impl Authenticator {
         std::future::pending::<()>().await;
     }
 
+    /// How often the token file was loaded again, and how often that failed.
+    #[must_use]
+    pub fn token_reloads(&self) -> (u64, u64) {
+        self.tokens.as_ref().map_or((0, 0), |tokens| tokens.counts())
+    }
+
     /// Loads the token file again if it changed, and says whether it did. Blocks.
     ///
     /// # Errors
@@ -264,7 +270,7 @@ mod tests {
         write(&path, "no tokens at all");
         assert!(tokens.refresh_tokens().is_err() && ask(&tokens, Some(&header(&old))).is_ok(), "what was loaded stays");
         write(&path, &new.line);
-        assert!(tokens.refresh_tokens().unwrap());
+        assert!(tokens.refresh_tokens().unwrap() && tokens.token_reloads() == (1, 1));
         assert!(ask(&tokens, Some(&header(&old))).is_err() && ask(&tokens, Some(&header(&new))).is_ok());
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use thiserror::Error;
 
-use super::rbac::service_account;
+use super::rbac::SERVICE_ACCOUNT;
 use super::{AUTHENTICATED, Attributes, Authorizer, Decision, Forbidden, ResourceTarget, UNAUTHENTICATED, User};
 
 /// Longer lists of groups and extra values are refused.
@@ -96,6 +96,10 @@ impl Impersonation {
         if self.groups.iter().any(|group| group == UNAUTHENTICATED) {
             user.groups.retain(|group| group != AUTHENTICATED);
         }
+        if let (Some((namespace, _)), true) = (account(name), self.groups.is_empty()) {
+            let groups = ["system:serviceaccounts".to_owned(), format!("system:serviceaccounts:{namespace}")];
+            user.groups.extend(groups);
+        }
         user.uid = self.uid.clone().unwrap_or_default();
         user.extra.clone_from(&self.extra);
         user
@@ -104,14 +108,17 @@ impl Impersonation {
 
 /// A service account is asked for as such.
 fn user_target(name: &str) -> ResourceTarget<'_> {
-    let account =
-        name.strip_prefix(service_account("", "").trim_end_matches(':')).and_then(|rest| rest.strip_prefix(':'));
-    match account.and_then(|account| account.split_once(':')) {
+    match account(name) {
         Some((namespace, name)) => {
             ResourceTarget { resource: "serviceaccounts", namespace, name, ..ResourceTarget::default() }
         }
         None => ResourceTarget { resource: "users", name, ..ResourceTarget::default() },
     }
+}
+
+/// Namespace and name of a service account, by the name of its user.
+fn account(user: &str) -> Option<(&str, &str)> {
+    user.strip_prefix(SERVICE_ACCOUNT)?.split_once(':')
 }
 
 fn permitted(authorizer: &dyn Authorizer, by: &User, target: ResourceTarget<'_>) -> Result<(), ImpersonationError> {
@@ -178,7 +185,8 @@ mod tests {
     #[test]
     fn a_service_account_is_asked_for_as_such() {
         let headers = [("Impersonate-User", "system:serviceaccount:school:robot")];
-        assert!(ask(&headers, &[only("serviceaccounts", "robot")]).is_ok());
+        let user = ask(&headers, &[only("serviceaccounts", "robot")]).unwrap();
+        assert!(user.is_in("system:serviceaccounts") && user.is_in("system:serviceaccounts:school"));
         assert!(ask(&headers, &[only("users", "system:serviceaccount:school:robot")]).is_err());
     }
 

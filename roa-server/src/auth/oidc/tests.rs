@@ -291,7 +291,7 @@ async fn a_new_key_of_the_issuer_is_fetched_when_a_token_names_it_and_not_more_o
     };
     tokio::select! {
         () = oidc.run() => unreachable!("it runs until dropped"),
-        () = story => {}
+        done = tokio::time::timeout(Duration::from_secs(30), story) => done.unwrap(),
     }
     serving.join().unwrap();
 }

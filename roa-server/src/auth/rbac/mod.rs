@@ -20,7 +20,7 @@ pub use defaults::{create_default_roles, default_roles};
 pub use follow::Rbac;
 pub use kinds::rbac_kinds;
 pub use objects::RBAC_GROUP;
-pub(super) use objects::service_account;
+pub(super) use objects::SERVICE_ACCOUNT;
 pub use rule::Rule;
 
 #[cfg(test)]

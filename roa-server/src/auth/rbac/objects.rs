@@ -132,16 +132,14 @@ impl Subject {
         match self.kind.as_str() {
             "User" => Some(Bearer::User(self.name.clone())),
             "Group" => Some(Bearer::Group(self.name.clone())),
-            "ServiceAccount" => Some(Bearer::User(service_account(&self.namespace, &self.name))),
+            "ServiceAccount" => Some(Bearer::User(format!("{SERVICE_ACCOUNT}{}:{}", self.namespace, self.name))),
             _ => None,
         }
     }
 }
 
-/// The user name of a service account.
-pub(in crate::auth) fn service_account(namespace: &str, name: &str) -> String {
-    format!("system:serviceaccount:{namespace}:{name}")
-}
+/// What the user names of service accounts begin with; namespace and name follow.
+pub(in crate::auth) const SERVICE_ACCOUNT: &str = "system:serviceaccount:";
 
 /// The named fields of an object, as a type; unknown ones are left out.
 pub(super) fn decode<T: for<'de> Deserialize<'de>>(object: &DynamicObject, fields: &[&str]) -> Result<T, String> {
