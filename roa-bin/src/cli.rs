@@ -60,6 +60,9 @@ pub(crate) enum Command {
 /// What `roa demo` takes.
 #[derive(Debug, Args)]
 pub(crate) struct DemoArgs {
+    /// Tell the story of a pool of workers instead: it grows with its labs, drains, shrinks and goes
+    #[arg(long)]
+    pub(crate) workers: bool,
     /// Keep the demo's directory, and say where it is
     #[arg(long)]
     pub(crate) keep: bool,

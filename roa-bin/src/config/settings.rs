@@ -233,6 +233,7 @@ pub(crate) struct LabConfig {
     pub(crate) cleanup_grace: HumanDuration,
     pub(crate) max_concurrent_provisionings: usize,
     pub(crate) worker: WorkerConfig,
+    pub(crate) scheduler: SchedulerConfig,
     pub(crate) components: ComponentsConfig,
 }
 
@@ -280,7 +281,33 @@ impl Profile {
     }
 }
 
-/// `[lab.worker]`: the capacity of the implicit local worker. What is absent is taken from the machine.
+/// `[lab.scheduler]`: which of several workers a lab gets.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SchedulerConfig {
+    pub(crate) strategy: SchedulerStrategy,
+    /// For `random`.
+    pub(crate) seed: u64,
+}
+
+/// By which rule a worker is chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum SchedulerStrategy {
+    /// The fullest that has room.
+    BestFit,
+    /// The one with the least given away.
+    LeastUtilized,
+    /// The one with the fewest labs.
+    LeastLabs,
+    /// One after the other.
+    RoundRobin,
+    /// Any.
+    Random,
+}
+
+/// `[lab.worker]`: the capacity of the implicit local worker, and how often declared ones give a sign of life. What is
+/// absent of the capacity is taken from the machine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct WorkerConfig {
@@ -289,6 +316,7 @@ pub(crate) struct WorkerConfig {
     /// A quantity, such as `16Gi`.
     pub(crate) memory: Option<String>,
     pub(crate) max_labs: Option<usize>,
+    pub(crate) heartbeat: HumanDuration,
 }
 
 /// `[lab.components]`: which parts run. All of them, unless somebody debugs.
@@ -439,7 +467,8 @@ impl LabConfig {
             default_duration: seconds(3600),
             cleanup_grace: seconds(300),
             max_concurrent_provisionings: 10,
-            worker: WorkerConfig { cpu: None, memory: None, max_labs: None },
+            worker: WorkerConfig { cpu: None, memory: None, max_labs: None, heartbeat: seconds(10) },
+            scheduler: SchedulerConfig { strategy: SchedulerStrategy::BestFit, seed: 0 },
             components: ComponentsConfig { watcher: true, controller: true, reconciler: true, provisioner: true },
         }
     }

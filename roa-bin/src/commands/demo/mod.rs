@@ -2,13 +2,14 @@
 //!
 //! It writes a configuration and manifests into a directory of its own, starts the engine with them, and prints what a
 //! watch delivers. It knows how each lab should end, and succeeds only if each did. Its one act of its own is to kill
-//! the process of one lab, as an accident would.
+//! the process of one lab, as an accident would. With `--workers` it tells another story: that of a pool of workers.
 
 mod accident;
 mod directory;
 mod narrator;
 mod story;
 mod verdict;
+mod workers;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -47,6 +48,9 @@ pub(crate) fn run(args: &DemoArgs, log: &LogArgs) -> Result<(), Failure> {
     let place = Place::new(args.keep)?;
     let speed = args.speed.unwrap_or(SPEED);
     let directory = Directory::write(place.path(), speed)?;
+    if args.workers {
+        workers::write(&directory.manifests())?;
+    }
     let config = configuration(&directory, log)?;
     logging::start(&config.log)?;
     let manifests = manifest::load(&[directory.manifests()], &mut std::io::empty())?;
@@ -55,12 +59,27 @@ pub(crate) fn run(args: &DemoArgs, log: &LogArgs) -> Result<(), Failure> {
         let signals = Signals::new()?;
         let interrupt = CancellationSource::new();
         tokio::select! {
-            outcome = tell(config, manifests, limit, &interrupt) => outcome,
+            outcome = tell_one(args.workers, config, manifests, limit, &interrupt) => outcome,
             never = signals.cancel_on_first(&interrupt) => match never {},
         }
     });
     place.say_where();
     outcome
+}
+
+/// The story of the labs, or that of a pool of workers.
+async fn tell_one(
+    of_workers: bool,
+    config: Config,
+    manifests: Vec<manifest::Manifest>,
+    limit: Duration,
+    interrupt: &CancellationSource,
+) -> Result<(), Failure> {
+    if of_workers {
+        Box::pin(workers::tell(config, manifests, limit, interrupt)).await
+    } else {
+        Box::pin(tell(config, manifests, limit, interrupt)).await
+    }
 }
 
 async fn tell(
