@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::{CONFIG_VARIABLE, ConfigFile, Flags};
 
@@ -39,6 +39,10 @@ pub(crate) enum Command {
     Demo(DemoArgs),
     /// Run the control plane until it is told to stop
     Run(RunArgs),
+    /// Explain why an object is as it is: who acted last, what it waits for, when it is handled next
+    Why(WhyArgs),
+    /// Print what a lab's process wrote, on the machine where it runs
+    Logs(LogsArgs),
     /// Look at the configuration
     Config {
         #[command(subcommand)]
@@ -63,6 +67,15 @@ pub(crate) struct DemoArgs {
     /// Tell the story of a pool of workers instead: it grows with its labs, drains, shrinks and goes
     #[arg(long)]
     pub(crate) workers: bool,
+    /// Which store holds the demo's labs: memory, sqlite (if not said) or redis
+    #[arg(long, value_name = "STORE")]
+    pub(crate) backend: Option<String>,
+    /// Where Redis is; without it, as the configuration says
+    #[arg(long, value_name = "URL")]
+    pub(crate) redis_url: Option<String>,
+    /// The configuration file that says how Redis is reached; without it, roa.toml in the current directory
+    #[arg(short, long, value_name = "FILE", env = CONFIG_VARIABLE)]
+    pub(crate) config: Option<PathBuf>,
     /// Keep the demo's directory, and say where it is
     #[arg(long)]
     pub(crate) keep: bool,
@@ -80,6 +93,56 @@ pub(crate) struct RunArgs {
     #[command(flatten)]
     pub(crate) config: ConfigArgs,
 }
+
+/// What `roa why` takes.
+#[derive(Debug, Args)]
+#[command(after_long_help = WHY_HELP)]
+pub(crate) struct WhyArgs {
+    /// Which object: its kind, plural or short name, and its name
+    #[arg(value_name = "KIND/NAME")]
+    pub(crate) object: String,
+    /// Its namespace; without it, `default`
+    #[arg(short, long, value_name = "NAMESPACE")]
+    pub(crate) namespace: Option<String>,
+    /// How to print it; without it, for people
+    #[arg(short, long, value_name = "FORMAT")]
+    pub(crate) output: Option<Output>,
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+}
+
+/// What `roa logs` takes.
+#[derive(Debug, Args)]
+pub(crate) struct LogsArgs {
+    /// The lab
+    #[arg(value_name = "NAME")]
+    pub(crate) name: String,
+    /// Its namespace
+    #[arg(short, long, default_value = "default")]
+    pub(crate) namespace: String,
+    /// Go on with what it writes from now on, until it is gone
+    #[arg(short, long)]
+    pub(crate) follow: bool,
+    /// Only the last lines of what was kept
+    #[arg(long, value_name = "LINES")]
+    pub(crate) tail: Option<usize>,
+    /// What it wrote in its run before this one: why it ended, if it was brought up again
+    #[arg(short, long, conflicts_with = "follow")]
+    pub(crate) previous: bool,
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+}
+
+/// How something is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Output {
+    /// One JSON object.
+    Json,
+}
+
+const WHY_HELP: &str = "\
+The `roa run` on the configured admin socket is asked. If another process handles the object, and is on this machine, that \
+one is asked; if none answers, the store is read.";
 
 /// What to do with the configuration.
 #[derive(Debug, Subcommand)]
@@ -242,6 +305,15 @@ mod tests {
         for side in ["--from", "--to"] {
             assert!(Cli::try_parse_from(["roa", "store", "copy", side, "a.db"]).is_ok(), "{side}");
         }
+    }
+
+    #[test]
+    fn logs_are_of_one_run_at_a_time() {
+        assert!(Cli::try_parse_from(["roa", "logs"]).is_err());
+        assert!(Cli::try_parse_from(["roa", "logs", "a", "-f", "-p"]).is_err());
+        let cli = Cli::try_parse_from(["roa", "logs", "a", "-n", "labs", "-f", "--tail", "3"]).unwrap();
+        let Command::Logs(logs) = cli.command else { panic!("{cli:?}") };
+        assert_eq!((logs.name.as_str(), logs.namespace.as_str(), logs.tail), ("a", "labs", Some(3)));
     }
 
     #[test]

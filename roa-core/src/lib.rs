@@ -19,6 +19,7 @@ mod dependency;
 mod entry;
 mod error;
 mod event;
+mod field_path;
 mod index;
 mod key;
 mod kind;
@@ -51,9 +52,12 @@ pub use dependency::{CallOutcome, Dependencies, Dependency, Passage};
 pub use entry::{Entry, Format, Value};
 pub use error::{Advice, CommitError, Error, Expected, Fence, Result};
 pub use event::{Event, EventSink, NoEvents, Severity};
+pub use field_path::{FieldPath, FieldPathError};
 pub use index::{Index, KeyOf};
 pub use key::{Key, KeyError, KeyPrefix, SYSTEM_GROUP};
-pub use kind::{Column, ColumnFormat, KindDescriptor, KindRegistry, Scope, Spec, UnknownFields, Validator};
+pub use kind::{
+    Column, ColumnFormat, KindDescriptor, KindRegistry, KindVersion, Scope, Spec, UnknownFields, Validator,
+};
 pub use metadata::{Metadata, OwnerReference};
 pub use namespace::{DEFAULT_NAMESPACE, Namespace, NamespaceStatus, namespace_kind};
 pub use object::{DecodeError, DynamicObject, StoredObject};
@@ -73,5 +77,5 @@ pub use store::{
 pub use time::{HumanDuration, TimeError, Timestamp};
 pub use txn::{Expect, Guard, Op, Txn, TxnError};
 pub use typed::{Object, Resource};
-pub use validation::{Violation, Violations};
+pub use validation::{Violation, ViolationReason, Violations};
 pub use watcher::{ChangeKind, Start, WatchEvent, WatchItem, WatchStream, Watcher};

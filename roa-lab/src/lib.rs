@@ -19,6 +19,7 @@
 //! # Pools
 #![doc = include_str!("docs/pool-rules.md")]
 
+mod admission;
 mod attempt;
 mod builtin;
 mod capacity;

@@ -8,9 +8,11 @@
 //! - Among other processes: [`Coordinator`], [`Lease`], [`Territory`], [`Membership`], [`ShardBy`]
 //! - Containing failures: [`Breaker`], [`Bulkhead`], [`Protected`], [`RetryBudget`], [`OscillationWatch`]
 //! - Tidying up: [`GarbageCollector`], [`NamespaceController`], [`Runnable`]
+//! - Explaining: [`Explainer`], [`Explanation`], [`WatchHealth`]
 //! - Telling: [`EventRecorder`], [`CloudEventRelay`], [`OutboxRelay`]
 //! - Trying controllers: `testing`, with the feature `test-util`
-//! - Around: [`Tasks`], [`Clocks`], [`SystemClock`], [`ScaledClock`], [`DeadlineStore`], [`RuntimeMetrics`], [`LogSink`]
+//! - Around: [`Tasks`], [`Clocks`], [`SystemClock`], [`ScaledClock`], [`DeadlineStore`], [`MeasuredStore`],
+//!   [`RuntimeMetrics`], [`LogSink`]
 
 mod bookmark;
 mod cache;
@@ -20,12 +22,14 @@ mod cloudevents;
 mod controller;
 mod deadline;
 mod events;
+mod figures;
 mod gc;
 mod handlers;
 mod hub;
 mod lease;
 mod locks;
 mod manager;
+mod measured_store;
 mod metrics;
 mod namespaces;
 mod oscillation;
@@ -39,6 +43,7 @@ mod tasks;
 #[cfg(feature = "test-util")]
 pub mod testing;
 mod watcher;
+mod why;
 
 pub use bookmark::Bookmarks;
 pub use cache::{Cache, CacheListener, Tombstone};
@@ -58,6 +63,7 @@ pub use lease::{
     Membership, Permit, Territory,
 };
 pub use manager::{ControllerBuilder, Manager, ManagerConfig, ManagerError, Mode, Runnable, WatchKind};
+pub use measured_store::MeasuredStore;
 pub use metrics::{ControllerMetrics, Reading, Readings, RuntimeMetrics};
 pub use namespaces::NamespaceController;
 pub use oscillation::{Oscillation, OscillationConfig, OscillationDetector, OscillationWatch};
@@ -74,4 +80,8 @@ pub use safety::{
 pub use shard::{SHARDS, ShardBy};
 pub use sinks::{ChannelSink, FanOutSink, LogSink};
 pub use tasks::{SpawnError, Tasks};
-pub use watcher::{PollWatcher, StreamWatcher};
+pub use watcher::{PollWatcher, StreamWatcher, WatchHealth};
+pub use why::{
+    DependencyState, Explainer, Explanation, FinalizerState, Handling, Happening, LastError, LastWrite, ObjectState,
+    OwnerState, Phase, QueueState, explain_from_store,
+};

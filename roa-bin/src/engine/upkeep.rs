@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use roa_core::{Namespace, Result};
 use roa_runtime::{
-    Clocks, ControllerConfig, EventRecorder, EventRecorderConfig, GarbageCollector, GarbageCollectorConfig, Manager,
-    NamespaceController, OscillationConfig, OscillationWatch, RuntimeMetrics,
+    Clocks, EventRecorder, EventRecorderConfig, GarbageCollector, GarbageCollectorConfig, Manager, NamespaceController,
+    OscillationConfig, OscillationWatch, RuntimeMetrics,
 };
+
+use crate::config::settings::{self, Config};
 
 /// The recorder of events: a sink from the begin, and one of the parts that [`add`] adds.
 pub(super) fn recorder(clocks: &Clocks, metrics: &RuntimeMetrics) -> Arc<EventRecorder> {
@@ -21,14 +23,17 @@ pub(super) fn recorder(clocks: &Clocks, metrics: &RuntimeMetrics) -> Arc<EventRe
 pub(super) fn add(
     manager: &mut Manager,
     recorder: Arc<EventRecorder>,
+    config: &Config,
     clocks: &Clocks,
     metrics: &RuntimeMetrics,
 ) -> Result<()> {
-    manager.add_controller::<Namespace, _>(NamespaceController::new(), ControllerConfig::default())?;
+    manager.add_controller::<Namespace, _>(NamespaceController::new(), super::lab::controller(config))?;
+    let settings::OscillationConfig { window, status_turns, max_fields } = config.oscillation;
+    let oscillation = OscillationConfig { window: window.0, status_turns, max_fields };
     let (hub, io) = (manager.hub().clone(), Arc::clone(&clocks.io));
     let collector = GarbageCollector::new(hub.clone(), io, GarbageCollectorConfig::default(), metrics);
     manager.add_runnable(Arc::new(collector));
-    manager.add_runnable(Arc::new(OscillationWatch::new(hub, OscillationConfig::default(), metrics)));
+    manager.add_runnable(Arc::new(OscillationWatch::new(hub, oscillation, metrics)));
     manager.add_runnable(recorder);
     Ok(())
 }

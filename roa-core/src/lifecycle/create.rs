@@ -26,7 +26,9 @@ pub fn create(
     uid: Uuid,
     now: Timestamp,
 ) -> Result<DynamicObject> {
-    incoming.body.remove("status");
+    if kind.status_subresource {
+        incoming.body.remove("status");
+    }
     let mut found = check(kind, &incoming, None, fields);
     if incoming.metadata.resource_version.is_some() {
         found.push("metadata.resourceVersion", "must not be set on an object to be created");

@@ -24,6 +24,7 @@ pub fn update(
     check_precondition(key, &current.metadata, &incoming.metadata)?;
     keep_what_the_store_gives(&current.metadata, &mut incoming.metadata);
     match current.status() {
+        _ if !kind.status_subresource => None,
         Some(status) => incoming.body.insert("status".to_owned(), status.clone()),
         None => incoming.body.remove("status"),
     };
@@ -44,7 +45,7 @@ pub fn update(
     Ok(finish(current, incoming, now))
 }
 
-/// The status path: changes `status` and nothing else, as far as the kind's state machine allows.
+/// The status path: changes `status`, and who manages which fields, as far as the kind's state machine allows.
 ///
 /// # Errors
 /// [`Error::Conflict`] if the object has changed or is another one, [`Error::Transition`], [`Error::Invalid`].
@@ -57,6 +58,7 @@ pub fn update_status(
 ) -> Result<Step> {
     check_precondition(key, &current.metadata, &incoming.metadata)?;
     let mut next = current.clone();
+    next.metadata.managed_fields.clone_from(&incoming.metadata.managed_fields);
     match incoming.status() {
         Some(status) => next.body.insert("status".to_owned(), status.clone()),
         None => next.body.remove("status"),

@@ -109,16 +109,42 @@ impl ResourceStore {
             }
             admitted.push(match namespaces.known(name) {
                 Some(known) => known,
+                None if self.dry_run => {
+                    self.check_namespace(namespaces.strict, name).await?;
+                    continue;
+                }
                 None => self.look_up(namespaces, name).await?,
             });
         }
         Ok(admitted)
     }
 
+    /// Whether [`ResourceStore::admit`] would admit them; creates nothing.
+    ///
+    /// # Errors
+    /// As [`ResourceStore::admit`].
+    pub(super) async fn would_admit(&self, keys: impl Iterator<Item = &Key>) -> Result<()> {
+        let Some(namespaces) = &self.namespaces else { return Ok(()) };
+        for name in keys.filter(|key| !key.is_system()).map(Key::namespace).filter(|name| !name.is_empty()) {
+            let key = Key::new(Namespace::GROUP, Namespace::PLURAL, "", name)?;
+            if self.active_at(&key).await?.is_none() && namespaces.strict && name != DEFAULT_NAMESPACE {
+                return Err(Error::NotFound { key });
+            }
+        }
+        Ok(())
+    }
+
     /// Forgets what is known of a namespace, if that is the key of one; gives whether anything was.
     pub(super) fn forget_namespace(&self, key: &Key) -> bool {
         let is_one = key.group() == Namespace::GROUP && key.resource() == Namespace::PLURAL;
         is_one && self.namespaces.as_ref().is_some_and(|namespaces| namespaces.forget(key.name()))
+    }
+
+    /// Whether objects could be created in a namespace, without creating it.
+    async fn check_namespace(&self, strict: bool, name: &str) -> Result<()> {
+        let key = Key::new(Namespace::GROUP, Namespace::PLURAL, "", name)?;
+        let is_there = self.active_at(&key).await?.is_some() || !strict || name == DEFAULT_NAMESPACE;
+        if is_there { Ok(()) } else { Err(Error::NotFound { key }) }
     }
 
     async fn look_up(&self, namespaces: &Namespaces, name: &str) -> Result<(Key, Revision)> {

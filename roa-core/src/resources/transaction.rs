@@ -117,7 +117,13 @@ impl<'a> Transaction<'a> {
         if let Some(unit) = &resources.unit {
             return self.hold_back(unit).await;
         }
+        if resources.dry_run {
+            return self.pretend().await;
+        }
         let Some(revision) = self.write().await? else {
+            if let Some(mark) = &resources.mark {
+                mark.note_unchanged();
+            }
             return Ok(self.staged.into_iter().map(|staged| staged.object).collect());
         };
         if let Some(mark) = &resources.mark {
@@ -175,6 +181,20 @@ impl<'a> Transaction<'a> {
             objects.push(staged.after(revision));
         }
         Ok(objects)
+    }
+
+    /// What would be answered if it were committed now. Nothing of it is written, so no object has a new revision.
+    async fn pretend(self) -> Result<Vec<DynamicObject>> {
+        for staged in &self.staged {
+            let (found, _) = self.resources.entry(&staged.key).await?;
+            let found = found.map(|entry| entry.revision);
+            if found != staged.expect {
+                return Err(staged.conflict(found));
+            }
+        }
+        self.resources.would_admit(self.creations()).await?;
+        self.encode(&[])?;
+        Ok(self.staged.into_iter().map(Staged::unwritten).collect())
     }
 
     fn encode(&self, admitted: &[(Key, Revision)]) -> Result<Option<Txn>> {
@@ -281,6 +301,16 @@ impl Staged {
             (None, _) => Error::AlreadyExists { key },
             (Some(_), None) => Error::NotFound { key },
             (Some(expected), Some(_)) => Error::Conflict { key, expected: Expected::Revision(expected), current },
+        }
+    }
+
+    fn unwritten(self) -> DynamicObject {
+        match (self.step, self.expect) {
+            (Step::Write(mut next), expect) => {
+                next.metadata.resource_version = expect;
+                *next
+            }
+            (Step::Unchanged | Step::Remove, _) => self.object,
         }
     }
 

@@ -3,6 +3,7 @@
 use roa_core::{Action, HumanDuration, ReconcileError, Resource, Timestamp};
 
 use super::Mind;
+use crate::admission::{Delay, PROVISIONER_DOWN};
 use crate::capacity::LOCAL_WORKER;
 use crate::ledger::{Ask, Census, Refusal, Reservation};
 use crate::scheduler::{Assigned, Candidates, Wanted};
@@ -43,6 +44,10 @@ pub(super) async fn find(turn: &Turn<'_>, mind: &Mind) -> Result<Action, Reconci
         Ok(reservation) => reservation,
         Err(refusal) => return keep_waiting(turn, refused(turn, refusal)).await,
     };
+    if let Err(delay) = turn.admit(&plan.provisioner) {
+        drop(reservation);
+        return keep_waiting(turn, delay.into()).await;
+    }
     match candidates {
         None => {
             let lab = turn.write(placed(turn, &plan, None)).await?;
@@ -64,10 +69,12 @@ async fn on_worker(
     match assigned.await? {
         Assigned::To(lab) => Ok(settle(turn, reservation, &lab)),
         Assigned::Nowhere(reasons) => {
+            turn.withdrew(&plan.provisioner);
             turn.settings.metrics.attempted(Attempt::Unschedulable);
             keep_waiting(turn, Wait::new(UNSCHEDULABLE, reasons)).await
         }
         Assigned::Contended => {
+            turn.withdrew(&plan.provisioner);
             turn.settings.metrics.attempted(Attempt::Contended);
             Ok(Action::Requeue)
         }
@@ -126,7 +133,7 @@ fn check_duration(turn: &Turn<'_>, template: &LabTemplate) -> Result<(), Wait> {
 /// The status of a lab that has a place. One that lost its place keeps its state.
 fn placed(turn: &Turn<'_>, plan: &Plan, worker: Option<&Worker>) -> LabStatus {
     let Resources { cpu, memory } = plan.resources;
-    let identity = worker.map(|worker| worker.metadata());
+    let identity = worker.map(Resource::metadata);
     let name = identity.map_or(LOCAL_WORKER, |worker| worker.name.as_str());
     let (node, provisioner) = (turn.settings.node.clone(), plan.provisioner.clone());
     let worker = identity.map(|worker| WorkerIdentity { name: worker.name.clone(), uid: worker.uid.clone() });
@@ -159,6 +166,12 @@ async fn keep_waiting(turn: &Turn<'_>, wait: Wait) -> Result<Action, ReconcileEr
     next.condition(conditions::SCHEDULED, false, (wait.reason, &wait.message), turn.now);
     turn.write(next).await?;
     Ok(wait.until.map_or_else(|| turn.poll(), |until| turn.at(until)))
+}
+
+impl From<Delay> for Wait {
+    fn from(Delay { message, until, .. }: Delay) -> Self {
+        Self { reason: PROVISIONER_DOWN, message, until: Some(until) }
+    }
 }
 
 fn refused(turn: &Turn<'_>, refusal: Refusal) -> Wait {

@@ -41,7 +41,9 @@ async fn begin_again(turn: &Turn<'_>, mind: &Mind, provisioner: &dyn Provisioner
 
 async fn look(turn: &Turn<'_>, provisioner: &dyn Provisioner) -> Result<Action, ReconcileError> {
     let request = turn.request(turn.template().await?);
-    match provisioner.observe(&request).await.map_err(|error| unclear(&error))? {
+    let seen = provisioner.observe(&request).await.map_err(|error| unclear(&error))?;
+    turn.saw(provisioner, &seen);
+    match seen {
         Observation::Ready { endpoint } => ready(turn, endpoint).await,
         // That it takes too long is for the sweep to say.
         Observation::Starting | Observation::Unhealthy { .. } => Ok(turn.poll()),

@@ -61,7 +61,9 @@ async fn mend(turn: &Turn<'_>, mind: &Mind) -> Result<Action, ReconcileError> {
 
 async fn look(turn: &Turn<'_>, provisioner: &dyn Provisioner) -> Result<Action, ReconcileError> {
     let request = turn.request(turn.template().await?);
-    match provisioner.observe(&request).await.map_err(|error| unclear(&error))? {
+    let seen = provisioner.observe(&request).await.map_err(|error| unclear(&error))?;
+    turn.saw(provisioner, &seen);
+    match seen {
         Observation::Ready { endpoint } => mended(turn, endpoint).await,
         Observation::Unhealthy { .. } if is_unhealthy_for_long(turn) => end(turn, provisioner).await,
         Observation::Starting | Observation::Unhealthy { .. } => Ok(turn.poll()),

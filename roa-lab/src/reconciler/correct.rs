@@ -32,6 +32,7 @@ fn failure(drift: &Drift) -> Failure {
 }
 
 async fn give_up(turn: &Turn<'_>, drift: &Drift) -> Result<(), ReconcileError> {
+    turn.timed_out();
     turn.write(turn.given_up_after(&failure(drift))).await?;
     turn.settings.metrics.failed(drift.reason);
     turn.warn(drift.reason, &drift.message);

@@ -8,11 +8,13 @@ mod correct;
 mod find;
 mod orphans;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use roa_core::{Action, Context, Drift, ReconcileError, Reconciler, Timestamp};
 
+use crate::admission::may_be_under_way;
 use crate::provision::Observation;
 use crate::provisioners::Reach;
 use crate::turn::{Turn, unclear};
@@ -84,6 +86,9 @@ impl Reconciler for LabReconciler {
 
     async fn after_sweep(&self, labs: &[Arc<Lab>], cx: &Context) -> Result<usize, ReconcileError> {
         self.settings.metrics.count(labs.iter().map(|lab| lab.status.state()));
+        let tried = labs.iter().filter(|lab| may_be_under_way(lab)).map(|lab| lab.metadata.uid.as_str());
+        let tried: HashSet<&str> = tried.collect();
+        self.settings.provisioners.gates().for_each(|gate| gate.sweep(|uid| tried.contains(uid)));
         orphans::end_all(&self.settings, labs, cx).await
     }
 }

@@ -6,6 +6,7 @@
 mod fleet;
 #[cfg(test)]
 mod lab;
+mod logs;
 #[cfg(test)]
 mod process;
 #[cfg(test)]

@@ -5,6 +5,7 @@
 //! that run may end.
 
 mod config;
+mod explain;
 mod filter;
 mod finalizer;
 mod gate;
@@ -12,6 +13,7 @@ mod outcome;
 mod overflow;
 mod related;
 mod run;
+mod tracking;
 
 use std::collections::HashSet;
 use std::sync::{Arc, OnceLock};
@@ -21,7 +23,8 @@ pub use filter::{Filter, Update};
 
 use gate::{Cleared, Parked, WriteGate};
 use overflow::Overflow;
-use roa_core::{CacheReader, Cancellation, Cause, Context, Controller, Key, Resource};
+use roa_core::{CacheReader, Cancellation, Cause, Context, Controller, Key, Metadata, Resource, Revision};
+use tracking::{Leaving, Troubles, Unobserved};
 
 use crate::cache::Freshness;
 use crate::safety::{Quarantine, what_frees};
@@ -46,6 +49,9 @@ struct Inner<C: Controller> {
     gate: WriteGate,
     parked: Parked,
     cleared: Cleared,
+    troubles: Troubles,
+    unobserved: Unobserved,
+    leaving: Leaving,
     quarantine: Quarantine,
     budget: Option<RetryBudget>,
     config: ControllerConfig,
@@ -93,6 +99,9 @@ impl<C: Controller> ControllerDriver<C> {
             gate: WriteGate::default(),
             parked: Parked::default(),
             cleared: Cleared::default(),
+            troubles: Troubles::default(),
+            unobserved: Unobserved::default(),
+            leaving: Leaving::default(),
             quarantine: Quarantine::default(),
             overflow: Overflow::default(),
             freshness: OnceLock::new(),
@@ -108,7 +117,9 @@ impl<C: Controller> ControllerDriver<C> {
         };
         let inner = Arc::new(inner);
         inner.cache.listen(Arc::clone(&inner) as Arc<dyn CacheListener<C::Resource>>);
-        Self { inner }
+        let this = Self { inner };
+        this.measure();
+        this
     }
 
     /// The same, no call of which begins before these caches too are as new as it needs.
@@ -272,11 +283,25 @@ impl<C: Controller> Inner<C> {
         stays
     }
 
+    /// What metrics tell of: how long a change of the spec is not seen, how long the object waits to be let go.
+    fn track(&self, key: &Key, before: Option<&Metadata>, after: &Metadata) {
+        if !self.territory.owns(key) {
+            return;
+        }
+        if self.cache.is_synced() && before.is_none_or(|before| before.generation != after.generation) {
+            self.unobserved.note(key, after.generation, self.clocks.io.monotonic());
+        }
+        self.leaving.look(key, after, self.controller.finalizer());
+    }
+
     fn forget(&self, key: &Key) {
         self.gate.forget(key);
         self.parked.release(key);
         self.cleared.forget(key);
         self.quarantine.forget(key);
+        self.troubles.forget(key);
+        self.unobserved.forget(key);
+        self.leaving.forget(key);
         self.queue.forget(key);
         self.metrics.parked(self.parked.len());
     }
@@ -289,6 +314,7 @@ impl<C: Controller> CacheListener<C::Resource> for Inner<C> {
         let Some(after) = after else {
             return self.forget(key);
         };
+        self.track(key, before.map(|before| before.metadata()), after.metadata());
         if self.stays_parked(key, before, after) {
             return;
         }
@@ -298,7 +324,12 @@ impl<C: Controller> CacheListener<C::Resource> for Inner<C> {
         }
         let was_deleting = before.is_some_and(|before| before.metadata().is_deleting());
         let deleting = after.metadata().is_deleting() && !was_deleting;
-        self.add(key, Priority::User, if deleting { Cause::Deleting } else { Cause::Changed });
+        let cause = if deleting { Cause::Deleting } else { Cause::Changed };
+        let revision = after.metadata().resource_version.map(Revision::get);
+        let _event =
+            tracing::debug_span!("event", controller = self.controller.name(), %key, revision, cause = cause.as_str())
+                .entered();
+        self.add(key, Priority::User, cause);
     }
 }
 

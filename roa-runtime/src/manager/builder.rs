@@ -2,10 +2,12 @@
 
 use std::fmt;
 use std::marker::PhantomData;
+use std::sync::Arc;
 
 use roa_core::{Controller, KeyOf, Object, Result, Spec};
 
 use super::Manager;
+use super::component::Controlling;
 use crate::{ControllerConfig, ControllerDriver, Filter};
 
 /// Says to a driver what else leads to calls.
@@ -114,7 +116,7 @@ where
         for wiring in self.wirings {
             wiring(&driver);
         }
-        self.manager.components.push(std::sync::Arc::new(driver.clone()));
+        self.manager.components.push(Arc::new(Controlling::<S, C>::new(driver.clone())));
         Ok(driver)
     }
 }

@@ -15,17 +15,20 @@ pub use builder::ControllerBuilder;
 pub use config::{ManagerConfig, ManagerError, Mode, WatchKind};
 pub use runnable::Runnable;
 
-use component::{Component, Feed};
+pub(crate) use component::Component;
+use component::Feed;
 use roa_core::{
     CacheReader, Caches, Cancellation, CancellationSource, Context, Controller, Dependencies, EventSink, Object,
-    Reconciler, ResourceStore, Result, Spec, Store, Watcher,
+    Reconciler, Resource, ResourceStore, Result, Spec, Store, Watcher,
 };
 use together::Part;
 
 use crate::cache::Freshness;
+use crate::watcher::MeasuredWatcher;
 use crate::{
-    Cache, Clocks, ControllerConfig, ControllerDriver, Coordinator, Membership, PollWatcher, ReconcilerConfig,
-    ReconcilerDriver, RuntimeMetrics, Selection, StreamWatcher, Tasks, Territory, WatchHub,
+    Cache, Clocks, ControllerConfig, ControllerDriver, Coordinator, Explainer, Membership, PollWatcher,
+    ReconcilerConfig, ReconcilerDriver, RuntimeMetrics, Selection, StreamWatcher, Tasks, Territory, WatchHealth,
+    WatchHub,
 };
 
 /// Owns all that a process runs over one store.
@@ -46,6 +49,7 @@ pub struct Manager {
     caches: HashMap<TypeId, Box<dyn Any + Send + Sync>>,
     readers: Caches,
     feeds: Vec<Box<dyn Feed>>,
+    watches: Vec<WatchHealth>,
     freshness: Freshness,
     components: Vec<Arc<dyn Component>>,
     part: Option<Part>,
@@ -69,7 +73,7 @@ impl Manager {
         let part = Part::take(&config.mode, |holder, lease| {
             let (store, clock, random) =
                 (Arc::clone(&store), Arc::clone(&clocks.lease), Arc::clone(resources.random()));
-            Ok(Coordinator::new(store, clock, random, holder, lease.clone())?)
+            Ok(Coordinator::new(store, clock, random, holder, lease.clone())?.with_address(config.address.clone()))
         });
         let part = part.await?;
         let hub = WatchHub::start(Arc::clone(&store), Arc::clone(&clocks.io), config.hub.clone()).await?;
@@ -89,6 +93,7 @@ impl Manager {
             caches: HashMap::new(),
             readers: Caches::default(),
             feeds: Vec::new(),
+            watches: Vec::new(),
             components: Vec::new(),
         })
     }
@@ -132,6 +137,26 @@ impl Manager {
         &self.territory
     }
 
+    /// Explains objects from what this process knows, of the controllers that were added before.
+    #[must_use]
+    pub fn explainer(&self) -> Explainer {
+        Explainer {
+            store: Arc::clone(&self.store),
+            resources: self.resources.clone(),
+            components: self.components.clone().into(),
+            dependencies: self.dependencies.clone(),
+            territory: self.territory.clone(),
+            membership: self.membership.clone(),
+            group: self.config.mode.group().map(Into::into),
+        }
+    }
+
+    /// How the watches of the caches go that were asked for before.
+    #[must_use]
+    pub fn watches(&self) -> Vec<WatchHealth> {
+        self.watches.clone()
+    }
+
     /// The cache of a kind, made when first asked for. It is filled when the manager runs.
     ///
     /// # Errors
@@ -142,13 +167,21 @@ impl Manager {
             return Ok(cache.clone());
         }
         let cache = Cache::<Object<S>>::new();
-        let watcher = self.watcher::<S>()?;
+        let watcher = self.measured(self.watcher::<S>()?, S::PLURAL);
         self.caches.insert(id, Box::new(cache.clone()));
         self.readers =
             self.readers.clone().with::<Object<S>>(Arc::new(cache.clone()) as Arc<dyn CacheReader<Object<S>>>);
         self.freshness = std::mem::take(&mut self.freshness).with(&cache);
         self.feeds.push(Box::new(component::CacheFeed { name: S::PLURAL, cache: cache.clone(), watcher }));
         Ok(cache)
+    }
+
+    fn measured<R: Resource>(&mut self, inner: Arc<dyn Watcher<R>>, name: &'static str) -> Arc<dyn Watcher<R>> {
+        let health = WatchHealth::new(name, Arc::clone(&self.clocks.io));
+        self.watches.push(health.clone());
+        let (seen, hub) = (health.clone(), self.hub.clone());
+        self.metrics.figures().from(move || seen.figures(hub.position().revision));
+        Arc::new(MeasuredWatcher { inner, health })
     }
 
     /// A watcher of a kind, as configured.

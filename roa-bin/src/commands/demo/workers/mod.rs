@@ -43,7 +43,7 @@ pub(super) async fn tell(
     interrupt: &CancellationSource,
 ) -> Result<(), Failure> {
     let (sink, events) = ChannelSink::new(EVENTS);
-    let engine = Engine::open(config, vec![Arc::new(sink)]).await?;
+    let engine = Engine::open(config, vec![Arc::new(sink)]).await.map_err(super::backend::explain)?;
     let (clock, interrupted, stop) = (Arc::clone(&engine.clocks().io), interrupt.token(), CancellationSource::new());
     let mut story = Story::begin(&engine, events, Narrator::new(clock.clone())).await?;
     engine.apply(manifests).await?;
