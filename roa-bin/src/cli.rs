@@ -66,6 +66,9 @@ pub(crate) enum Command {
 /// What `roa demo` takes.
 #[derive(Debug, Args)]
 pub(crate) struct DemoArgs {
+    /// Tell the story of a pool of workers instead: it grows with its labs, drains, shrinks and goes
+    #[arg(long)]
+    pub(crate) workers: bool,
     /// Which store holds the demo's labs: memory, sqlite (if not said) or redis
     #[arg(long, value_name = "STORE")]
     pub(crate) backend: Option<String>,

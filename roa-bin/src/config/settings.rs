@@ -287,6 +287,7 @@ pub(crate) struct LabConfig {
     pub(crate) breaker_failures: u32,
     pub(crate) breaker_open_for: HumanDuration,
     pub(crate) worker: WorkerConfig,
+    pub(crate) scheduler: SchedulerConfig,
     pub(crate) components: ComponentsConfig,
 }
 
@@ -334,7 +335,33 @@ impl Profile {
     }
 }
 
-/// `[lab.worker]`: the capacity of the implicit local worker. What is absent is taken from the machine.
+/// `[lab.scheduler]`: which of several workers a lab gets.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SchedulerConfig {
+    pub(crate) strategy: SchedulerStrategy,
+    /// For `random`.
+    pub(crate) seed: u64,
+}
+
+/// By which rule a worker is chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum SchedulerStrategy {
+    /// The fullest that has room.
+    BestFit,
+    /// The one with the least given away.
+    LeastUtilized,
+    /// The one with the fewest labs.
+    LeastLabs,
+    /// One after the other.
+    RoundRobin,
+    /// Any.
+    Random,
+}
+
+/// `[lab.worker]`: the capacity of the implicit local worker, and how often declared ones give a sign of life. What is
+/// absent of the capacity is taken from the machine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct WorkerConfig {
@@ -343,6 +370,7 @@ pub(crate) struct WorkerConfig {
     /// A quantity, such as `16Gi`.
     pub(crate) memory: Option<String>,
     pub(crate) max_labs: Option<usize>,
+    pub(crate) heartbeat: HumanDuration,
 }
 
 /// `[lab.components]`: which parts run. All of them, unless somebody debugs.
@@ -508,7 +536,8 @@ impl LabConfig {
             max_concurrent_provisionings: 10,
             breaker_failures: 5,
             breaker_open_for: seconds(30),
-            worker: WorkerConfig { cpu: None, memory: None, max_labs: None },
+            worker: WorkerConfig { cpu: None, memory: None, max_labs: None, heartbeat: seconds(10) },
+            scheduler: SchedulerConfig { strategy: SchedulerStrategy::BestFit, seed: 0 },
             components: ComponentsConfig { watcher: true, controller: true, reconciler: true, provisioner: true },
         }
     }
