@@ -4,6 +4,7 @@
 // Clippy allows unwrapping in what is marked as a test, and goes by the attribute.
 #[cfg(test)]
 mod lab;
+#[cfg(test)]
 mod logs;
 #[cfg(test)]
 mod process;
