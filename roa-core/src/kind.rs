@@ -63,6 +63,9 @@ pub trait Spec: Serialize + DeserializeOwned + Clone + Debug + Send + Sync + 'st
     /// Fields that field selectors may name besides `metadata.name` and `metadata.namespace`, such as `status.state`.
     const SELECTABLE_FIELDS: &'static [&'static str] = &[];
 
+    /// The field of the status that [`Spec::state_machine`] speaks of.
+    const STATE_FIELD: &'static str = "state";
+
     /// What is wrong with it, paths below `spec`. Checked on each create and update.
     fn validate(&self) -> Violations {
         Violations::none()
@@ -74,7 +77,7 @@ pub trait Spec: Serialize + DeserializeOwned + Clone + Debug + Send + Sync + 'st
         Violations::none()
     }
 
-    /// Which changes of `status.state` are allowed; checked on each write, whoever writes.
+    /// Which changes of its state are allowed; checked on each write, whoever writes.
     fn state_machine() -> Option<&'static StateMachine> {
         None
     }
@@ -96,10 +99,14 @@ pub trait Spec: Serialize + DeserializeOwned + Clone + Debug + Send + Sync + 'st
 pub struct Column {
     /// The heading, in capitals.
     pub name: String,
-    /// The field shown, such as `status.state`.
+    /// The field shown, such as `status.state`: a [`FieldPath`](crate::FieldPath).
     pub path: String,
     /// How to show it.
     pub format: ColumnFormat,
+    /// Columns of another priority than 0 are shown in wide tables alone.
+    pub priority: u32,
+    /// What it says, for people.
+    pub description: String,
 }
 
 /// How a column's value is shown.
@@ -110,17 +117,48 @@ pub enum ColumnFormat {
     Text,
     /// A time, as the time since or until it.
     Date,
+    /// A whole number.
+    Integer,
+    /// A number.
+    Number,
+    /// True or false.
+    Boolean,
+}
+
+impl ColumnFormat {
+    /// The name that the API gives it, such as `integer`.
+    #[must_use]
+    pub const fn type_name(self) -> &'static str {
+        match self {
+            Self::Text => "string",
+            Self::Date => "date",
+            Self::Integer => "integer",
+            Self::Number => "number",
+            Self::Boolean => "boolean",
+        }
+    }
 }
 
 impl Column {
+    /// A column; `path` is a [`FieldPath`](crate::FieldPath).
+    pub fn new(name: impl Into<String>, path: impl Into<String>, format: ColumnFormat) -> Self {
+        Self { name: name.into(), path: path.into(), format, priority: 0, description: String::new() }
+    }
+
     /// A column that shows a field as it is.
     pub fn text(name: impl Into<String>, path: impl Into<String>) -> Self {
-        Self { name: name.into(), path: path.into(), format: ColumnFormat::Text }
+        Self::new(name, path, ColumnFormat::Text)
     }
 
     /// A column that shows a time as the time since or until it.
     pub fn date(name: impl Into<String>, path: impl Into<String>) -> Self {
-        Self { name: name.into(), path: path.into(), format: ColumnFormat::Date }
+        Self::new(name, path, ColumnFormat::Date)
+    }
+
+    /// The same, in wide tables alone.
+    #[must_use]
+    pub fn wide(self) -> Self {
+        Self { priority: 1, ..self }
     }
 }
 
@@ -144,22 +182,59 @@ pub struct KindDescriptor {
     pub plural: Arc<str>,
     /// Whether its objects live in namespaces.
     pub scope: Scope,
+    /// The singular in lower case.
+    pub singular: Arc<str>,
+    /// The kind of a list of its objects.
+    pub list_kind: Arc<str>,
     /// Other names for the command line.
     pub short_names: Vec<Arc<str>>,
+    /// Groups of kinds that it is listed with, such as `all`.
+    pub categories: Vec<Arc<str>>,
     /// Fields that field selectors may name.
     pub selectable_fields: Vec<Arc<str>>,
     /// What a table shows besides name and age.
     pub columns: Vec<Column>,
-    /// Which changes of `status.state` are allowed.
+    /// Whether a table ends with the age; not if `columns` say all that it shows.
+    pub age_column: bool,
+    /// Which changes of its state are allowed.
     pub state_machine: Option<&'static StateMachine>,
+    /// The field of the status that holds the state.
+    pub state_field: Arc<str>,
     /// Its structural schema, where it has one.
     pub schema: Option<Arc<serde_json::Value>>,
     /// Where `spec.replicas` and its like stand, if it can be scaled.
     pub scale_path: Option<Arc<str>>,
+    /// Where `status.replicas` and its like stand, if it can be scaled.
+    pub scale_status_path: Option<Arc<str>>,
+    /// Where the selector of what is scaled stands, as text, if it says so.
+    pub scale_selector_path: Option<Arc<str>>,
+    /// Whether `status` is written through the status path alone, and dropped from other writes.
+    pub status_subresource: bool,
+    /// The warning of a version that should no longer be used.
+    pub deprecation: Option<Arc<str>>,
+    /// Whether it is served in `version`, and not only stored in it.
+    pub served: bool,
+    /// The other versions that it is served in; objects are the same in all, but for `apiVersion`.
+    pub other_versions: Vec<KindVersion>,
     /// Its own rules.
     pub validator: Validator,
     /// Names unknown fields, for strict input.
     pub unknown_fields: UnknownFields,
+}
+
+/// A version of a kind besides the one that its objects are stored in.
+#[derive(Debug, Clone, PartialEq)]
+pub struct KindVersion {
+    /// The version.
+    pub version: Arc<str>,
+    /// Its structural schema.
+    pub schema: Option<Arc<serde_json::Value>>,
+    /// What a table shows besides name and age.
+    pub columns: Vec<Column>,
+    /// Fields that field selectors may name.
+    pub selectable_fields: Vec<Arc<str>>,
+    /// The warning of a version that should no longer be used.
+    pub deprecation: Option<Arc<str>>,
 }
 
 impl KindDescriptor {
@@ -172,6 +247,7 @@ impl KindDescriptor {
         this.columns = S::columns();
         this.schema = S::schema().map(Arc::new);
         this.state_machine = S::state_machine();
+        this.state_field = S::STATE_FIELD.into();
         this.validator = Arc::new(crate::typed::validate::<S>);
         this.unknown_fields = Arc::new(crate::typed::unknown_fields::<S>);
         this
@@ -191,12 +267,23 @@ impl KindDescriptor {
             kind: kind.into(),
             plural: plural.into(),
             scope,
+            singular: kind.to_ascii_lowercase().into(),
+            list_kind: format!("{kind}List").into(),
             short_names: Vec::new(),
+            categories: Vec::new(),
             selectable_fields,
             columns: Vec::new(),
+            age_column: true,
             state_machine: None,
+            state_field: "state".into(),
             schema: None,
             scale_path: None,
+            scale_status_path: None,
+            scale_selector_path: None,
+            status_subresource: true,
+            deprecation: None,
+            served: true,
+            other_versions: Vec::new(),
             validator: Arc::new(|_, _| Violations::none()),
             unknown_fields: Arc::new(|_| Vec::new()),
         }
@@ -230,10 +317,17 @@ impl KindDescriptor {
         })
     }
 
-    /// Whether `name` is its kind, plural or a short name, whatever the case.
+    /// Whether it is served in a version.
+    #[must_use]
+    pub fn is_served_in(&self, version: &str) -> bool {
+        (self.served && *self.version == *version) || self.other_versions.iter().any(|other| *other.version == *version)
+    }
+
+    /// Whether `name` is its kind, plural, singular or a short name, whatever the case.
     #[must_use]
     pub fn is_called(&self, name: &str) -> bool {
         self.kind.eq_ignore_ascii_case(name)
+            || self.singular.eq_ignore_ascii_case(name)
             || self.plural.eq_ignore_ascii_case(name)
             || self.short_names.iter().any(|short| short.eq_ignore_ascii_case(name))
     }

@@ -1,4 +1,4 @@
-//! [`Violations`]: everything that is wrong with an object, at once.
+//! [`Violations`]: everything that is wrong with an object, at once; each with its [`ViolationReason`].
 
 use std::fmt;
 
@@ -11,6 +11,49 @@ pub struct Violation {
     pub path: String,
     /// What is wrong, and what was expected.
     pub message: String,
+    /// What kind of wrong it is, for programs.
+    #[serde(skip)]
+    pub reason: ViolationReason,
+}
+
+/// What kind of wrong a [`Violation`] is, as Kubernetes has them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum ViolationReason {
+    /// The value breaks a rule.
+    #[default]
+    Invalid,
+    /// A field is missing.
+    Required,
+    /// The value is of another type.
+    TypeInvalid,
+    /// The value is none of those that are allowed.
+    NotSupported,
+    /// What must be there once is there twice.
+    Duplicate,
+    /// The field can't be set so.
+    Forbidden,
+    /// Text is too long.
+    TooLong,
+    /// There are too many elements.
+    TooMany,
+}
+
+impl ViolationReason {
+    /// The name that the API gives it, such as `FieldValueRequired`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Invalid => "FieldValueInvalid",
+            Self::Required => "FieldValueRequired",
+            Self::TypeInvalid => "FieldValueTypeInvalid",
+            Self::NotSupported => "FieldValueNotSupported",
+            Self::Duplicate => "FieldValueDuplicate",
+            Self::Forbidden => "FieldValueForbidden",
+            Self::TooLong => "FieldValueTooLong",
+            Self::TooMany => "FieldValueTooMany",
+        }
+    }
 }
 
 impl fmt::Display for Violation {
@@ -52,7 +95,18 @@ impl Violations {
 
     /// Adds one more.
     pub fn push(&mut self, path: impl Into<String>, message: impl Into<String>) {
-        self.0.push(Violation { path: path.into(), message: message.into() });
+        self.push_as(ViolationReason::Invalid, path, message);
+    }
+
+    /// Adds one more, with its reason.
+    pub fn push_as(&mut self, reason: ViolationReason, path: impl Into<String>, message: impl Into<String>) {
+        self.0.push(Violation { path: path.into(), message: message.into(), reason });
+    }
+
+    /// How many.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.0.len()
     }
 
     /// Adds what else was found.

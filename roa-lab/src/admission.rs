@@ -53,6 +53,11 @@ impl Turn<'_> {
         self.settle(provisioner.name(), error.outcome());
     }
 
+    /// The attempt was let begin, but found no place: another lab may try the provisioner instead.
+    pub(crate) fn not_begun(&self, provisioner: &str) {
+        self.settle(provisioner, CallOutcome::Unknown);
+    }
+
     /// The attempt took too long.
     pub(crate) fn timed_out(&self) {
         let allocation = self.lab.status.allocation.as_ref();

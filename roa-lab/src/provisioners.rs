@@ -142,7 +142,8 @@ mod tests {
 
     fn reach(provisioners: &Provisioners, of: &str, on: &str, from: &str) -> Option<Reach> {
         let (cpu, memory) = (Quantity::whole(1), Quantity::mebi(1));
-        provisioners.reach(Some(&Allocation { node: on.into(), provisioner: of.into(), cpu, memory }), from)
+        provisioners
+            .reach(Some(&Allocation { node: on.into(), provisioner: of.into(), cpu, memory, worker: None }), from)
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! What the commands do, a file each.
 
+pub(crate) mod bench;
 pub(crate) mod config;
 pub(crate) mod copy;
 pub(crate) mod demo;
@@ -7,3 +8,4 @@ pub(crate) mod logs;
 pub(crate) mod outside;
 pub(crate) mod run;
 pub(crate) mod store;
+pub(crate) mod why;

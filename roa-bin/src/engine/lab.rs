@@ -10,8 +10,8 @@ use roa_lab::{
     Capacity, LabController, LabInstance, LabMetrics, LabPolicy, LabReconciler, LabSettings, LabTemplate, Provisioners,
 };
 use roa_runtime::{
-    BackoffPolicy, BreakerConfig, Clocks, ControllerConfig, Manager, QueueConfig, ReconcilerConfig, RuntimeMetrics,
-    Trip,
+    BackoffPolicy, BreakerConfig, Clocks, ControllerConfig, Manager, QueueConfig, ReconcilerConfig, RetryBudgetConfig,
+    RuntimeMetrics, Trip,
 };
 
 use super::node;
@@ -109,13 +109,20 @@ fn capacity(worker: &WorkerConfig) -> anyhow::Result<Capacity> {
     Ok(capacity)
 }
 
-fn controller(config: &Config) -> ControllerConfig {
+/// How controllers are driven.
+pub(super) fn controller(config: &Config) -> ControllerConfig {
     let runtime = &config.runtime;
     let backoff = BackoffPolicy { base: runtime.retry_base.0, max: runtime.retry_max.0, ..BackoffPolicy::default() };
     ControllerConfig {
         workers: runtime.workers,
         timeout: runtime.reconcile_timeout.0,
         max_retries: runtime.max_retries,
+        max_panics: runtime.max_panics,
+        retry_budget: Some(RetryBudgetConfig {
+            percent: runtime.retry_budget_percent,
+            per_second: runtime.retry_budget_per_second,
+            burst: runtime.retry_budget_burst,
+        }),
         queue: QueueConfig { backoff, ..QueueConfig::default() },
         ..ControllerConfig::default()
     }

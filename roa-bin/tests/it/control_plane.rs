@@ -26,7 +26,7 @@ pub struct Roa {
 
 pub fn command(dir: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_roa"));
-    command.current_dir(dir).env_remove("ROA_CONFIG").env("NO_COLOR", "1");
+    command.current_dir(dir).env_remove("ROA_CONFIG").env("NO_COLOR", "1").env("ROA_SERVER__LISTEN", "");
     command
 }
 

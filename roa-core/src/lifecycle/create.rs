@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use super::metadata;
+use super::{metadata, namespace};
 use crate::{DynamicObject, Error, KindDescriptor, Result, Timestamp, Violations};
 
 /// What to do about fields that the kind does not have.
@@ -26,7 +26,9 @@ pub fn create(
     uid: Uuid,
     now: Timestamp,
 ) -> Result<DynamicObject> {
-    incoming.body.remove("status");
+    if kind.status_subresource {
+        incoming.body.remove("status");
+    }
     let mut found = check(kind, &incoming, None, fields);
     if incoming.metadata.resource_version.is_some() {
         found.push("metadata.resourceVersion", "must not be set on an object to be created");
@@ -41,6 +43,9 @@ pub fn create(
     metadata.last_modified = Some(now);
     metadata.deletion_timestamp = None;
     metadata.deletion_grace_period_seconds = None;
+    if namespace::is_namespace(kind) {
+        namespace::begin(&mut incoming);
+    }
     Ok(incoming)
 }
 

@@ -5,7 +5,7 @@ mod capacity;
 mod crash;
 mod deletion;
 mod drift;
-mod fake;
+pub mod fake;
 mod life;
 mod machine;
 mod manifests;
