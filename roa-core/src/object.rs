@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
+use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
@@ -33,7 +34,7 @@ impl DecodeError {
 }
 
 /// An object of any kind: metadata parsed, everything else as it came. Fields that nobody knows survive.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Clone, Default, PartialEq)]
 pub struct DynamicObject {
     /// `group/version` of its kind.
     pub api_version: String,
@@ -45,6 +46,16 @@ pub struct DynamicObject {
     pub other_metadata: Map<String, Json>,
     /// All other fields: `spec`, `status`, and whatever else the kind has.
     pub body: Map<String, Json>,
+}
+
+/// Shows which object it is and which fields it has, not what is in them: that may be secret.
+impl fmt::Debug for DynamicObject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let revision = self.metadata.resource_version;
+        let mut shown = f.debug_struct("DynamicObject");
+        shown.field("object", &self.display_name()).field("revision", &revision);
+        shown.field("fields", &self.body.keys()).finish_non_exhaustive()
+    }
 }
 
 impl DynamicObject {
@@ -181,12 +192,20 @@ const fn kind_of(json: &Json) -> &'static str {
 }
 
 /// An object as it is stored: its metadata parsed, the rest as the bytes that were written.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct StoredObject {
     /// The metadata, with `resourceVersion`.
     pub metadata: Metadata,
     stored: Bytes,
     json: OnceLock<Bytes>,
+}
+
+/// Shows which object it is and how long, not what is in it: that may be secret.
+impl fmt::Debug for StoredObject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (name, bytes) = (&self.metadata.name, self.stored.len());
+        f.debug_struct("StoredObject").field("name", name).field("bytes", &bytes).finish_non_exhaustive()
+    }
 }
 
 impl StoredObject {
@@ -290,6 +309,18 @@ mod tests {
     fn entry(value: Value) -> Entry {
         let key = Key::new("g", "things", "n", "a").unwrap();
         Entry::created(key, value, Revision::new(42).unwrap(), TxnId::none(), "test".into())
+    }
+
+    #[test]
+    fn t14_debug_of_an_object_shows_nothing_of_its_spec_in_any_form() {
+        let json = serde_json::json!({
+            "apiVersion": "v1", "kind": "Thing", "metadata": {"name": "a", "namespace": "b"},
+            "spec": {"environment": {"DB_PASSWORD": "canary"}}
+        });
+        let object = DynamicObject::from_json(json).unwrap();
+        let value = StoredObject::encode(&object).unwrap();
+        let shown = format!("{object:?} {value:?}");
+        assert!(!shown.contains("canary") && shown.contains("\"spec\"") && shown.contains("Json("), "{shown}");
     }
 
     #[test]

@@ -113,6 +113,7 @@ fn make_private(directory: &std::path::Path) -> std::io::Result<()> {
 fn policy(lab: &LabConfig) -> LabPolicy {
     LabPolicy {
         poll: lab.poll_interval.0,
+        sweep: lab.sweep_interval.0,
         provisioning_timeout: lab.provisioning_timeout.0,
         max_retries: lab.max_retries,
         retry_backoff: lab.retry_backoff.0,
@@ -170,5 +171,29 @@ pub(super) fn controller(config: &Config) -> ControllerConfig {
         }),
         queue: QueueConfig { backoff, ..QueueConfig::default() },
         ..ControllerConfig::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::config::settings::Profile;
+
+    #[test]
+    fn the_profiles_of_the_configuration_are_those_of_the_labs() {
+        let policy_of = |profile| policy(&Config::defaults(profile, Path::new("d")).lab);
+        assert_eq!(policy_of(Profile::Development), LabPolicy::development());
+        assert_eq!(policy_of(Profile::Production), LabPolicy::production());
+        assert_eq!(policy_of(Profile::Default), LabPolicy::default());
+    }
+
+    #[test]
+    fn the_breaker_of_the_configuration_is_that_of_the_labs_and_never_closes_before_it_opened() {
+        let mut lab = Config::defaults(Profile::Default, Path::new("d")).lab;
+        assert_eq!(breaker(&lab), Provisioners::default_breaker());
+        lab.breaker_open_for.0 = std::time::Duration::from_secs(3600);
+        assert_eq!(breaker(&lab).open_max, breaker(&lab).open_for);
     }
 }

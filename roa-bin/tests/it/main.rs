@@ -14,6 +14,7 @@ mod onlooker;
 mod redis;
 mod run;
 mod running;
+mod samples;
 mod secrets;
 mod sharded;
 mod store;
