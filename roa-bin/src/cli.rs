@@ -39,6 +39,10 @@ pub(crate) enum Command {
     Demo(DemoArgs),
     /// Run the control plane until it is told to stop
     Run(RunArgs),
+    /// Serve the API alone, without controllers
+    Serve(ServeArgs),
+    /// Print a kubeconfig for kubectl and other clients
+    Kubeconfig(KubeconfigArgs),
     /// Look at the configuration
     Config {
         #[command(subcommand)]
@@ -74,6 +78,35 @@ pub(crate) struct RunArgs {
     /// Apply the manifests of this file, of this directory's *.yaml, *.yml and *.json, or of stdin (-); may be repeated
     #[arg(short = 'f', long = "filename", value_name = "FILE|DIR|-")]
     pub(crate) manifests: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+}
+
+/// What `roa serve` takes.
+#[derive(Debug, Args)]
+pub(crate) struct ServeArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+}
+
+/// What `roa kubeconfig` takes.
+#[derive(Debug, Args)]
+pub(crate) struct KubeconfigArgs {
+    /// Where clients reach the API; without it, where it listens
+    #[arg(long, value_name = "URL")]
+    pub(crate) server: Option<String>,
+    /// The namespace that commands are about
+    #[arg(long, value_name = "NAMESPACE", default_value = "default")]
+    pub(crate) namespace: String,
+    /// A file with a token to show
+    #[arg(long, value_name = "FILE")]
+    pub(crate) token_file: Option<PathBuf>,
+    /// A certificate to show
+    #[arg(long, value_name = "FILE", requires = "client_key")]
+    pub(crate) client_certificate: Option<PathBuf>,
+    /// The key of the certificate
+    #[arg(long, value_name = "FILE", requires = "client_certificate")]
+    pub(crate) client_key: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) config: ConfigArgs,
 }

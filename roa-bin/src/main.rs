@@ -27,7 +27,9 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
     match cli.command {
         Command::Config { command } => commands::config::run(&command, &cli.log),
         Command::Demo(args) => commands::demo::run(&args, &cli.log),
+        Command::Kubeconfig(args) => commands::kubeconfig::run(&args, &cli.log),
         Command::Run(args) => commands::run::run(&args, &cli.log),
+        Command::Serve(args) => commands::serve::run(&args, &cli.log),
         Command::Store { command } => commands::store::run(&command, &cli.log),
         Command::LabShim(args) => commands::outside::lab_shim(&args.dir),
         Command::StaticSite(args) => commands::outside::static_site(&args.dir, args.port),

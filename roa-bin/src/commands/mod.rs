@@ -3,6 +3,8 @@
 pub(crate) mod config;
 pub(crate) mod copy;
 pub(crate) mod demo;
+pub(crate) mod kubeconfig;
 pub(crate) mod outside;
 pub(crate) mod run;
+pub(crate) mod serve;
 pub(crate) mod store;
