@@ -18,7 +18,10 @@ impl Engine {
     /// # Errors
     /// The store, the admin socket or the API can't be opened; or no address is configured.
     pub(crate) async fn serve(config: Config, shutdown: Cancellation) -> anyhow::Result<()> {
-        anyhow::ensure!(!config.server.listen.is_empty(), "failed to serve: server.listen is \"\", expected an address");
+        anyhow::ensure!(
+            !config.server.listen.is_empty(),
+            "failed to serve: server.listen is \"\", expected an address"
+        );
         let clocks = clocks(&config);
         let random = Arc::new(SystemRandom);
         let opened = store::open(&config.store, true, Arc::clone(&clocks.io), random.clone()).await?;

@@ -12,9 +12,7 @@ use roa_runtime::{Clocks, SpawnError, Tasks, WatchHub};
 use roa_server::audit::{AuditLog, AuditMetrics};
 use roa_server::auth::{AuthMetrics, Authenticator, Authorization, ListenPolicy, Listener, Rbac, create_default_roles};
 use roa_server::tls::ServerTls;
-use roa_server::{
-    ApiConfig, ApiListener, ApiMetrics, ApiParts, ApiSecurity, ApiServer, HealthCheck, HealthChecks,
-};
+use roa_server::{ApiConfig, ApiListener, ApiMetrics, ApiParts, ApiSecurity, ApiServer, HealthCheck, HealthChecks};
 
 use crate::admin::Readiness;
 use crate::config::settings::{Config, ServerConfig};
@@ -78,9 +76,9 @@ pub(super) async fn open(config: &Config, clocks: &Clocks, metrics: &Metrics) ->
     for warning in policy.check(Listener::Tcp(address))? {
         tracing::warn!(%address, "{warning}");
     }
-    let listener = ApiListener::bind(address).await.context(
-        "failed to start the API; hint: set `server.listen` to another address, or to \"\" for no API",
-    )?;
+    let listener = ApiListener::bind(address)
+        .await
+        .context("failed to start the API; hint: set `server.listen` to another address, or to \"\" for no API")?;
     let (server, data_dir, io) = (server.clone(), config.data_dir.clone(), Arc::clone(&clocks.io));
     let metrics = metrics.clone();
     let read = tokio::task::spawn_blocking(move || read(&server, &data_dir, io, metrics));

@@ -63,7 +63,11 @@ impl Access {
     ) -> Result<Self, ApiError> {
         let headers = &parts.headers;
         if security.refuses_foreign_pages && is_foreign(headers) {
-            return Err(ApiError::new(StatusCode::FORBIDDEN, "Forbidden", "requests of other sites' pages are refused"));
+            return Err(ApiError::new(
+                StatusCode::FORBIDDEN,
+                "Forbidden",
+                "requests of other sites' pages are refused",
+            ));
         }
         let own = recognise(security, peer, headers).await?;
         let (user, impersonated_by) = impersonate(security, own, headers)?;

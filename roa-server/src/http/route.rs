@@ -13,7 +13,9 @@ use hyper::{Method, Request, StatusCode};
 use roa_core::ClockExt;
 
 use super::call::{is_watch, verb};
-use super::{Access, Accept, Answer, ApiError, Call, DiscoveryForm, GroupVersion, Input, Peer, Query, Route, Written, answer};
+use super::{
+    Accept, Access, Answer, ApiError, Call, DiscoveryForm, GroupVersion, Input, Peer, Query, Route, Written, answer,
+};
 use crate::auth::User;
 use crate::catalog::Catalog;
 use crate::objects::{Objects, Target};
@@ -24,11 +26,7 @@ const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGrou
 const AGGREGATED_BETA: &str = "application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList";
 
 /// Answers a request: within its time, and only so many at once. Nothing is answered without a `Status` that says why.
-pub(crate) async fn respond<B>(
-    shared: Arc<Shared>,
-    peer: Arc<Peer>,
-    request: Request<B>,
-) -> Result<Answer, Infallible>
+pub(crate) async fn respond<B>(shared: Arc<Shared>, peer: Arc<Peer>, request: Request<B>) -> Result<Answer, Infallible>
 where
     B: HttpBody<Data = Bytes> + Send,
     B::Error: Into<Box<dyn StdError + Send + Sync>>,

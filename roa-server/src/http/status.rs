@@ -115,9 +115,9 @@ impl ApiError {
         let all = if let [only] = all.as_slice() { only.clone() } else { format!("[{}]", all.join(", ")) };
         let message = format!("{} {name:?} is invalid: {all}", qualified(kind, group));
         let this = Self::new(StatusCode::UNPROCESSABLE_ENTITY, "Invalid", message).about(group, kind, name);
-        violations.iter().fold(this, |this, violation| {
-            this.cause(violation.reason.as_str(), worded(violation), &violation.path)
-        })
+        violations
+            .iter()
+            .fold(this, |this, violation| this.cause(violation.reason.as_str(), worded(violation), &violation.path))
     }
 
     /// What the store or the rules of objects answered. `kind` names the kind of the object that was asked for.
@@ -163,7 +163,11 @@ impl ApiError {
             Error::NamespaceTerminating { namespace } => {
                 let why = "unable to create new content in it because it is being terminated";
                 let message = "the namespace is being terminated";
-                Self::forbidden("", "namespaces", &namespace, why).cause("NamespaceTerminating", message, "metadata.namespace")
+                Self::forbidden("", "namespaces", &namespace, why).cause(
+                    "NamespaceTerminating",
+                    message,
+                    "metadata.namespace",
+                )
             }
             Error::Unavailable { .. } => {
                 tracing::warn!(%error, "the store could not answer a request");
@@ -215,10 +219,6 @@ impl ApiError {
         self
     }
 
-    pub(crate) const fn reason(&self) -> &'static str {
-        self.reason
-    }
-
     /// The `Status` object.
     pub(crate) fn to_json(&self) -> Json {
         let mut status = json!({
@@ -235,11 +235,21 @@ impl ApiError {
 /// What is wrong, beginning with the words that Kubernetes has for it.
 fn worded(violation: &Violation) -> String {
     const WORDS: [&str; 8] = [
-        "Invalid value", "Required value", "Unsupported value", "Duplicate value", "Forbidden", "Too long", "Too many",
+        "Invalid value",
+        "Required value",
+        "Unsupported value",
+        "Duplicate value",
+        "Forbidden",
+        "Too long",
+        "Too many",
         "Not found",
     ];
     let message = &violation.message;
-    if WORDS.iter().any(|words| message.starts_with(words)) { message.clone() } else { format!("Invalid value: {message}") }
+    if WORDS.iter().any(|words| message.starts_with(words)) {
+        message.clone()
+    } else {
+        format!("Invalid value: {message}")
+    }
 }
 
 /// `labs.lab.example.com`, or just the plural in the core group.

@@ -45,7 +45,12 @@ impl Objects {
         let mut tree = restrict(target, before_tree.as_ref(), after.to_json());
         self.check_schema(target, before_tree.as_ref(), &tree)?;
         let api_version = target.served.api_version();
-        track_update(&target.served.schema, before_tree.as_ref(), &mut tree, &self.writer(target, options, &api_version));
+        track_update(
+            &target.served.schema,
+            before_tree.as_ref(),
+            &mut tree,
+            &self.writer(target, options, &api_version),
+        );
         let object = parse(tree)?;
         self.check_write(before, &object)?;
         Ok(object)
@@ -293,7 +298,8 @@ mod tests {
         let served = Arc::new(Served::of_kind(&Arc::new(thing())).remove(0));
         let target = |part| Target { served: Arc::clone(&served), namespace: None, name: None, part };
         let before = json!({ "metadata": { "name": "a", "resourceVersion": "7" }, "spec": 1, "status": 1 });
-        let after = json!({ "metadata": { "name": "a", "resourceVersion": "8", "labels": {} }, "spec": 2, "status": 2 });
+        let after =
+            json!({ "metadata": { "name": "a", "resourceVersion": "8", "labels": {} }, "spec": 2, "status": 2 });
         let status = restrict(&target(Part::Status), Some(&before), after.clone());
         let expected = json!({ "metadata": { "name": "a", "resourceVersion": "8" }, "spec": 1, "status": 2 });
         assert_eq!(status, expected);

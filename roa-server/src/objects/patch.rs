@@ -134,7 +134,9 @@ impl Objects {
         let is_current = merged.metadata.resource_version == version;
         match self.update(target, merged, options).await {
             Ok(written) => Ok((StatusCode::OK, written, warnings)),
-            Err(error @ (Error::Conflict { .. } | Error::NotFound { .. })) if is_current => Err(Failed::Overtaken(error)),
+            Err(error @ (Error::Conflict { .. } | Error::NotFound { .. })) if is_current => {
+                Err(Failed::Overtaken(error))
+            }
             Err(error) => Err(Failed::Answered(self.explain(error, target))),
         }
     }
@@ -153,9 +155,8 @@ fn refused(error: &ApplyError, target: &Target) -> ApiError {
             let refused = ApiError::new(StatusCode::CONFLICT, "Conflict", conflicts.to_string());
             let refused = refused.about(group, plural, name);
             let causes = conflicts.conflicts.iter();
-            causes.fold(refused, |refused, conflict| {
-                refused.cause(Conflict::REASON, conflict.message(), &conflict.field)
-            })
+            causes
+                .fold(refused, |refused, conflict| refused.cause(Conflict::REASON, conflict.message(), &conflict.field))
         }
         error => ApiError::bad_request(error.to_string()),
     }

@@ -10,7 +10,9 @@ use crate::http::ApiError;
 /// The `Scale` of an object.
 pub(crate) fn of(kind: &KindDescriptor, object: &DynamicObject) -> Json {
     let tree = object.to_json();
-    let at = |path: &Option<Arc<str>>| path.as_deref().and_then(|path| path.parse().ok()).and_then(|path: FieldPath| path.first(&tree).cloned());
+    let at = |path: &Option<Arc<str>>| {
+        path.as_deref().and_then(|path| path.parse().ok()).and_then(|path: FieldPath| path.first(&tree).cloned())
+    };
     let wanted = at(&kind.scale_path).and_then(|value| value.as_i64());
     let found = at(&kind.scale_status_path).and_then(|value| value.as_i64());
     let mut status = json!({ "replicas": found.unwrap_or(0) });

@@ -40,7 +40,12 @@ impl Objects {
     }
 
     /// Replaces an object, or a part of it, by what is sent.
-    pub(super) async fn replace(&self, target: &Target, rendering: &Rendering, call: &Call) -> Result<Answer, ApiError> {
+    pub(super) async fn replace(
+        &self,
+        target: &Target,
+        rendering: &Rendering,
+        call: &Call,
+    ) -> Result<Answer, ApiError> {
         let options = WriteOptions::of(call)?;
         let parsed = call.input.object()?;
         let current = self.current(target).await?;
@@ -89,9 +94,7 @@ impl Objects {
                 let object = scale::put(&target.served.kind, current.clone(), &tree)?;
                 Admitted { object, warnings: Vec::new() }
             }
-            Part::Main | Part::Status => {
-                self.admit(target, Parsed { tree, duplicates: Vec::new() }, options.checks)?
-            }
+            Part::Main | Part::Status => self.admit(target, Parsed { tree, duplicates: Vec::new() }, options.checks)?,
         };
         if next.metadata.resource_version.is_none() {
             next.metadata.resource_version = version;

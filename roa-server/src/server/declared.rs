@@ -17,7 +17,7 @@ use crate::crd::{self, Acceptance, DeclaredKind};
 /// How long to wait before following again what failed, and before looking again what is left of a kind that is going.
 const RETRY: Duration = Duration::from_secs(1);
 /// Keeps a definition until the objects of its kind are gone.
-const CLEANUP: &str = "customresourcecleanup.apiextensions.k8s.io";
+const CLEANUP: &str = "apiextensions.k8s.io/customresourcecleanup";
 
 /// Follows the definitions until dropped.
 pub(super) async fn follow(shared: &Shared) {
@@ -104,7 +104,9 @@ async fn serve(shared: &Shared, known: &BTreeMap<String, DynamicObject>) {
         match outcome {
             // Another process said it, or the definition changed: its event comes.
             Ok(()) | Err(Error::Conflict { .. } | Error::NotFound { .. }) => {}
-            Err(error) => tracing::warn!(name = definition.metadata.name, %error, "a definition could not be looked after"),
+            Err(error) => {
+                tracing::warn!(name = definition.metadata.name, %error, "a definition could not be looked after")
+            }
         }
     }
 }

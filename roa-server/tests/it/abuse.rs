@@ -65,7 +65,8 @@ async fn t7_bombs_of_patches_are_refused() {
     let json_patch = "application/json-patch+json";
     let many = json!(vec![json!({ "op": "test", "path": "/kind", "value": "Lab" }); 10_001]);
     assert_eq!(server.patch(&one, json_patch, &many).await.status, 413);
-    let mut doubling = vec![json!({ "op": "add", "path": "/metadata/annotations", "value": { "a": "x".repeat(1_000) } })];
+    let mut doubling =
+        vec![json!({ "op": "add", "path": "/metadata/annotations", "value": { "a": "x".repeat(1_000) } })];
     for _ in 0..40 {
         doubling.push(json!({ "op": "copy", "from": "/metadata", "path": "/metadata/annotations/b" }));
     }
@@ -77,7 +78,10 @@ async fn t7_bombs_of_patches_are_refused() {
 async fn what_is_no_text_is_refused() {
     let server = Server::start().await;
     let body = b"{\"kind\":\"\xff\xfe\"}";
-    let head = format!("POST {LABS} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", body.len());
+    let head = format!(
+        "POST {LABS} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
     assert_eq!(server.raw(&[head.as_bytes(), body].concat()).await.status, 400);
     assert_eq!(server.get(&format!("{LABS}?labelSelector=%ff%fe")).await.status, 400);
     assert_eq!(server.get(&format!("{LABS}/%ff")).await.status, 400);

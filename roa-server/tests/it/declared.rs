@@ -12,10 +12,12 @@ fn definition() -> Json {
     let schema = json!({ "type": "object", "properties": { "spec": { "type": "object", "required": ["colour"], "properties": {
         "colour": { "type": "string", "enum": ["red", "blue"] }, "count": { "type": "integer", "default": 2 },
     } } } });
-    let version = |name: &str, storage: bool| json!({
-        "name": name, "served": true, "storage": storage, "schema": { "openAPIV3Schema": schema },
-        "additionalPrinterColumns": [{ "name": "Colour", "type": "string", "jsonPath": ".spec.colour" }],
-    });
+    let version = |name: &str, storage: bool| {
+        json!({
+            "name": name, "served": true, "storage": storage, "schema": { "openAPIV3Schema": schema },
+            "additionalPrinterColumns": [{ "name": "Colour", "type": "string", "jsonPath": ".spec.colour" }],
+        })
+    };
     json!({
         "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
         "metadata": { "name": "widgets.shop.example.com" },

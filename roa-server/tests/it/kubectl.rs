@@ -75,7 +75,10 @@ impl Kubectl {
 
     fn command(&self, arguments: &str) -> Command {
         let mut command = Command::new("kubectl");
-        command.current_dir(self.home.path()).env("KUBECONFIG", self.home.path().join("config")).env("HOME", self.home.path());
+        command
+            .current_dir(self.home.path())
+            .env("KUBECONFIG", self.home.path().join("config"))
+            .env("HOME", self.home.path());
         command.arg("--cache-dir").arg(self.home.path().join("cache")).args(split(arguments));
         command.stdin(Stdio::null()).kill_on_drop(true);
         command
@@ -175,7 +178,9 @@ async fn kubectl_applies_by_the_server_with_conflicts() {
     let Some(kubectl) = Kubectl::start(22).await else { return };
     kubectl.file("a.json", &sized("a", 1));
     kubectl.file("b.json", &sized("a", 2));
-    assert!(kubectl.run("apply --server-side -f a.json --field-manager=m1").await.good().contains("serverside-applied"));
+    assert!(
+        kubectl.run("apply --server-side -f a.json --field-manager=m1").await.good().contains("serverside-applied")
+    );
     let refused = kubectl.run("apply --server-side -f b.json --field-manager=m2").await;
     refused.bad("Apply failed with 1 conflict: conflict with \"m1\": .spec.size");
     kubectl.run("apply --server-side -f b.json --field-manager=m2 --force-conflicts").await.good();
@@ -218,7 +223,8 @@ async fn kubectl_patches_labels_annotates_and_scales() {
 async fn kubectl_writes_the_status_alone() {
     let Some(kubectl) = Kubectl::start(24).await else { return };
     kubectl.server.lab("a").await;
-    let patch = "patch lab a --subresource=status --type merge -p '{\"status\":{\"state\":\"up\"},\"spec\":{\"size\":9}}'";
+    let patch =
+        "patch lab a --subresource=status --type merge -p '{\"status\":{\"state\":\"up\"},\"spec\":{\"size\":9}}'";
     kubectl.run(patch).await.good();
     let found = kubectl.run("get lab a --subresource=status -o 'jsonpath={.status.state} {.spec.size}'").await.good();
     assert_eq!(found, "up 3");
@@ -260,13 +266,22 @@ async fn kubectl_watches_and_waits() {
     let watching = kubectl.spawn("get labs -w --request-timeout=4s");
     let status = json!({ "status": { "state": "up" } });
     // Both are to see it as a change: they have begun when the server has their watches, besides its own.
-    let begun = async { while kubectl.server.hub.watchers() < 3 { tokio::task::yield_now().await } };
+    let begun = async {
+        while kubectl.server.hub.watchers() < 3 {
+            tokio::task::yield_now().await
+        }
+    };
     timeout(BOUND, begun).await.expect("both watch");
     kubectl.server.patch(&format!("{LABS}/a/status"), "application/merge-patch+json", &status).await;
     let waited = timeout(BOUND, waiting.wait_with_output()).await.unwrap().unwrap();
     assert!(waited.status.success(), "{}", String::from_utf8_lossy(&waited.stderr));
     let watched = timeout(BOUND, watching.wait_with_output()).await.unwrap().unwrap();
-    assert_eq!(String::from_utf8_lossy(&watched.stdout).lines().count(), 3, "{}", String::from_utf8_lossy(&watched.stdout));
+    assert_eq!(
+        String::from_utf8_lossy(&watched.stdout).lines().count(),
+        3,
+        "{}",
+        String::from_utf8_lossy(&watched.stdout)
+    );
     kubectl.run("wait lab/nobody --for=delete --timeout=5s").await.good();
 }
 
@@ -331,7 +346,10 @@ async fn kubectl_declares_kinds() {
     }));
     kubectl.run("apply -f crd.json").await.good();
     kubectl.run("wait crd/cars.shop.example.com --for=condition=established --timeout=30s").await.good();
-    kubectl.file("car.json", &json!({ "apiVersion": "shop.example.com/v1", "kind": "Car", "metadata": { "name": "c" }, "spec": { "n": 1 } }));
+    kubectl.file(
+        "car.json",
+        &json!({ "apiVersion": "shop.example.com/v1", "kind": "Car", "metadata": { "name": "c" }, "spec": { "n": 1 } }),
+    );
     kubectl.run("apply -f car.json").await.good();
     assert!(kubectl.run("get cars").await.good().contains("NAME"));
     kubectl.run("delete crd cars.shop.example.com").await.good();

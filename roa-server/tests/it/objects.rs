@@ -33,7 +33,8 @@ async fn an_object_lives_by_the_rules_of_kubernetes() {
     unversioned["metadata"].as_object_mut().unwrap().remove("resourceVersion");
     assert_eq!(server.send("PUT", &one, &[], &unversioned.to_string()).await.status, 422);
 
-    let status = server.patch(&format!("{one}/status"), MERGE, &json!({ "spec": { "size": 1 }, "status": { "state": "up" } }));
+    let status =
+        server.patch(&format!("{one}/status"), MERGE, &json!({ "spec": { "size": 1 }, "status": { "state": "up" } }));
     let status = status.await.json();
     assert_eq!((&status["spec"]["size"], &status["status"]["state"]), (&json!(5), &json!("up")));
     assert_eq!(status["metadata"]["generation"], 2);
@@ -105,7 +106,10 @@ async fn lists_follow_versions_and_selectors() {
     assert_eq!((far.status, &far.json()["details"]["causes"][0]["reason"]), (504, &json!("ResourceVersionTooLarge")));
     assert_eq!(server.get(&format!("{LABS}?resourceVersionMatch=Exact")).await.status, 400);
     assert_eq!(server.get(&format!("{LABS}?resourceVersion=1")).await.status, 200, "not older than");
-    assert_eq!(server.get(&format!("{LABS}?resourceVersion=1&resourceVersionMatch=Exact")).await.json()["reason"], "Expired");
+    assert_eq!(
+        server.get(&format!("{LABS}?resourceVersion=1&resourceVersionMatch=Exact")).await.json()["reason"],
+        "Expired"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -119,7 +123,8 @@ async fn fields_that_nobody_knows_are_refused_told_or_dropped() {
     let warned = server.post(LABS, &odd).await;
     assert!(warned.head.contains("warning: 299 - \"unknown field \\\"spec.colour\\\"\""), "{}", warned.head);
     assert_eq!(warned.json()["spec"], json!({ "size": 3 }));
-    let twice = r#"{"apiVersion":"lab.example.com/v1","kind":"Lab","metadata":{"name":"b"},"spec":{"size":1,"size":2}}"#;
+    let twice =
+        r#"{"apiVersion":"lab.example.com/v1","kind":"Lab","metadata":{"name":"b"},"spec":{"size":1,"size":2}}"#;
     let twice = server.send("POST", &format!("{LABS}?fieldValidation=Strict"), &[], twice).await;
     assert!(twice.body.contains("duplicate field"), "{}", twice.body);
     let invalid = server.post(LABS, &json!({ "apiVersion": "lab.example.com/v1", "kind": "Lab", "metadata": { "name": "c" }, "spec": { "size": -1 } })).await;
@@ -168,7 +173,8 @@ async fn a_test_of_null_holds_where_nothing_is() {
 
     let marked = server.send("DELETE", &one, &[], "{}").await.json();
     assert_eq!((&marked["kind"], &marked["metadata"]["deletionGracePeriodSeconds"]), (&json!("Lab"), &json!(0)));
-    let added = server.patch(&one, MERGE, &json!({ "metadata": { "finalizers": ["example.com/f", "example.com/g"] } })).await;
+    let added =
+        server.patch(&one, MERGE, &json!({ "metadata": { "finalizers": ["example.com/f", "example.com/g"] } })).await;
     assert_eq!(added.status, 422, "d3");
     server.patch(&one, MERGE, &json!({ "metadata": { "finalizers": null } })).await;
     assert_eq!(server.get(&one).await.status, 404);
@@ -253,7 +259,17 @@ async fn forms_are_negotiated() {
 #[tokio::test(flavor = "multi_thread")]
 async fn documents_say_what_is_served() {
     let server = Server::start().await;
-    for path in ["/version", "/version/", "/apis/", "/api", "/api/v1", "/apis/lab.example.com", "/openapi/v3", "/readyz", "/metrics"] {
+    for path in [
+        "/version",
+        "/version/",
+        "/apis/",
+        "/api",
+        "/api/v1",
+        "/apis/lab.example.com",
+        "/openapi/v3",
+        "/readyz",
+        "/metrics",
+    ] {
         assert_eq!(server.get(path).await.status, 200, "{path}");
     }
     assert_eq!(server.get("/readyz").await.body, "ok");

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use prometheus_client::registry::Registry;
-use roa_core::{CancellationSource, Clock, Column, KindDescriptor, KindRegistry, ResourceStore, Scope, Store, SystemRandom};
+use roa_core::{
+    CancellationSource, Clock, Column, KindDescriptor, KindRegistry, ResourceStore, Scope, Store, SystemRandom,
+};
 use roa_runtime::{HubConfig, SystemClock, Tasks, WatchHub};
 use roa_server::{ApiConfig, ApiListener, ApiMetrics, ApiParts, ApiSecurity, ApiServer, HealthCheck, HealthChecks};
 use roa_store_memory::{MemoryConfig, MemoryStore};
@@ -109,7 +111,9 @@ impl Server {
     pub async fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Reply {
         let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
         let length = body.len();
-        let head = format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: {length}\r\n{headers}\r\n");
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: {length}\r\n{headers}\r\n"
+        );
         self.raw((head + body).as_bytes()).await
     }
 

@@ -34,7 +34,10 @@ async fn w6_a_watch_resumes_after_a_version_and_misses_nothing() {
     assert_eq!(watch.brief().await.0, "DELETED");
     let mut old = server.watch(&format!("{LABS}?watch=1&resourceVersion=1")).await;
     let error = old.next().await.unwrap();
-    assert_eq!((&error["type"], &error["object"]["code"], &error["object"]["reason"]), (&json!("ERROR"), &json!(410), &json!("Expired")));
+    assert_eq!(
+        (&error["type"], &error["object"]["code"], &error["object"]["reason"]),
+        (&json!("ERROR"), &json!(410), &json!("Expired"))
+    );
     assert!(old.next().await.is_none(), "w7: first and only");
 }
 
@@ -60,7 +63,10 @@ async fn a_streaming_list_says_when_it_is_whole() {
     let mut watch = server.watch(&format!("{LABS}?{query}&resourceVersion=0")).await;
     assert_eq!(watch.brief().await.0, "ADDED");
     let end = watch.next().await.unwrap();
-    assert_eq!((&end["type"], &end["object"]["metadata"]["annotations"]["k8s.io/initial-events-end"]), (&json!("BOOKMARK"), &json!("true")));
+    assert_eq!(
+        (&end["type"], &end["object"]["metadata"]["annotations"]["k8s.io/initial-events-end"]),
+        (&json!("BOOKMARK"), &json!("true"))
+    );
     let half = format!("{LABS}?watch=true&sendInitialEvents=true");
     assert_eq!(server.get(&half).await.status, 422);
 }
@@ -85,7 +91,9 @@ async fn w10_bookmarks_are_for_who_asks_and_say_how_far_it_is() {
 async fn a_table_is_watched_as_tables() {
     let server = Server::start().await;
     server.lab("a").await;
-    let request = format!("GET {LABS}?watch=true&timeoutSeconds=1 HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\naccept: application/json;as=Table;v=v1;g=meta.k8s.io\r\n\r\n");
+    let request = format!(
+        "GET {LABS}?watch=true&timeoutSeconds=1 HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\naccept: application/json;as=Table;v=v1;g=meta.k8s.io\r\n\r\n"
+    );
     let reply = server.raw(request.as_bytes()).await;
     let event: serde_json::Value = serde_json::from_str(reply.body.lines().next().unwrap()).unwrap();
     assert_eq!((&event["object"]["kind"], &event["object"]["rows"][0]["cells"][0]), (&json!("Table"), &json!("a")));
@@ -124,7 +132,13 @@ async fn w14_a_thousand_watch_at_once() {
         while server.hub.watchers() > 10 {
             // Each write wakes all: who is gone is noticed then.
             server.post(&format!("{LABS}?dryRun=All"), &lab("z")).await;
-            server.patch(&format!("{LABS}/a"), MERGE, &json!({ "metadata": { "annotations": { "at": format!("{:?}", std::time::Instant::now()) } } })).await;
+            server
+                .patch(
+                    &format!("{LABS}/a"),
+                    MERGE,
+                    &json!({ "metadata": { "annotations": { "at": format!("{:?}", std::time::Instant::now()) } } }),
+                )
+                .await;
         }
     };
     tokio::time::timeout(BOUND, gone).await.expect("w15: what is dropped leaves nothing");
