@@ -5,6 +5,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use roa_core::HumanDuration;
+use roa_server::audit::AuditConfig;
+use roa_server::auth::{AuthConfig, Authorization};
+use roa_server::tls::TlsConfig;
 use serde::{Deserialize, Serialize};
 
 use super::secret::{Secret, SecretUrl};
@@ -145,7 +148,10 @@ pub(crate) struct AdminConfig {
 pub(crate) struct ServerConfig {
     /// An address and a port; empty for no server.
     pub(crate) listen: String,
-    pub(crate) strict_namespaces: bool,
+    pub(crate) authorization: Authorization,
+    pub(crate) tls: TlsConfig,
+    pub(crate) auth: AuthConfig,
+    pub(crate) audit: AuditConfig,
 }
 
 /// `[runtime]`: how controllers are driven.
@@ -410,7 +416,7 @@ impl Config {
             store: StoreConfig::defaults(data_dir),
             log: LogConfig::default(),
             admin: AdminConfig { socket: data_dir.join("admin.sock") },
-            server: ServerConfig { listen: "127.0.0.1:8080".to_owned(), strict_namespaces: false },
+            server: ServerConfig::default(),
             runtime: RuntimeConfig::default(),
             watch: WatchConfig::default(),
             engine: EngineConfig { mode: EngineMode::Auto, shard_by: ShardBy::Object },
@@ -478,6 +484,18 @@ impl Default for RedisStoreConfig {
 impl Default for LogConfig {
     fn default() -> Self {
         Self { format: LogFormat::Text, filter: "info".to_owned() }
+    }
+}
+
+impl Default for ServerConfig {
+    fn default() -> Self {
+        Self {
+            listen: "127.0.0.1:8080".to_owned(),
+            authorization: Authorization::None,
+            tls: TlsConfig::default(),
+            auth: AuthConfig::default(),
+            audit: AuditConfig::default(),
+        }
     }
 }
 
