@@ -42,7 +42,7 @@ pub fn update(
     Ok(finish(current, incoming, now))
 }
 
-/// The status path: changes `status` and nothing else, as far as the kind's state machine allows.
+/// The status path: changes `status` with `managedFields` and nothing else, as far as the kind's state machine allows.
 ///
 /// # Errors
 /// [`Error::Conflict`] if the object has changed or is another one, [`Error::Transition`], [`Error::Invalid`].
@@ -59,6 +59,8 @@ pub fn update_status(
         Some(status) => next.body.insert("status".to_owned(), status.clone()),
         None => next.body.remove("status"),
     };
+    // Who owns which field of the status is told with it.
+    next.metadata.managed_fields.clone_from(&incoming.metadata.managed_fields);
     let found = (kind.validator)(&next, Some(current));
     if !found.is_empty() {
         return Err(Error::invalid(next.display_name(), found));
