@@ -33,6 +33,8 @@ mod recent;
 mod resources;
 mod revision;
 mod rewind;
+#[cfg(feature = "schema")]
+mod schema;
 mod selector;
 mod state_machine;
 mod store;
@@ -69,6 +71,8 @@ pub use resources::{
 };
 pub use revision::{Epoch, Position, Revision, RevisionError, StoreId, TxnId};
 pub use rewind::Rewind;
+#[cfg(feature = "schema")]
+pub use schema::{structural, structural_schema};
 pub use selector::{FieldSelector, LabelSelector, SelectorError};
 pub use state_machine::{StateMachine, Transition, TransitionError, TransitionFacts, When};
 pub use store::{

@@ -12,7 +12,7 @@ use serde_json::{Map, Value as Json};
 use thiserror::Error;
 
 use crate::metadata::FIELDS;
-use crate::{Entry, FieldSelector, Format, LabelSelector, Metadata, Revision, Value};
+use crate::{Entry, FieldPath, FieldSelector, Format, LabelSelector, Metadata, Revision, Value};
 
 /// What a value begins with that holds an object: the place where its `resourceVersion` is put in.
 const OPENING: &[u8] = b"{\"metadata\":{";
@@ -99,6 +99,19 @@ impl DynamicObject {
             Some(("metadata", rest)) => walk(&self.metadata_json(), rest).cloned(),
             Some((first, rest)) => walk(self.body.get(first)?, rest).cloned(),
             None => self.body.get(path).cloned(),
+        }
+    }
+
+    /// All values at a path that may fit several, such as that of a column.
+    #[must_use]
+    pub fn find(&self, path: &FieldPath) -> Vec<Json> {
+        let owned = |found: Vec<&Json>| found.into_iter().cloned().collect();
+        match path.split_first() {
+            Some(("metadata", rest)) => owned(rest.all(&self.metadata_json())),
+            Some(("apiVersion", _)) => vec![self.api_version.as_str().into()],
+            Some(("kind", _)) => vec![self.kind.as_str().into()],
+            Some((name, rest)) => self.body.get(name).map(|value| owned(rest.all(value))).unwrap_or_default(),
+            None => Vec::new(),
         }
     }
 
@@ -341,6 +354,16 @@ mod tests {
         assert_eq!(object.field("status.state"), Some(json!("ready")));
         assert_eq!(object.field("metadata.labels.x"), Some(json!("y")));
         assert_eq!(object.field("spec.nothing.here"), None);
+        for (path, expected) in [
+            (".metadata.labels.x", vec![json!("y")]),
+            (".metadata.futureField.deep[0]", vec![json!(1)]),
+            (".status.state", vec![json!("ready")]),
+            (".kind", vec![json!("Thing")]),
+            (".data", vec![json!("kept")]),
+            (".spec.nothing[0]", vec![]),
+        ] {
+            assert_eq!(object.find(&path.parse().unwrap()), expected, "{path}");
+        }
         assert_eq!((object.state(), object.observed_generation()), (Some("ready"), 3));
     }
 
