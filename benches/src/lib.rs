@@ -3,13 +3,17 @@
 //! A raw limit is a program of a few lines that does the least that can be done with the same guarantees. Each benchmark
 //! runs it beside ROA in the same run, so that the ratio counts and not the machine.
 
+mod course;
 mod raw;
+mod raw_queue;
 mod raw_redis;
 mod raw_sqlite;
 mod replay;
 mod sample;
 
+pub use course::{Course, CourseStatus, Generated, added, course};
 pub use raw::{RawLog, RawStore};
+pub use raw_queue::RawQueue;
 pub use raw_redis::RawRedis;
 pub use raw_sqlite::{RawCommit, RawPut, RawReader, RawRow, RawSqlite};
 pub use replay::ReplayStore;

@@ -2,7 +2,7 @@
 //! of an object's life as pure functions. No input or output, no tasks, no timers.
 //!
 //! # Layout
-//! - A kind: [`Spec`], [`Object`], [`DynamicObject`], [`KindDescriptor`], [`StateMachine`]
+//! - A kind: [`Spec`], [`Object`], [`DynamicObject`], [`RawObject`], [`KindDescriptor`], [`StateMachine`]
 //! - What authors of kinds write: [`Controller`], [`Reconciler`]; what they are given: [`Context`], [`Api`], [`Index`], [`KeyOf`]
 //! - How changes are seen: [`Watcher`]
 //! - How objects are written: [`ResourceStore`] over the rules in [`lifecycle`]
@@ -27,6 +27,7 @@ mod metadata;
 pub mod names;
 mod object;
 mod random;
+mod raw;
 mod recent;
 mod resources;
 mod revision;
@@ -56,6 +57,7 @@ pub use kind::{Column, ColumnFormat, KindDescriptor, KindRegistry, Scope, Spec, 
 pub use metadata::{Metadata, OwnerReference};
 pub use object::{DecodeError, DynamicObject, StoredObject};
 pub use random::{Random, RandomExt, SeededRandom, SystemRandom};
+pub use raw::RawObject;
 pub use recent::{LookBack, RecentBatches};
 pub use resources::{
     Api, Effect, EffectState, ListOptions, MAX_CONFLICTS, ObjectList, Ownership, ResourceStore, StoreExt, Tenure,

@@ -11,5 +11,6 @@ mod machine;
 mod manifests;
 mod random_walk;
 mod retries;
+mod trials;
 mod waiting;
 mod world;
