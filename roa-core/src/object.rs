@@ -242,18 +242,23 @@ impl StoredObject {
     /// # Errors
     /// [`DecodeError`] if the entry's value is none.
     pub fn decode(entry: &Entry) -> Result<Self, DecodeError> {
+        let mut metadata = Self::head(&entry.value, &entry.key)?;
+        metadata.resource_version = Some(entry.revision);
+        Ok(Self { metadata, stored: entry.value.bytes.clone(), json: OnceLock::new() })
+    }
+
+    /// The metadata in a value, without `resourceVersion`.
+    pub(crate) fn head(value: &Value, subject: &dyn ToString) -> Result<Metadata, DecodeError> {
         #[derive(Deserialize)]
         struct Head {
             metadata: Metadata,
         }
-        let failed = |reason: &dyn ToString| DecodeError::new(&entry.key, reason);
-        let stored = &entry.value.bytes;
-        if entry.value.format != Format::Json || !stored.starts_with(OPENING) {
+        let failed = |reason: &dyn ToString| DecodeError::new(subject, reason);
+        if value.format != Format::Json || !value.bytes.starts_with(OPENING) {
             return Err(failed(&"not an object: expected JSON that begins with its metadata"));
         }
-        let Head { mut metadata } = serde_json::from_slice(stored).map_err(|error| failed(&error))?;
-        metadata.resource_version = Some(entry.revision);
-        Ok(Self { metadata, stored: stored.clone(), json: OnceLock::new() })
+        let Head { metadata } = serde_json::from_slice(&value.bytes).map_err(|error| failed(&error))?;
+        Ok(metadata)
     }
 
     /// The whole object as JSON, `resourceVersion` included; made once, then shared.

@@ -14,5 +14,6 @@ mod real;
 mod retries;
 mod storm;
 mod unclear;
+mod trials;
 mod waiting;
 mod world;
