@@ -52,9 +52,17 @@ pub(super) async fn start(
 ) -> Result<Admin, AdminError> {
     let socket = AdminSocket::bind(&config.admin.socket).await?;
     let (tasks, stop, hub) = (Tasks::new("admin", 4), CancellationSource::new(), watched.hub);
-    let store = StoreWatch { store: Arc::clone(hub.store()), check: readiness.check("store"), gauge: Gauge::default() };
+    let store = StoreWatch {
+        store: Arc::clone(hub.store()),
+        check: readiness.check("store"),
+        gauge: Gauge::default(),
+        hub: hub.clone(),
+        lag: Gauge::default(),
+    };
     store.check.fail("not asked yet");
     registry.register("store_health", "What the store says: 0 healthy, 1 degraded, 2 failing", store.gauge.clone());
+    let help = "Revisions that the store is ahead of what this process has seen";
+    registry.register("watch_lag_revisions", help, store.lag.clone());
     registry.register_collector(Box::new(readings(hub)));
     let registry = Arc::new(registry);
     let (routes, stopped) = (routes(readiness.clone(), Arc::clone(&registry), Some(watched.explainer)), stop.token());
@@ -106,6 +114,8 @@ struct StoreWatch {
     store: Arc<dyn Store>,
     check: Check,
     gauge: Gauge,
+    hub: WatchHub,
+    lag: Gauge,
 }
 
 impl StoreWatch {
@@ -119,6 +129,7 @@ impl StoreWatch {
 
     /// Asks once. `degraded` is what was wrong the last time.
     async fn look(&self, degraded: &mut Option<String>) {
+        self.look_at_lag().await;
         let (level, reason) = match self.store.health().await {
             Health::Failing(reason) => {
                 self.check.fail(reason);
@@ -134,6 +145,15 @@ impl StoreWatch {
             tracing::warn!(store = %self.store, reason, "store is degraded");
         }
         *degraded = reason;
+    }
+}
+
+impl StoreWatch {
+    /// How far the store is ahead of what this process has seen of it.
+    async fn look_at_lag(&self) {
+        let Ok(state) = self.store.state().await else { return };
+        let behind = state.head.get().saturating_sub(self.hub.position().revision.get());
+        self.lag.set(i64::try_from(behind).unwrap_or(i64::MAX));
     }
 }
 
