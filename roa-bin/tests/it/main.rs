@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that fails says where")]
 
+mod bench;
 mod config;
 mod control_plane;
 mod copy;
