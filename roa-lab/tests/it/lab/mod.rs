@@ -13,7 +13,7 @@ mod random_walk;
 mod real;
 mod retries;
 mod storm;
-mod unclear;
 mod trials;
+mod unclear;
 mod waiting;
 mod world;
