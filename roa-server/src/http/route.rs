@@ -2,10 +2,12 @@
 
 use std::convert::Infallible;
 use std::error::Error as StdError;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::FutureExt;
 use hyper::body::Body as HttpBody;
 use hyper::header::CONNECTION;
 use hyper::http::request::Parts;
@@ -32,7 +34,12 @@ where
     B::Error: Into<Box<dyn StdError + Send + Sync>>,
 {
     let method = request.method().clone();
-    let outcome = within(&shared, &peer, request).await;
+    // A panic is an error of its request alone.
+    let outcome = AssertUnwindSafe(within(&shared, &peer, request)).catch_unwind().await;
+    let outcome = outcome.unwrap_or_else(|_| {
+        tracing::error!(%method, "a request panicked");
+        Err(ApiError::internal("an error inside of the server: its log says more"))
+    });
     let mut answered = outcome.unwrap_or_else(|error| answer::failure(&error));
     shared.metrics.note(&method, answered.status());
     if answered.status() == StatusCode::PAYLOAD_TOO_LARGE {

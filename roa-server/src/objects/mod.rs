@@ -25,9 +25,9 @@ pub(crate) use target::{Part, Target};
 
 use crate::auth::{RBAC_GROUP, User};
 use crate::builtin;
-use crate::http::{Answer, ApiError, Call, answer};
+use crate::http::{Answer, ApiError, Call, Form, answer};
 use crate::server::Shared;
-use crate::watch;
+use crate::watch::{self, Permission};
 
 /// How long the answer to a write of a role waits until the role holds.
 const ROLE_WAIT: Duration = Duration::from_secs(2);
@@ -57,12 +57,15 @@ impl Objects {
     }
 
     async fn do_what(&self, target: &Target, call: &Call) -> Result<Answer, ApiError> {
-        let rendering = Rendering { served: Arc::clone(&target.served), form: call.form()? };
+        let form = if target.part == Part::Scale && call.takes_json() { Form::Object } else { call.form()? };
+        let rendering = Rendering { served: Arc::clone(&target.served), form };
         let query = &call.query;
         self.check_verb(target, call)?;
         match (&call.method, target.name.is_some()) {
             (&Method::GET | &Method::HEAD, _) if call.is_watch() => {
-                watch::begin(&self.shared, target, rendering, query).await
+                let authorizer = Arc::clone(&self.shared.security.authorizer);
+                let permission = Permission::new(authorizer, self.user.clone(), target.clone());
+                watch::begin(&self.shared, target, rendering, query, permission).await
             }
             (&Method::GET | &Method::HEAD, true) => self.get(target, &rendering, query).await,
             (&Method::GET | &Method::HEAD, false) => self.list(target, &rendering, query).await,
@@ -117,7 +120,7 @@ impl Objects {
 
     fn answer_scale(&self, code: StatusCode, scale: &Json, rendering: &Rendering) -> Result<Answer, ApiError> {
         match rendering.form {
-            crate::http::Form::Object => Ok(answer::json(code, scale)),
+            Form::Object => Ok(answer::json(code, scale)),
             _ => Err(ApiError::not_acceptable("application/json")),
         }
     }

@@ -67,8 +67,8 @@ async fn t7_bombs_of_patches_are_refused() {
     assert_eq!(server.patch(&one, json_patch, &many).await.status, 413);
     let mut doubling =
         vec![json!({ "op": "add", "path": "/metadata/annotations", "value": { "a": "x".repeat(1_000) } })];
-    for _ in 0..40 {
-        doubling.push(json!({ "op": "copy", "from": "/metadata", "path": "/metadata/annotations/b" }));
+    for copy in 0..40 {
+        doubling.push(json!({ "op": "copy", "from": "/metadata", "path": format!("/metadata/annotations/b{copy}") }));
     }
     assert_eq!(server.patch(&one, json_patch, &json!(doubling)).await.status, 413);
     assert_eq!(server.patch(&one, json_patch, &json!([{ "op": "jump", "path": "/a" }])).await.status, 400);

@@ -149,7 +149,7 @@ async fn kubectl_creates_and_gets_in_every_output() {
     assert!(kubectl.run("get lab a -o yaml").await.good().contains("kind: Lab"));
     assert!(kubectl.run("get labs -o json").await.good().contains("\"items\""));
     let custom = kubectl.run("get labs -o custom-columns=N:.metadata.name,S:.spec.size").await.good();
-    assert!(custom.starts_with("N   S\na   3"), "{custom}");
+    assert!(custom.starts_with("N     S\na     3"), "{custom}");
     assert!(kubectl.run("get labs -A").await.good().contains("school"));
     let pages = kubectl.run("get labs --chunk-size=1").await.good();
     assert_eq!(pages.lines().count(), 3, "{pages}");

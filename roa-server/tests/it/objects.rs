@@ -33,9 +33,8 @@ async fn an_object_lives_by_the_rules_of_kubernetes() {
     unversioned["metadata"].as_object_mut().unwrap().remove("resourceVersion");
     assert_eq!(server.send("PUT", &one, &[], &unversioned.to_string()).await.status, 422);
 
-    let status =
-        server.patch(&format!("{one}/status"), MERGE, &json!({ "spec": { "size": 1 }, "status": { "state": "up" } }));
-    let status = status.await.json();
+    let both = json!({ "spec": { "size": 1 }, "status": { "state": "up" } });
+    let status = server.patch(&format!("{one}/status"), MERGE, &both).await.json();
     assert_eq!((&status["spec"]["size"], &status["status"]["state"]), (&json!(5), &json!("up")));
     assert_eq!(status["metadata"]["generation"], 2);
     let main = server.patch(&one, MERGE, &json!({ "status": { "state": "down" } })).await.json();

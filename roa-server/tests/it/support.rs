@@ -25,9 +25,9 @@ pub const LABS: &str = "/apis/lab.example.com/v1/namespaces/school/labs";
 pub struct Server {
     pub address: SocketAddr,
     pub stop: CancellationSource,
-    pub tasks: Tasks,
     pub hub: WatchHub,
-    pub resources: ResourceStore,
+    /// Ends with the test.
+    _tasks: Tasks,
 }
 
 /// An answer.
@@ -83,7 +83,7 @@ impl Server {
         let mut registry = Registry::default();
         let metrics = ApiMetrics::register(&mut registry).showing(Arc::new(registry));
         let parts = ApiParts {
-            resources: resources.clone(),
+            resources,
             hub: hub.clone(),
             clock,
             random,
@@ -95,7 +95,7 @@ impl Server {
         let (address, stop, tasks) = (listener.address(), CancellationSource::new(), Tasks::new("test server", 1));
         let (server, token) = (ApiServer::new(parts, config), stop.token());
         tasks.spawn_draining("server", move |_| async move { server.serve(listener, token).await }).unwrap();
-        Self { address, stop, tasks, hub, resources }
+        Self { address, stop, hub, _tasks: tasks }
     }
 
     /// Sends a request as it is and reads the answer to its end.
