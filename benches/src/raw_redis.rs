@@ -5,10 +5,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use redis::aio::MultiplexedConnection;
 use redis::{RedisResult, Script, Value};
-use roa_core::{Key, TxnId};
+use roa_core::{Key, SeededRandom, TxnId, Value as Stored};
+
+use crate::Side;
 
 /// The keys, beside those of a store.
 const KEYS: [&str; 4] = ["{raw}:meta", "{raw}:objects", "{raw}:index", "{raw}:log"];
+/// How many rows a list takes at a time.
+const PAGE: usize = 1_000;
 const EPOCH: &str = "1-0000000000000001";
 
 /// A hash, an index and a stream, written by a script of forty lines.
@@ -17,6 +21,7 @@ pub struct RawRedis {
     connection: MultiplexedConnection,
     script: Arc<Script>,
     seen: Arc<Mutex<(u64, TxnId)>>,
+    random: Arc<SeededRandom>,
 }
 
 impl RawRedis {
@@ -32,7 +37,8 @@ impl RawRedis {
         meta.arg(KEYS[0]).arg("epoch").arg(EPOCH).arg("head").arg(1).arg("txn").arg(none.0.as_bytes());
         meta.exec_async(&mut connection).await?;
         let script = Script::new(include_str!("raw_redis.lua"));
-        Ok(Self { connection, script: script.into(), seen: Arc::new(Mutex::new((1, none))) })
+        let (seen, random) = (Arc::new(Mutex::new((1, none))), Arc::new(SeededRandom::new(1)));
+        Ok(Self { connection, script: script.into(), seen, random })
     }
 
     /// Writes a key that is at `expect`, or absent; gives its revision.
@@ -74,6 +80,31 @@ impl RawRedis {
         read.query_async(&mut self.connection.clone()).await
     }
 
+    /// All live keys in order, with what is under them, a thousand at a time.
+    ///
+    /// # Errors
+    /// Those of redis.
+    pub async fn list(&self, [index, objects]: [&str; 2]) -> RedisResult<Vec<(Value, Value)>> {
+        let (mut connection, mut rows) = (self.connection.clone(), Vec::new());
+        loop {
+            let (from, to) = (rows.len(), rows.len() + PAGE - 1);
+            let keys: Vec<Value> =
+                redis::cmd("ZRANGE").arg(index).arg(from).arg(to).query_async(&mut connection).await?;
+            if keys.is_empty() {
+                return Ok(rows);
+            }
+            let mut get = redis::cmd("HMGET");
+            get.arg(objects);
+            for key in &keys {
+                if let Value::BulkString(key) = key {
+                    get.arg(key);
+                }
+            }
+            let values: Vec<Value> = get.query_async(&mut connection).await?;
+            rows.extend(keys.into_iter().zip(values));
+        }
+    }
+
     /// Waits for what comes after a revision, on a connection of its own.
     ///
     /// # Errors
@@ -82,5 +113,15 @@ impl RawRedis {
         let mut read = redis::cmd("XREAD");
         read.arg("COUNT").arg(1_000).arg("BLOCK").arg(400).arg("STREAMS").arg(KEYS[3]).arg(format!("{after}-0"));
         read.query_async(connection).await
+    }
+}
+
+impl Side for RawRedis {
+    type At = u64;
+
+    #[expect(clippy::expect_used, reason = "a benchmark that can't write must stop")]
+    async fn write(&self, keys: &[Key], value: &Stored, expect: Option<u64>) -> u64 {
+        let [key] = keys else { unreachable!("the raw script writes one key") };
+        self.put(key, &value.bytes, expect, TxnId::random(&*self.random)).await.expect("a script that is not refused")
     }
 }

@@ -4,13 +4,16 @@
 //! transaction ids, epochs, bounds, other processes that watch, or objects.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
 use bytes::{Buf, Bytes};
-use roa_core::Key;
+use roa_core::{Key, Value};
 use rusqlite::{Connection, OptionalExtension, Result, params};
 use tokio::sync::oneshot;
+
+use crate::Side;
 
 /// How many requests share one sync at most.
 const MAX_GROUP: usize = 256;
@@ -102,6 +105,16 @@ impl RawSqlite {
         let (reply, answer) = oneshot::channel();
         self.requests.as_ref()?.send(Request { puts, reply }).ok()?;
         answer.await.ok()?
+    }
+}
+
+impl Side for Arc<RawSqlite> {
+    type At = i64;
+
+    #[expect(clippy::expect_used, reason = "a benchmark that can't write must stop")]
+    async fn write(&self, keys: &[Key], value: &Value, expect: Option<i64>) -> i64 {
+        let put = |key: &Key| RawPut { key: key.clone(), value: value.bytes.clone(), expect };
+        self.commit(keys.iter().map(put).collect()).await.expect("a commit that nobody disturbs")
     }
 }
 

@@ -36,6 +36,18 @@ pub fn object_value(number: usize) -> Value {
     ))
 }
 
+/// An object of so many bytes; of a few hundred at least.
+#[must_use]
+pub fn sized_value(bytes: usize) -> Value {
+    let object = |padding: usize| {
+        let padding = "x".repeat(padding);
+        format!(
+            r#"{{"metadata":{{"name":"thing","namespace":"bench"}},"apiVersion":"{GROUP}/v1","kind":"Thing","spec":{{"padding":"{padding}"}}}}"#
+        )
+    };
+    Value::json(object(bytes.saturating_sub(object(0).len())))
+}
+
 /// `count` batches of one change each, dense and chained, after the revision `after`.
 #[must_use]
 pub fn batches(count: usize, after: Revision) -> Vec<Arc<Batch>> {

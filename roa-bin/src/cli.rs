@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::{CONFIG_VARIABLE, ConfigFile, Flags};
 
@@ -39,6 +39,12 @@ pub(crate) enum Command {
     Demo(DemoArgs),
     /// Run the control plane until it is told to stop
     Run(RunArgs),
+    /// Explain why an object is as it is: who acted last, what it waits for, when it is handled next
+    Why(WhyArgs),
+    /// Print what a lab's process wrote, on the machine where it runs
+    Logs(LogsArgs),
+    /// Measure how fast the configured store is
+    Bench(BenchArgs),
     /// Look at the configuration
     Config {
         #[command(subcommand)]
@@ -60,6 +66,15 @@ pub(crate) enum Command {
 /// What `roa demo` takes.
 #[derive(Debug, Args)]
 pub(crate) struct DemoArgs {
+    /// Which store holds the demo's labs: memory, sqlite (if not said) or redis
+    #[arg(long, value_name = "STORE")]
+    pub(crate) backend: Option<String>,
+    /// Where Redis is; without it, as the configuration says
+    #[arg(long, value_name = "URL")]
+    pub(crate) redis_url: Option<String>,
+    /// The configuration file that says how Redis is reached; without it, roa.toml in the current directory
+    #[arg(short, long, value_name = "FILE", env = CONFIG_VARIABLE)]
+    pub(crate) config: Option<PathBuf>,
     /// Keep the demo's directory, and say where it is
     #[arg(long)]
     pub(crate) keep: bool,
@@ -76,6 +91,107 @@ pub(crate) struct RunArgs {
     pub(crate) manifests: Vec<PathBuf>,
     #[command(flatten)]
     pub(crate) config: ConfigArgs,
+}
+
+/// What `roa why` takes.
+#[derive(Debug, Args)]
+#[command(after_long_help = WHY_HELP)]
+pub(crate) struct WhyArgs {
+    /// Which object: its kind, plural or short name, and its name
+    #[arg(value_name = "KIND/NAME")]
+    pub(crate) object: String,
+    /// Its namespace; without it, `default`
+    #[arg(short, long, value_name = "NAMESPACE")]
+    pub(crate) namespace: Option<String>,
+    /// How to print it; without it, for people
+    #[arg(short, long, value_name = "FORMAT")]
+    pub(crate) output: Option<Output>,
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+}
+
+/// What `roa bench` takes.
+#[derive(Debug, Args)]
+#[command(after_long_help = BENCH_HELP)]
+pub(crate) struct BenchArgs {
+    /// How many watchers see everything
+    #[arg(long, value_name = "COUNT", default_value_t = 10, value_parser = clap::value_parser!(u16).range(0..=16_384))]
+    pub(crate) watchers: u16,
+    /// How long the writers write
+    #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=86_400))]
+    pub(crate) seconds: u32,
+    /// How many writers write at once
+    #[arg(long, value_name = "COUNT", default_value_t = 16, value_parser = clap::value_parser!(u16).range(1..=4_096))]
+    pub(crate) writers: u16,
+    /// Bytes of each value
+    #[arg(long, value_name = "BYTES", default_value_t = 1_024, value_parser = parse_value_size)]
+    pub(crate) value_size: usize,
+    /// Measure also on a store that holds something: whoever works on it is slowed down meanwhile
+    #[arg(long)]
+    pub(crate) in_use: bool,
+    /// How the result looks
+    #[arg(short, long, value_name = "FORMAT", value_enum, default_value_t)]
+    pub(crate) output: BenchOutput,
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+}
+
+/// What `roa logs` takes.
+#[derive(Debug, Args)]
+pub(crate) struct LogsArgs {
+    /// The lab
+    #[arg(value_name = "NAME")]
+    pub(crate) name: String,
+    /// Its namespace
+    #[arg(short, long, default_value = "default")]
+    pub(crate) namespace: String,
+    /// Go on with what it writes from now on, until it is gone
+    #[arg(short, long)]
+    pub(crate) follow: bool,
+    /// Only the last lines of what was kept
+    #[arg(long, value_name = "LINES")]
+    pub(crate) tail: Option<usize>,
+    /// What it wrote in its run before this one: why it ended, if it was brought up again
+    #[arg(short, long, conflicts_with = "follow")]
+    pub(crate) previous: bool,
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+}
+
+/// How something is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Output {
+    /// One JSON object.
+    Json,
+}
+
+const WHY_HELP: &str = "\
+The `roa run` on the configured admin socket is asked. If another process handles the object, and is on this machine, that \
+one is asked; if none answers, the store is read.";
+/// How the result of `roa bench` looks.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum BenchOutput {
+    /// Lines for people
+    #[default]
+    Table,
+    /// One JSON object
+    Json,
+}
+
+const BENCH_HELP: &str = "\
+Each writer updates an object of its own, as fast as it is answered; each watcher sees the writes of all. They are in a \
+place of their own, which no kind and no other watch sees, and which is cleared at the end, with what an earlier bench \
+left that was cut off. Run one bench at a time.
+
+A store that holds something is refused without --in-use: its users are slowed down, and its log forgets sooner what \
+their watches resume from.";
+
+/// A value has room for when it was written, and fits into every store.
+fn parse_value_size(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(size @ 20..=1_048_576) => Ok(size),
+        _ => Err("expected a number of bytes from 20 to 1048576".to_owned()),
+    }
 }
 
 /// What to do with the configuration.
@@ -239,6 +355,15 @@ mod tests {
         for side in ["--from", "--to"] {
             assert!(Cli::try_parse_from(["roa", "store", "copy", side, "a.db"]).is_ok(), "{side}");
         }
+    }
+
+    #[test]
+    fn logs_are_of_one_run_at_a_time() {
+        assert!(Cli::try_parse_from(["roa", "logs"]).is_err());
+        assert!(Cli::try_parse_from(["roa", "logs", "a", "-f", "-p"]).is_err());
+        let cli = Cli::try_parse_from(["roa", "logs", "a", "-n", "labs", "-f", "--tail", "3"]).unwrap();
+        let Command::Logs(logs) = cli.command else { panic!("{cli:?}") };
+        assert_eq!((logs.name.as_str(), logs.namespace.as_str(), logs.tail), ("a", "labs", Some(3)));
     }
 
     #[test]

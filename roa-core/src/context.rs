@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use crate::resources::NotedCache;
 use crate::{
-    Api, Cancellation, Clock, Dependencies, Event, EventSink, Key, Metadata, NoEvents, Object, Random, ReconcileError,
-    Resource, ResourceStore, Result, Revision, Severity, Spec, Timestamp,
+    Api, Cancellation, Clock, Dependencies, Event, EventSink, Index, Key, Metadata, NoEvents, Object, Random,
+    ReconcileError, Resource, ResourceStore, Result, Revision, Severity, Spec, Timestamp,
 };
 
 /// A cache of one kind's objects, as of one revision.
@@ -21,6 +21,13 @@ pub trait CacheReader<R: Resource>: Send + Sync + 'static {
 
     /// The revision up to which it is true; `None` before it was first filled.
     fn revision(&self) -> Option<Revision>;
+
+    /// The objects that have this value in an index, in key order. A reader that does not keep the index looks at all.
+    fn by_index(&self, index: &Index<R>, value: &str) -> Vec<Arc<R>> {
+        let mut found = self.list(None);
+        found.retain(|object| index.has(object, value));
+        found
+    }
 }
 
 /// Why a reconcile runs, for people: several causes may have come together.
@@ -37,7 +44,7 @@ pub enum Cause {
     Requeued,
     /// Everything is looked at again from time to time.
     Resync,
-    /// Something that it depends on changed.
+    /// Something that it depends on changed: [`Context::related`] says what.
     Related,
 }
 
@@ -67,6 +74,7 @@ pub struct Context {
     dependencies: Dependencies,
     cancellation: Cancellation,
     causes: Arc<[Cause]>,
+    related: Arc<[Key]>,
     failures: u32,
 }
 
@@ -82,6 +90,7 @@ impl Context {
             dependencies: Dependencies::default(),
             cancellation: Cancellation::never(),
             causes: Arc::new([]),
+            related: Arc::new([]),
             failures: 0,
         }
     }
@@ -126,6 +135,13 @@ impl Context {
     pub fn for_run(mut self, causes: impl Into<Arc<[Cause]>>, failures: u32) -> Self {
         self.causes = causes.into();
         self.failures = failures;
+        self
+    }
+
+    /// The same for a call that changes of these other objects led to.
+    #[must_use]
+    pub fn because_of(mut self, related: impl Into<Arc<[Key]>>) -> Self {
+        self.related = related.into();
         self
     }
 
@@ -220,6 +236,13 @@ impl Context {
     #[must_use]
     pub fn causes(&self) -> &[Cause] {
         &self.causes
+    }
+
+    /// Which other objects led to this call, where [`Cause::Related`] is among its causes: for people, and of many only the
+    /// first few.
+    #[must_use]
+    pub fn related(&self) -> &[Key] {
+        &self.related
     }
 
     /// How many calls for this object failed in a row before this one.

@@ -22,6 +22,11 @@ pub trait Dependency: Debug + Send + Sync + 'static {
     /// # Cancel safety
     /// Safe: a place that was taken is given back.
     async fn enter(&self) -> Result<Box<dyn Passage>, ReconcileError>;
+
+    /// What keeps calls from being let through now, for people; `None` if nothing does.
+    fn trouble(&self) -> Option<String> {
+        None
+    }
 }
 
 /// One call that was let through. Dropped without an outcome it counts as failed: it took too long, or panicked.

@@ -52,6 +52,12 @@ pub enum Error {
         /// The newest revision.
         head: Revision,
     },
+    /// The namespace is being deleted: nothing is created in it.
+    #[error("namespace {namespace} is being deleted, nothing can be created in it")]
+    NamespaceTerminating {
+        /// Which.
+        namespace: Arc<str>,
+    },
     /// The caller no longer owns what it wrote as, or the store's history was broken since it looked. Never retried.
     #[error("write refused: {0}")]
     Fenced(Fence),
@@ -140,6 +146,7 @@ impl Error {
             Self::Conflict { .. } => "Conflict",
             Self::Expired { .. } => "Expired",
             Self::TooLarge { .. } => "TooLarge",
+            Self::NamespaceTerminating { .. } => "NamespaceTerminating",
             Self::Fenced(_) => "Fenced",
             Self::Ambiguous { .. } => "Ambiguous",
             Self::Invalid { .. } => "Invalid",

@@ -63,6 +63,9 @@ pub trait Spec: Serialize + DeserializeOwned + Clone + Debug + Send + Sync + 'st
     /// Fields that field selectors may name besides `metadata.name` and `metadata.namespace`, such as `status.state`.
     const SELECTABLE_FIELDS: &'static [&'static str] = &[];
 
+    /// The field of the status that [`Spec::state_machine`] speaks of.
+    const STATE_FIELD: &'static str = "state";
+
     /// What is wrong with it, paths below `spec`. Checked on each create and update.
     fn validate(&self) -> Violations {
         Violations::none()
@@ -74,7 +77,7 @@ pub trait Spec: Serialize + DeserializeOwned + Clone + Debug + Send + Sync + 'st
         Violations::none()
     }
 
-    /// Which changes of `status.state` are allowed; checked on each write, whoever writes.
+    /// Which changes of its state are allowed; checked on each write, whoever writes.
     fn state_machine() -> Option<&'static StateMachine> {
         None
     }
@@ -193,8 +196,10 @@ pub struct KindDescriptor {
     pub columns: Vec<Column>,
     /// Whether a table ends with the age; not if `columns` say all that it shows.
     pub age_column: bool,
-    /// Which changes of `status.state` are allowed.
+    /// Which changes of its state are allowed.
     pub state_machine: Option<&'static StateMachine>,
+    /// The field of the status that holds the state.
+    pub state_field: Arc<str>,
     /// Its structural schema, where it has one.
     pub schema: Option<Arc<serde_json::Value>>,
     /// Where `spec.replicas` and its like stand, if it can be scaled.
@@ -242,6 +247,7 @@ impl KindDescriptor {
         this.columns = S::columns();
         this.schema = S::schema().map(Arc::new);
         this.state_machine = S::state_machine();
+        this.state_field = S::STATE_FIELD.into();
         this.validator = Arc::new(crate::typed::validate::<S>);
         this.unknown_fields = Arc::new(crate::typed::unknown_fields::<S>);
         this
@@ -269,6 +275,7 @@ impl KindDescriptor {
             columns: Vec::new(),
             age_column: true,
             state_machine: None,
+            state_field: "state".into(),
             schema: None,
             scale_path: None,
             scale_status_path: None,

@@ -2,8 +2,8 @@
 //! of an object's life as pure functions. No input or output, no tasks, no timers.
 //!
 //! # Layout
-//! - A kind: [`Spec`], [`Object`], [`DynamicObject`], [`KindDescriptor`], [`StateMachine`]
-//! - What authors of kinds write: [`Controller`], [`Reconciler`]; what they are given: [`Context`], [`Api`]
+//! - A kind: [`Spec`], [`Object`], [`DynamicObject`], [`KindDescriptor`], [`StateMachine`]; built in: [`Namespace`]
+//! - What authors of kinds write: [`Controller`], [`Reconciler`]; what they are given: [`Context`], [`Api`], [`Index`], [`KeyOf`]
 //! - How changes are seen: [`Watcher`]
 //! - How objects are written: [`ResourceStore`] over the rules in [`lifecycle`]
 //! - What a backend proves: [`Store`], with [`Txn`], [`Batch`], [`Tail`], [`Revision`], [`Key`]
@@ -20,11 +20,13 @@ mod entry;
 mod error;
 mod event;
 mod field_path;
+mod index;
 mod key;
 mod kind;
 pub mod lifecycle;
 mod metadata;
 pub mod names;
+mod namespace;
 mod object;
 mod random;
 mod recent;
@@ -53,17 +55,19 @@ pub use entry::{Entry, Format, Value};
 pub use error::{Advice, CommitError, Error, Expected, Fence, Result};
 pub use event::{Event, EventSink, NoEvents, Severity};
 pub use field_path::{FieldPath, FieldPathError};
+pub use index::{Index, KeyOf};
 pub use key::{Key, KeyError, KeyPrefix, SYSTEM_GROUP};
 pub use kind::{
     Column, ColumnFormat, KindDescriptor, KindRegistry, KindVersion, Scope, Spec, UnknownFields, Validator,
 };
 pub use metadata::{Metadata, OwnerReference};
+pub use namespace::{DEFAULT_NAMESPACE, Namespace, NamespaceStatus, namespace_kind};
 pub use object::{DecodeError, DynamicObject, StoredObject};
 pub use random::{Random, RandomExt, SeededRandom, SystemRandom};
 pub use recent::{LookBack, RecentBatches};
 pub use resources::{
-    Api, Effect, EffectState, ListOptions, MAX_CONFLICTS, ObjectList, Ownership, ResourceStore, StoreExt, Tenure,
-    Transaction, UnitOfWork, WriteMark,
+    Api, Effect, EffectState, ListOptions, MAX_CONFLICTS, NamespaceContent, ObjectList, Ownership, ResourceStore,
+    StoreExt, Tenure, Transaction, UnitOfWork, WriteMark,
 };
 pub use revision::{Epoch, Position, Revision, RevisionError, StoreId, TxnId};
 pub use rewind::Rewind;

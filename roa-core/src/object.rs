@@ -107,7 +107,13 @@ impl DynamicObject {
     /// `status.state`, if it is text.
     #[must_use]
     pub fn state(&self) -> Option<&str> {
-        self.status()?.get("state")?.as_str()
+        self.state_in("state")
+    }
+
+    /// The state of a kind that keeps it in another field of the status, if it is text.
+    #[must_use]
+    pub fn state_in(&self, field: &str) -> Option<&str> {
+        self.status()?.get(field)?.as_str()
     }
 
     /// `status.observedGeneration`; 0 if there is none.

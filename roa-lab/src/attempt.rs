@@ -22,10 +22,6 @@ impl Failure {
     pub(crate) fn passing(reason: &'static str, message: impl Into<String>) -> Self {
         Self { reason, message: message.into(), retryable: true }
     }
-
-    pub(crate) fn lasting(reason: &'static str, message: impl Into<String>) -> Self {
-        Self { reason, message: message.into(), retryable: false }
-    }
 }
 
 impl From<ProvisionError> for Failure {

@@ -23,6 +23,15 @@ impl Default for Capacity {
 }
 
 impl Capacity {
+    /// Two together.
+    pub(crate) fn and(self, other: Self) -> Self {
+        Self {
+            cpu: self.cpu + other.cpu,
+            memory: self.memory + other.memory,
+            labs: self.labs.saturating_add(other.labs),
+        }
+    }
+
     /// What there is too little of for so many labs that need `wanted` together.
     pub(crate) fn lacks(&self, wanted: Resources, labs: usize) -> Vec<&'static str> {
         let checks = [

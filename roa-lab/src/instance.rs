@@ -5,6 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use roa_core::{Column, HumanDuration, Object, Scope, Spec, StateMachine, Timestamp, Violations, names};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::provision::validate_environment;
@@ -34,7 +35,7 @@ pub(crate) const DURATIONS: (Duration, Duration) = (Duration::from_secs(60), Dur
 /// assert_eq!(wrong.validate().iter().count(), 3, "each reason is told");
 /// # Ok::<(), serde_json::Error>(())
 /// ```
-#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct LabInstance {
     /// The LabTemplate of the same namespace that says how it is made, or a built-in one.
@@ -119,6 +120,10 @@ impl Spec for LabInstance {
 
     fn state_machine() -> Option<&'static StateMachine> {
         Some(&MACHINE)
+    }
+
+    fn schema() -> Option<serde_json::Value> {
+        Some(crate::schema::of::<Self>())
     }
 
     fn columns() -> Vec<Column> {

@@ -1,8 +1,8 @@
 //! The kinds of this crate.
 
-use roa_core::KindRegistry;
+use roa_core::{KindDescriptor, KindRegistry};
 
-use crate::{LabInstance, LabTemplate};
+use crate::{LabInstance, LabTemplate, LabWorker, LabWorkerHeartbeat, LabWorkerPool};
 
 /// The group of all kinds here.
 pub const GROUP: &str = "lab.neuroglia.com";
@@ -12,7 +12,14 @@ pub const VERSION: &str = "v1";
 /// The registry with the kinds of this crate added.
 #[must_use]
 pub fn kinds(registry: KindRegistry) -> KindRegistry {
-    registry.with::<LabInstance>().with::<LabTemplate>()
+    let mut pool = KindDescriptor::of::<LabWorkerPool>();
+    pool.scale_path = Some("spec.replicas".into());
+    registry
+        .with::<LabInstance>()
+        .with::<LabTemplate>()
+        .with::<LabWorker>()
+        .with::<LabWorkerHeartbeat>()
+        .with_kind(pool)
 }
 
 #[cfg(test)]
@@ -30,5 +37,13 @@ mod tests {
         assert_eq!(columns, ["STATE", "TEMPLATE", "STUDENT", "ENDPOINT", "EXPIRES"]);
         assert!(lab.state_machine.is_some());
         assert_eq!(&*registry.by_name("labtemplates").unwrap().kind, "LabTemplate");
+        for (name, kind) in
+            [("workers", "LabWorker"), ("lw", "LabWorker"), ("pool", "LabWorkerPool"), ("lwp", "LabWorkerPool")]
+        {
+            assert_eq!(&*registry.by_name(name).unwrap().kind, kind);
+        }
+        let pool = registry.by_name("pools").unwrap();
+        assert_eq!(pool.scale_path.as_deref(), Some("spec.replicas"));
+        assert_eq!(&*registry.by_name("worker").unwrap().state_field, "phase");
     }
 }

@@ -31,10 +31,12 @@ impl Census {
 /// What a lab asks for.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Ask {
-    /// A place with these resources, and to be brought up.
+    /// A place here with these resources, and to be brought up.
     Place(Resources),
-    /// To be brought up, in the place that it has.
+    /// To be brought up, in the place that it has here.
     Turn(Resources),
+    /// To be brought up, in a place that is a worker's: that is accounted for there.
+    Elsewhere,
 }
 
 /// Why a lab does not get what it asked for.
@@ -49,7 +51,8 @@ pub(crate) enum Refusal {
 /// What a lab holds.
 #[derive(Debug, Clone, Copy)]
 struct Hold {
-    resources: Resources,
+    /// Of this machine; nothing if it is on a worker.
+    place: Option<Resources>,
     provisioning: bool,
 }
 
@@ -89,8 +92,11 @@ impl Ledger {
         if others.provisioning >= limit {
             return Err(Refusal::Busy(limit));
         }
-        let (Ask::Place(resources) | Ask::Turn(resources)) = ask;
-        entries.insert(uid.to_owned(), Entry { hold: Hold { resources, provisioning: true }, written: None });
+        let place = match ask {
+            Ask::Place(resources) | Ask::Turn(resources) => Some(resources),
+            Ask::Elsewhere => None,
+        };
+        entries.insert(uid.to_owned(), Entry { hold: Hold { place, provisioning: true }, written: None });
         Ok(Reservation { ledger: self, uid: uid.to_owned() })
     }
 
@@ -120,8 +126,8 @@ impl Others {
 
     fn and(self, hold: Hold) -> Self {
         Self {
-            resources: self.resources + hold.resources,
-            labs: self.labs + 1,
+            resources: self.resources + hold.place.unwrap_or(Resources::ZERO),
+            labs: self.labs + usize::from(hold.place.is_some()),
             provisioning: self.provisioning + usize::from(hold.provisioning),
         }
     }
@@ -132,7 +138,8 @@ fn hold_of(lab: &Lab, node: &str) -> Option<Hold> {
     let status = &lab.status;
     let allocation = status.allocation.as_ref().filter(|allocation| allocation.node == node)?;
     let provisioning = status.state() == LabState::Provisioning && status.next_attempt_at.is_none();
-    Some(Hold { resources: allocation.resources(), provisioning })
+    let place = allocation.worker.is_none().then(|| allocation.resources());
+    Some(Hold { place, provisioning })
 }
 
 /// A promise. It ends with its drop, unless it was kept.
@@ -190,7 +197,8 @@ mod tests {
         lab.metadata.uid = uid.to_owned();
         let Resources { cpu, memory } = needs(1);
         lab.status.state = Some(state);
-        lab.status.allocation = Some(Allocation { node: node.into(), provisioner: "p".into(), cpu, memory });
+        lab.status.allocation =
+            Some(Allocation { node: node.into(), provisioner: "p".into(), cpu, memory, worker: None });
         lab
     }
 

@@ -35,6 +35,9 @@ pub struct LabPolicy {
     pub lead: Duration,
     /// How long a lab that runs may not answer before it is ended and brought up again; 30 s by default.
     pub unhealthy_grace: Duration,
+    /// How often a worker gives a sign of life; 10 s by default. After 3 of these without one it gets no new labs, after
+    /// 10 it has failed.
+    pub heartbeat: Duration,
 }
 
 impl Default for LabPolicy {
@@ -50,6 +53,7 @@ impl Default for LabPolicy {
             max_provisionings: 10,
             lead: Duration::from_secs(300),
             unhealthy_grace: Duration::from_secs(30),
+            heartbeat: Duration::from_secs(10),
         }
     }
 }

@@ -3,13 +3,17 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use roa_core::Clock;
+use roa_runtime::{BreakerConfig, RuntimeMetrics};
+
 use crate::Allocation;
-use crate::provision::Provisioner;
+use crate::provision::{Gate, Provisioner, default_breaker};
 
 /// Who can bring labs up, by name. Whatever is registered here, templates can choose; no controller knows more of it.
 #[derive(Debug, Clone, Default)]
 pub struct Provisioners {
     by_name: BTreeMap<String, Arc<dyn Provisioner>>,
+    gates: BTreeMap<String, Arc<Gate>>,
 }
 
 /// Whether a lab can be touched from here.
@@ -35,6 +39,34 @@ impl Provisioners {
     pub fn with(mut self, provisioner: Arc<dyn Provisioner>) -> Self {
         self.by_name.insert(provisioner.name().to_owned(), provisioner);
         self
+    }
+
+    /// The same with a breaker before each: while too many attempts of one fail, no other begins there, and its labs wait.
+    /// For after the last was added; its time is that of `clock`.
+    ///
+    /// A clone has the same breakers: the controller and the reconciler of labs need to share them.
+    #[must_use]
+    pub fn behind_breakers(mut self, config: &BreakerConfig, clock: &Arc<dyn Clock>, metrics: &RuntimeMetrics) -> Self {
+        let gate = |name: &String| Some((name.clone(), Arc::new(Gate::new(name, config, Arc::clone(clock), metrics)?)));
+        self.gates = self.by_name.keys().filter_map(gate).collect();
+        self
+    }
+
+    /// How a breaker before a provisioner is set unless somebody says otherwise: it opens after five failures in a row,
+    /// for 30 s, then for twice that if the next attempt fails too, up to 5 min.
+    #[must_use]
+    pub fn default_breaker() -> BreakerConfig {
+        default_breaker()
+    }
+
+    /// What stands before the one of this name, if anything does.
+    pub(crate) fn gate(&self, name: &str) -> Option<&Gate> {
+        self.gates.get(name).map(|gate| &**gate)
+    }
+
+    /// All that stands before them.
+    pub(crate) fn gates(&self) -> impl Iterator<Item = &Gate> {
+        self.gates.values().map(|gate| &**gate)
     }
 
     /// The one of this name.
@@ -110,7 +142,8 @@ mod tests {
 
     fn reach(provisioners: &Provisioners, of: &str, on: &str, from: &str) -> Option<Reach> {
         let (cpu, memory) = (Quantity::whole(1), Quantity::mebi(1));
-        provisioners.reach(Some(&Allocation { node: on.into(), provisioner: of.into(), cpu, memory }), from)
+        provisioners
+            .reach(Some(&Allocation { node: on.into(), provisioner: of.into(), cpu, memory, worker: None }), from)
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::iter::Sum;
-use std::ops::Add;
+use std::ops::{Add, Sub};
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
@@ -204,9 +204,45 @@ impl Add for Quantity {
     }
 }
 
+/// The difference; nothing if it is less.
+impl Sub for Quantity {
+    type Output = Self;
+
+    fn sub(self, other: Self) -> Self {
+        let billionths = self.billionths.saturating_sub(other.billionths);
+        Self { billionths, binary: self.binary || other.binary }
+    }
+}
+
+/// Nothing.
+impl Default for Quantity {
+    fn default() -> Self {
+        Self::ZERO
+    }
+}
+
 impl Sum for Quantity {
     fn sum<I: Iterator<Item = Self>>(amounts: I) -> Self {
         amounts.fold(Self::ZERO, Add::add)
+    }
+}
+
+/// For sums: as a quantity is written, but `0` is one.
+pub(crate) mod or_nothing {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+    use super::Quantity;
+
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde asks for")]
+    pub(crate) fn serialize<S: Serializer>(amount: &Quantity, serializer: S) -> Result<S::Ok, S::Error> {
+        amount.serialize(serializer)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Quantity, D::Error> {
+        match &*std::borrow::Cow::<str>::deserialize(deserializer)? {
+            "0" => Ok(Quantity::ZERO),
+            text => text.parse().map_err(de::Error::custom),
+        }
     }
 }
 
@@ -300,6 +336,10 @@ mod tests {
         assert_eq!((sum, sum.to_string().as_str()), (Quantity::whole(2), "2"));
         assert_eq!((Quantity::milli(250), Quantity::mebi(512)), (quantity("250m"), quantity("0.5Gi")));
         assert_eq!(Quantity::ZERO.to_string(), "0");
+        assert_eq!(
+            (quantity("2") - quantity("500m"), quantity("1") - quantity("2")),
+            (quantity("1.5"), Quantity::ZERO)
+        );
         assert!((quantity("1500m").as_f64() - 1.5).abs() < f64::EPSILON);
     }
 

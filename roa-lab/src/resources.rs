@@ -3,6 +3,7 @@
 use std::ops::Add;
 
 use roa_core::Violations;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{Quantity, Written};
@@ -13,7 +14,7 @@ const MAX_CPU: Quantity = Quantity::whole(8);
 const DEFAULT: Resources = Resources { cpu: Quantity::whole(1), memory: Quantity::mebi(1024) };
 
 /// What a manifest asks for; what it does not name is left to the template, and then to the defaults.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ResourceRequest {
     /// Processors, more than 0 and at most 8.

@@ -1,8 +1,8 @@
-//! [`LabSettings`]: what the controller and the reconciler of labs share.
+//! [`LabSettings`]: what the controllers and reconcilers of labs, workers and pools share.
 
-use crate::{Capacity, LabMetrics, LabPolicy, Provisioners};
+use crate::{Capacity, LabMetrics, LabPolicy, Provisioners, Scheduling, WorkerProvisioners};
 
-/// What the controller and the reconciler of labs share. A clone shares what it holds.
+/// What the controllers and reconcilers of labs, workers and pools share. A clone shares what it holds.
 #[derive(Debug, Clone)]
 pub struct LabSettings {
     /// How patient they are.
@@ -14,6 +14,10 @@ pub struct LabSettings {
     pub node: String,
     /// Who brings labs up.
     pub provisioners: Provisioners,
+    /// Who brings workers up.
+    pub workers: WorkerProvisioners,
+    /// How workers are chosen for labs.
+    pub scheduling: Scheduling,
     /// What is measured.
     pub metrics: LabMetrics,
 }
@@ -26,6 +30,8 @@ impl LabSettings {
             capacity: Capacity::default(),
             node: node.into(),
             provisioners,
+            workers: WorkerProvisioners::default(),
+            scheduling: Scheduling::default(),
             metrics: LabMetrics::unregistered(),
         }
     }

@@ -81,9 +81,28 @@ pub struct Allocation {
     pub cpu: Quantity,
     /// Bytes of memory.
     pub memory: Quantity,
+    /// Of which worker; of the local one if it is not said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub worker: Option<WorkerIdentity>,
+}
+
+/// A worker of the lab's namespace. One that comes later under the same name is another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct WorkerIdentity {
+    /// Its name.
+    pub name: String,
+    /// Its uid: what counts.
+    pub uid: String,
 }
 
 impl Allocation {
+    /// Whether it is of the worker with this uid.
+    #[must_use]
+    pub fn is_on(&self, uid: &str) -> bool {
+        self.worker.as_ref().is_some_and(|worker| worker.uid == uid)
+    }
+
     /// The amounts.
     #[must_use]
     pub const fn resources(&self) -> Resources {
@@ -147,7 +166,8 @@ mod tests {
         assert_eq!(serde_json::to_string(&status).unwrap(), r#"{"retries":0,"restarts":0,"observedGeneration":0}"#);
         status.enter(LabState::Ready, "Ready", "", at(0));
         let Resources { cpu, memory } = Resources { cpu: Quantity::milli(500), memory: Quantity::mebi(1024) };
-        status.allocation = Some(Allocation { node: "n1".into(), provisioner: "process".into(), cpu, memory });
+        status.allocation =
+            Some(Allocation { node: "n1".into(), provisioner: "process".into(), cpu, memory, worker: None });
         let json = serde_json::to_value(&status).unwrap();
         assert_eq!((&json["state"], &json["stateSince"]), (&"ready".into(), &"1970-01-01T00:00:00Z".into()));
         assert_eq!(

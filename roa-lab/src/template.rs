@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use roa_core::{Column, HumanDuration, Object, Scope, Spec, Violations};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::instance::check_duration;
@@ -13,7 +14,7 @@ use crate::{GROUP, ResourceRequest, VERSION, Written};
 pub type Template = Object<LabTemplate>;
 
 /// How labs of one sort are made.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct LabTemplate {
     /// What it is for.
@@ -87,6 +88,10 @@ impl Spec for LabTemplate {
             found.push("maxDuration", problem);
         }
         found
+    }
+
+    fn schema() -> Option<serde_json::Value> {
+        Some(crate::schema::of::<Self>())
     }
 
     fn columns() -> Vec<Column> {

@@ -4,13 +4,15 @@
 //! - The whole: [`Manager`]
 //! - Changes: [`WatchHub`], [`StreamWatcher`], [`PollWatcher`], [`Bookmarks`], [`HandlerRunner`]
 //! - Reading: [`Cache`]
-//! - Working: [`WorkQueue`], [`ControllerDriver`], [`ReconcilerDriver`]
+//! - Working: [`WorkQueue`], [`ControllerDriver`], [`ControllerBuilder`], [`Filter`], [`ReconcilerDriver`]
 //! - Among other processes: [`Coordinator`], [`Lease`], [`Territory`], [`Membership`], [`ShardBy`]
 //! - Containing failures: [`Breaker`], [`Bulkhead`], [`Protected`], [`RetryBudget`], [`OscillationWatch`]
-//! - Tidying up: [`GarbageCollector`], [`Runnable`]
+//! - Tidying up: [`GarbageCollector`], [`NamespaceController`], [`Runnable`]
+//! - Explaining: [`Explainer`], [`Explanation`], [`WatchHealth`]
 //! - Telling: [`EventRecorder`], [`CloudEventRelay`], [`OutboxRelay`]
 //! - Trying controllers: `testing`, with the feature `test-util`
-//! - Around: [`Tasks`], [`Clocks`], [`SystemClock`], [`ScaledClock`], [`DeadlineStore`], [`RuntimeMetrics`], [`LogSink`]
+//! - Around: [`Tasks`], [`Clocks`], [`SystemClock`], [`ScaledClock`], [`DeadlineStore`], [`MeasuredStore`],
+//!   [`RuntimeMetrics`], [`LogSink`]
 
 mod bookmark;
 mod cache;
@@ -20,13 +22,16 @@ mod cloudevents;
 mod controller;
 mod deadline;
 mod events;
+mod figures;
 mod gc;
 mod handlers;
 mod hub;
 mod lease;
 mod locks;
 mod manager;
+mod measured_store;
 mod metrics;
+mod namespaces;
 mod oscillation;
 mod outbox;
 mod queue;
@@ -38,15 +43,16 @@ mod tasks;
 #[cfg(feature = "test-util")]
 pub mod testing;
 mod watcher;
+mod why;
 
 pub use bookmark::Bookmarks;
-pub use cache::{Cache, CacheListener};
+pub use cache::{Cache, CacheListener, Tombstone};
 pub use clock::{BootClock, ScaledClock, SystemClock};
 pub use clocks::Clocks;
 pub use cloudevents::{
     CloudEvent, CloudEventRelay, CloudEventRelayConfig, CloudEventSink, HttpPost, HttpSink, LineSink,
 };
-pub use controller::{ControllerConfig, ControllerDriver};
+pub use controller::{ControllerConfig, ControllerDriver, Filter, Update};
 pub use deadline::DeadlineStore;
 pub use events::{EventRecorder, EventRecorderConfig, event_kind};
 pub use gc::{GarbageCollector, GarbageCollectorConfig};
@@ -56,8 +62,10 @@ pub use lease::{
     Coordinator, Layout, LayoutError, LayoutMismatch, LayoutRecord, Lease, LeaseConfig, LeaseConfigError, LeaseState,
     Membership, Permit, Territory,
 };
-pub use manager::{Manager, ManagerConfig, ManagerError, Mode, Runnable, WatchKind};
+pub use manager::{ControllerBuilder, Manager, ManagerConfig, ManagerError, Mode, Runnable, WatchKind};
+pub use measured_store::MeasuredStore;
 pub use metrics::{ControllerMetrics, Reading, Readings, RuntimeMetrics};
+pub use namespaces::NamespaceController;
 pub use oscillation::{Oscillation, OscillationConfig, OscillationDetector, OscillationWatch};
 pub use outbox::{EffectHandler, OutboxConfig, OutboxRelay};
 pub use queue::{
@@ -72,4 +80,8 @@ pub use safety::{
 pub use shard::{SHARDS, ShardBy};
 pub use sinks::{ChannelSink, FanOutSink, LogSink};
 pub use tasks::{SpawnError, Tasks};
-pub use watcher::{PollWatcher, StreamWatcher};
+pub use watcher::{PollWatcher, StreamWatcher, WatchHealth};
+pub use why::{
+    DependencyState, Explainer, Explanation, FinalizerState, Handling, Happening, LastError, LastWrite, ObjectState,
+    OwnerState, Phase, QueueState, explain_from_store,
+};

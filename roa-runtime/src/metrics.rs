@@ -14,7 +14,9 @@ use prometheus_client::registry::Registry;
 
 use crate::DependencyMetrics;
 use crate::events::EventMetrics;
+use crate::figures::Figures;
 use crate::gc::CollectorMetrics;
+use crate::measured_store::CommitMetrics;
 use crate::oscillation::OscillationMetrics;
 use crate::outbox::OutboxMetrics;
 use crate::safety::SafetyMetrics;
@@ -48,6 +50,11 @@ pub struct RuntimeMetrics {
     swept: Family<Component, Counter>,
     drift: Family<Found, Counter>,
     fenced: Family<Component, Counter>,
+    unchanged: Family<Component, Counter>,
+    queued: Family<Component, Histogram, fn() -> Histogram>,
+    convergence: Family<Component, Histogram, fn() -> Histogram>,
+    commits: CommitMetrics,
+    figures: Figures,
     safety: SafetyMetrics,
     oscillations: OscillationMetrics,
     collector: CollectorMetrics,
@@ -66,6 +73,13 @@ impl RuntimeMetrics {
         registry.register("drift", "What reconcilers found wrong, by reason", this.drift.clone());
         let help = "Calls whose writes were refused because another process owns the object now";
         registry.register("fence_rejections", help, this.fenced.clone());
+        let help = "Writes that changed nothing, so that nothing was written";
+        registry.register("unchanged_writes", help, this.unchanged.clone());
+        registry.register("queue_seconds", "How long keys waited for a worker", this.queued.clone());
+        let help = "From a change of an object's spec to the end of a call that saw it and ended well";
+        registry.register("convergence_seconds", help, this.convergence.clone());
+        this.commits.register(registry);
+        registry.register_collector(Box::new(this.figures.clone()));
         this.safety.register(registry);
         this.oscillations.register(registry);
         this.collector.register(registry);
@@ -84,6 +98,11 @@ impl RuntimeMetrics {
             swept: Family::default(),
             drift: Family::default(),
             fenced: Family::default(),
+            unchanged: Family::default(),
+            queued: Family::new_with_constructor(histogram),
+            convergence: Family::new_with_constructor(histogram),
+            commits: CommitMetrics::default(),
+            figures: Figures::default(),
             safety: SafetyMetrics::default(),
             oscillations: OscillationMetrics::default(),
             collector: CollectorMetrics::default(),
@@ -95,6 +114,20 @@ impl RuntimeMetrics {
     /// The part of one controller or reconciler.
     pub fn of(&self, component: impl Into<String>) -> ControllerMetrics {
         ControllerMetrics { all: self.clone(), component: component.into() }
+    }
+
+    pub(crate) const fn commits(&self) -> &CommitMetrics {
+        &self.commits
+    }
+
+    /// How many commits of a writer ended so, through a [`MeasuredStore`](crate::MeasuredStore).
+    #[must_use]
+    pub fn commit_count(&self, writer: &str, result: &'static str) -> u64 {
+        self.commits.count(writer, result)
+    }
+
+    pub(crate) const fn figures(&self) -> &Figures {
+        &self.figures
     }
 
     pub(crate) const fn oscillations(&self) -> &OscillationMetrics {
@@ -171,6 +204,26 @@ impl ControllerMetrics {
     /// A write was refused because another process owns the object now.
     pub fn fenced(&self) {
         self.all.fenced.get_or_create(&Component { component: self.component.clone() }).inc();
+    }
+
+    pub(crate) const fn figures(&self) -> &Figures {
+        &self.all.figures
+    }
+
+    pub(crate) fn unchanged(&self, count: u64) {
+        if count > 0 {
+            self.all.unchanged.get_or_create(&Component { component: self.component.clone() }).inc_by(count);
+        }
+    }
+
+    pub(crate) fn queued(&self, waited: Duration) {
+        let component = self.component.clone();
+        self.all.queued.get_or_create(&Component { component }).observe(waited.as_secs_f64());
+    }
+
+    pub(crate) fn converged(&self, took: Duration) {
+        let component = self.component.clone();
+        self.all.convergence.get_or_create(&Component { component }).observe(took.as_secs_f64());
     }
 
     /// How many writes were refused so.

@@ -88,6 +88,25 @@ impl RedisStore {
         }
     }
 
+    /// Removes the store with all that is in it, and ends it. Whoever else has it open finds that as it finds a server that
+    /// lost everything.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`](roa_core::Error): it may be there still.
+    ///
+    /// # Cancel safety
+    /// It is there as it was, or it is gone.
+    pub async fn remove(&self) -> Result<()> {
+        // Those who look after it would take its absence for a loss.
+        self.tasks.lock().unwrap_or_else(PoisonError::into_inner).abort_all();
+        let keys = &self.shared.keys;
+        let mut unlink = redis::pipe();
+        unlink.cmd("UNLINK").arg(&[&keys.meta, &keys.objects, &keys.index, &keys.log]);
+        let removed = self.shared.ask_all(&unlink).await;
+        self.end();
+        removed.map(drop).map_err(Into::into)
+    }
+
     fn end(&self) {
         self.shared.feed.end(RedisStoreError::Closed);
         self.shared.links().for_each(Link::close);

@@ -1,7 +1,9 @@
-//! What the README and the pipeline run: `cargo xtask test`, `cargo xtask tidy` as a part of it, and `cargo xtask chaos`.
+//! What the README and the pipeline run: `cargo xtask test`, `cargo xtask tidy` as a part of it, `cargo xtask chaos` and
+//! `cargo xtask bench`.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a tool of the command line speaks there")]
 
+mod bench;
 mod chaos;
 mod command;
 mod tally;
@@ -11,12 +13,15 @@ mod tidy;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-const USAGE: &str = "usage: cargo xtask test | tidy | chaos
+const USAGE: &str = "usage: cargo xtask test | tidy | chaos | bench
 
   test   everything that must hold before a change lands: format, lints, documentation, layers, tidy, tests
   tidy   the rules about files alone
   chaos  several roa on one store, added, stopped, killed and paused at random: [--time SECONDS] [--labs COUNT]
-         [--members COUNT] [--seed NUMBER] [--backend sqlite|redis] [--mode leader|sharded]";
+         [--members COUNT] [--seed NUMBER] [--backend sqlite|redis] [--mode leader|sharded]
+  bench  how fast ROA is, beside the raw limit and peers in one run; writes docs/benchmarks: [--quick] [--rounds COUNT]
+         [--only BENCH] [--filter ID] [--peers | --no-peers]; --render writes them again from what was measured;
+         --regressions compares allocations and instructions of the hot paths with what is recorded: [--update]";
 
 fn main() -> ExitCode {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
@@ -24,6 +29,7 @@ fn main() -> ExitCode {
         ["test"] => test::run(&root()),
         ["tidy"] => tidy::run(&root()),
         ["chaos", options @ ..] => chaos::run(&root(), options),
+        ["bench", options @ ..] => bench::run(&root(), options),
         ["help" | "--help" | "-h"] => {
             println!("{USAGE}");
             Ok(())

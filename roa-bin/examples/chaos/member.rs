@@ -52,7 +52,7 @@ impl Member {
         let mut command = Command::new(&options.roa);
         command.current_dir(directory).env_remove("ROA_CONFIG").env("NO_COLOR", "1");
         command.envs(VARIABLES.iter().copied()).envs(shared.variables());
-        command.env("ROA_ENGINE__MODE", options.mode.name());
+        command.env("ROA_ENGINE__MODE", options.mode.name()).env("ROA_SERVER__LISTEN", "");
         let child = command.args(["run", "--data-dir", &data]).stdin(Stdio::null()).stderr(log).spawn();
         let child = child.with_context(|| format!("failed to run {}", options.roa.display()))?;
         Ok(Self { child, socket: directory.join(data).join("admin.sock") })

@@ -27,6 +27,11 @@ impl Readiness {
         checks.iter().filter_map(|(name, reason)| reason.as_ref().map(|reason| format!("{name}: {reason}"))).collect()
     }
 
+    /// All checks by name, each with why it fails if it does.
+    pub(crate) fn all(&self) -> Vec<(&'static str, Option<String>)> {
+        self.lock().iter().map(|(name, reason)| (*name, reason.clone())).collect()
+    }
+
     /// Each change is one insertion, so what a panicking holder left is whole.
     fn lock(&self) -> MutexGuard<'_, Checks> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)

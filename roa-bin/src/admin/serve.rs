@@ -133,7 +133,7 @@ mod tests {
             let (stop, stopped) = oneshot::channel();
             let shutdown = async move { drop(stopped.await) };
             let mut running = JoinSet::new();
-            running.spawn(serve(socket, routes(readiness.clone(), Arc::new(registry)), limits, shutdown));
+            running.spawn(serve(socket, routes(readiness.clone(), Arc::new(registry), None), limits, shutdown));
             Self { path, readiness, reconciles, stop, running, _directory: directory }
         }
 

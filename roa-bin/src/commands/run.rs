@@ -64,7 +64,8 @@ impl Signals {
         std::process::exit(EXIT_INTERRUPTED)
     }
 
-    async fn next(&mut self) {
+    /// Waits for one of them.
+    pub(crate) async fn next(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}

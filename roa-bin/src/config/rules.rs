@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::settings::{Config, EngineMode, StoreBackend};
+use super::settings::{CloudEventsSink, Config, EngineMode, StoreBackend};
 
 /// One rule.
 pub(super) struct Rule {
@@ -38,6 +38,20 @@ pub(super) const RULES: &[Rule] = &[
             let alone = config.store.backend == StoreBackend::Memory;
             let reason = "expected auto or single, since store.backend is memory, which no other process can share";
             (several && alone).then(|| reason.to_owned())
+        },
+    },
+    Rule {
+        keys: &["cloudevents.path", "cloudevents.sink"],
+        broken: |config| {
+            let missing = config.cloudevents.sink == CloudEventsSink::File && config.cloudevents.path.is_none();
+            missing.then(|| "expected a file, since cloudevents.sink is file, found none".to_owned())
+        },
+    },
+    Rule {
+        keys: &["cloudevents.url", "cloudevents.sink"],
+        broken: |config| {
+            let missing = config.cloudevents.sink == CloudEventsSink::Http && config.cloudevents.url.is_none();
+            missing.then(|| "expected an address, since cloudevents.sink is http, found none".to_owned())
         },
     },
     Rule {
@@ -100,6 +114,13 @@ mod tests {
             assert!(with(StoreBackend::Sqlite).is_empty());
             assert_eq!(with(StoreBackend::Memory).contains(&"engine.mode"), refused, "{mode:?}");
         }
+    }
+
+    #[test]
+    fn a_sink_has_its_place() {
+        assert_eq!(broken(|config| config.cloudevents.sink = CloudEventsSink::File), ["cloudevents.path"]);
+        assert_eq!(broken(|config| config.cloudevents.sink = CloudEventsSink::Http), ["cloudevents.url"]);
+        assert!(broken(|config| config.cloudevents.sink = CloudEventsSink::Stdout).is_empty());
     }
 
     #[test]

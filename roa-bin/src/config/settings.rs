@@ -18,9 +18,13 @@ pub(crate) struct Config {
     pub(crate) store: StoreConfig,
     pub(crate) log: LogConfig,
     pub(crate) admin: AdminConfig,
+    pub(crate) server: ServerConfig,
     pub(crate) runtime: RuntimeConfig,
     pub(crate) watch: WatchConfig,
     pub(crate) engine: EngineConfig,
+    pub(crate) namespaces: NamespacesConfig,
+    pub(crate) oscillation: OscillationConfig,
+    pub(crate) cloudevents: CloudEventsConfig,
     pub(crate) lease: LeaseConfig,
     pub(crate) lab: LabConfig,
     pub(crate) time: TimeConfig,
@@ -135,6 +139,15 @@ pub(crate) struct AdminConfig {
     pub(crate) socket: PathBuf,
 }
 
+/// `[server]`: the API.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ServerConfig {
+    /// An address and a port; empty for no server.
+    pub(crate) listen: String,
+    pub(crate) strict_namespaces: bool,
+}
+
 /// `[runtime]`: how controllers are driven.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -146,6 +159,13 @@ pub(crate) struct RuntimeConfig {
     pub(crate) retry_base: HumanDuration,
     pub(crate) retry_max: HumanDuration,
     pub(crate) max_retries: u32,
+    pub(crate) max_panics: u32,
+    /// So many retries for a hundred runs that are none, …
+    pub(crate) retry_budget_percent: u32,
+    /// … and so many in a second in any case, …
+    pub(crate) retry_budget_per_second: u32,
+    /// … and so many at once after a quiet time.
+    pub(crate) retry_budget_burst: u32,
 }
 
 /// `[watch]`: how changes are seen.
@@ -175,6 +195,47 @@ pub(crate) enum WatchKind {
 pub(crate) struct EngineConfig {
     pub(crate) mode: EngineMode,
     pub(crate) shard_by: ShardBy,
+}
+
+/// `[namespaces]`: where objects may be created.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NamespacesConfig {
+    /// Only in namespaces that somebody created.
+    pub(crate) strict: bool,
+}
+
+/// `[oscillation]`: when writers that change a field back and forth are named.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct OscillationConfig {
+    pub(crate) window: HumanDuration,
+    pub(crate) status_turns: u32,
+    pub(crate) max_fields: usize,
+}
+
+/// `[cloudevents]`: who is told of every change of an object.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CloudEventsConfig {
+    pub(crate) sink: CloudEventsSink,
+    pub(crate) path: Option<PathBuf>,
+    pub(crate) url: Option<SecretUrl>,
+    pub(crate) source: String,
+}
+
+/// Where CloudEvents go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum CloudEventsSink {
+    /// Nowhere.
+    None,
+    /// To the standard output, a line each.
+    Stdout,
+    /// To the end of a file, a line each.
+    File,
+    /// To an address, a request each.
+    Http,
 }
 
 /// How many of the processes that share a store work.
@@ -223,6 +284,8 @@ pub(crate) struct LabConfig {
     pub(crate) default_duration: HumanDuration,
     pub(crate) cleanup_grace: HumanDuration,
     pub(crate) max_concurrent_provisionings: usize,
+    pub(crate) breaker_failures: u32,
+    pub(crate) breaker_open_for: HumanDuration,
     pub(crate) worker: WorkerConfig,
     pub(crate) components: ComponentsConfig,
 }
@@ -319,9 +382,13 @@ impl Config {
             store: StoreConfig::defaults(data_dir),
             log: LogConfig::default(),
             admin: AdminConfig { socket: data_dir.join("admin.sock") },
+            server: ServerConfig { listen: "127.0.0.1:8080".to_owned(), strict_namespaces: false },
             runtime: RuntimeConfig::default(),
             watch: WatchConfig::default(),
             engine: EngineConfig { mode: EngineMode::Auto, shard_by: ShardBy::Object },
+            namespaces: NamespacesConfig { strict: false },
+            oscillation: OscillationConfig { window: seconds(60), status_turns: 10, max_fields: 16_384 },
+            cloudevents: CloudEventsConfig::default(),
             lease: LeaseConfig::default(),
             lab: LabConfig::defaults(profile),
             time: TimeConfig { scale: 1 },
@@ -395,7 +462,17 @@ impl Default for RuntimeConfig {
             retry_base: HumanDuration(Duration::from_millis(100)),
             retry_max: seconds(300),
             max_retries: 15,
+            max_panics: 3,
+            retry_budget_percent: 20,
+            retry_budget_per_second: 50,
+            retry_budget_burst: 500,
         }
+    }
+}
+
+impl Default for CloudEventsConfig {
+    fn default() -> Self {
+        Self { sink: CloudEventsSink::None, path: None, url: None, source: "/roa".to_owned() }
     }
 }
 
@@ -429,6 +506,8 @@ impl LabConfig {
             default_duration: seconds(3600),
             cleanup_grace: seconds(300),
             max_concurrent_provisionings: 10,
+            breaker_failures: 5,
+            breaker_open_for: seconds(30),
             worker: WorkerConfig { cpu: None, memory: None, max_labs: None },
             components: ComponentsConfig { watcher: true, controller: true, reconciler: true, provisioner: true },
         }

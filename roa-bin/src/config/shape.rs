@@ -1,6 +1,7 @@
 //! [`Shape`]: what a key may hold. It checks values and says what was expected.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use figment::value::Value;
@@ -30,6 +31,10 @@ pub(super) enum Shape {
     Text { example: &'static str },
     /// Where a Redis is. It may hold a password, so a refusal does not show it.
     RedisUrl,
+    /// An address and a port to listen on, or nothing.
+    Address,
+    /// Where something listens. It may hold a secret, so a refusal does not show it.
+    HttpUrl,
     /// A text that no refusal shows.
     Secret,
     /// An amount of a resource as Kubernetes writes it.
@@ -47,7 +52,7 @@ impl Shape {
     /// The value as the configuration takes it; else why not, a fragment that begins with `expected …`.
     pub(super) fn check(self, raw: &Raw) -> Result<Value, String> {
         self.value(raw).ok_or_else(|| match self {
-            Self::RedisUrl | Self::Secret => format!("{self} (what was found is not shown)"),
+            Self::RedisUrl | Self::HttpUrl | Self::Secret => format!("{self} (what was found is not shown)"),
             _ => format!("{self}, found {raw}"),
         })
     }
@@ -84,7 +89,9 @@ impl Shape {
             }
             Self::Quantity { .. } => is_quantity(text),
             Self::Text { .. } | Self::Secret => !text.is_empty(),
+            Self::HttpUrl => text.starts_with("http://"),
             Self::RedisUrl => REDIS_SCHEMES.iter().any(|scheme| text.starts_with(scheme)),
+            Self::Address => text.is_empty() || text.parse::<SocketAddr>().is_ok(),
             Self::Count { .. } | Self::Switch => false,
         }
     }
@@ -114,6 +121,8 @@ impl fmt::Display for Shape {
             Self::RedisUrl => {
                 f.write_str("expected a URL such as \"redis://localhost:6379\", \"rediss://...\" or \"unix:///...\"")
             }
+            Self::Address => f.write_str("expected an address and a port such as \"127.0.0.1:8080\", or \"\" for none"),
+            Self::HttpUrl => f.write_str("expected a URL such as \"http://localhost:8080/events\""),
             Self::Secret => f.write_str("expected a text in quotes"),
             Self::Quantity { example } => write!(f, "expected a quantity such as {example}"),
         }

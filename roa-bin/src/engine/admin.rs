@@ -6,7 +6,7 @@ use std::time::Duration;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use roa_core::{CancellationSource, Clock, ClockExt, Health, Store};
-use roa_runtime::{Membership, Readings, Tasks, WatchHub};
+use roa_runtime::{Explainer, Membership, Readings, Tasks, WatchHealth, WatchHub};
 
 use crate::admin::{AdminError, AdminSocket, Check, Limits, Readiness, routes, serve};
 use crate::config::settings::Config;
@@ -15,6 +15,10 @@ use crate::config::settings::Config;
 const HEALTH_INTERVAL: Duration = Duration::from_secs(2);
 /// How often it is looked whether this process still lives in the eyes of the others.
 const MEMBERSHIP_INTERVAL: Duration = Duration::from_millis(200);
+/// How often it is looked how the watches go.
+const WATCHES_INTERVAL: Duration = Duration::from_millis(200);
+/// How long a watch may be about to begin anew.
+const BROKEN: Duration = Duration::from_secs(2);
 /// How long requests may go on at shutdown.
 const GRACE: Duration = Duration::from_secs(2);
 
@@ -23,6 +27,8 @@ pub(super) struct Admin {
     tasks: Tasks,
     stop: CancellationSource,
     clock: Arc<dyn Clock>,
+    /// What is measured: also for others to show.
+    pub(super) registry: Arc<Registry>,
 }
 
 /// What readiness depends on while the engine runs.
@@ -30,6 +36,11 @@ pub(super) struct Watched {
     pub(super) hub: WatchHub,
     /// `None` for a process that is alone.
     pub(super) membership: Option<Membership>,
+    /// The watches that feed the caches.
+    pub(super) watches: Vec<WatchHealth>,
+    pub(super) explainer: Explainer,
+    /// How long a watch may say nothing.
+    pub(super) patience: Duration,
 }
 
 pub(super) async fn start(
@@ -40,12 +51,13 @@ pub(super) async fn start(
     clock: Arc<dyn Clock>,
 ) -> Result<Admin, AdminError> {
     let socket = AdminSocket::bind(&config.admin.socket).await?;
-    let (tasks, stop, hub) = (Tasks::new("admin", 3), CancellationSource::new(), watched.hub);
+    let (tasks, stop, hub) = (Tasks::new("admin", 4), CancellationSource::new(), watched.hub);
     let store = StoreWatch { store: Arc::clone(hub.store()), check: readiness.check("store"), gauge: Gauge::default() };
     store.check.fail("not asked yet");
     registry.register("store_health", "What the store says: 0 healthy, 1 degraded, 2 failing", store.gauge.clone());
     registry.register_collector(Box::new(readings(hub)));
-    let (routes, stopped) = (routes(readiness.clone(), Arc::new(registry)), stop.token());
+    let registry = Arc::new(registry);
+    let (routes, stopped) = (routes(readiness.clone(), Arc::clone(&registry), Some(watched.explainer)), stop.token());
     let server = tasks.spawn_draining("admin server", move |_| async move {
         serve(socket, routes, Limits::default(), stopped.cancelled()).await;
     });
@@ -55,12 +67,14 @@ pub(super) async fn start(
         let (check, io) = (readiness.check("membership"), Arc::clone(&clock));
         tasks.spawn("membership", async move { watch_membership(&membership, &check, &*io).await })
     });
-    for outcome in [server, watch, member] {
+    let (check, io, watches) = (readiness.check("watches"), Arc::clone(&clock), watched.watches);
+    let feeds = tasks.spawn("watches", async move { watch_watches(&watches, watched.patience, &check, &*io).await });
+    for outcome in [server, watch, member, feeds] {
         if let Err(error) = outcome {
             tracing::error!(%error, "the admin server is incomplete");
         }
     }
-    Ok(Admin { tasks, stop, clock })
+    Ok(Admin { tasks, stop, clock, registry })
 }
 
 /// What is measured of the store's history and its watches.
@@ -120,6 +134,27 @@ impl StoreWatch {
             tracing::warn!(store = %self.store, reason, "store is degraded");
         }
         *degraded = reason;
+    }
+}
+
+/// A watch that ended and does not go on, or says nothing for too long, feeds a cache that nobody should rely on.
+async fn watch_watches(watches: &[WatchHealth], patience: Duration, check: &Check, clock: &dyn Clock) {
+    loop {
+        match watches.iter().find_map(|watch| Some(format!("{}: {}", watch.name(), trouble(watch, patience)?))) {
+            Some(reason) => check.fail(reason),
+            None => check.pass(),
+        }
+        clock.sleep(WATCHES_INTERVAL).await;
+    }
+}
+
+fn trouble(watch: &WatchHealth, patience: Duration) -> Option<String> {
+    match (watch.broken(), watch.silence()) {
+        (Some((reason, since)), _) if since > BROKEN => {
+            Some(format!("does not go on for {} s: {reason}", since.as_secs()))
+        }
+        (_, Some(silence)) if silence > patience => Some(format!("was last heard of {} s ago", silence.as_secs())),
+        _ => None,
     }
 }
 

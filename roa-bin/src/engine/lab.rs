@@ -9,7 +9,10 @@ use roa_lab::provision::{ProcessConfig, ProcessProvisioner, SimulatedProvisioner
 use roa_lab::{
     Capacity, LabController, LabInstance, LabMetrics, LabPolicy, LabReconciler, LabSettings, LabTemplate, Provisioners,
 };
-use roa_runtime::{BackoffPolicy, Clocks, ControllerConfig, Manager, QueueConfig, ReconcilerConfig};
+use roa_runtime::{
+    BackoffPolicy, BreakerConfig, Clocks, ControllerConfig, Manager, QueueConfig, ReconcilerConfig, RetryBudgetConfig,
+    RuntimeMetrics, Trip,
+};
 
 use super::node;
 use crate::config::settings::{Config, LabConfig, WorkerConfig};
@@ -20,10 +23,12 @@ pub(super) async fn add(
     config: &Config,
     clocks: &Clocks,
     registry: &mut Registry,
+    metrics: &RuntimeMetrics,
 ) -> anyhow::Result<()> {
     let (owned, domain) = (config.clone(), Arc::clone(&clocks.domain));
     let outside = tokio::task::spawn_blocking(move || outside(&owned, domain));
     let (node, provisioners) = outside.await.context("failed to prepare the data directory")??;
+    let provisioners = provisioners.behind_breakers(&breaker(&config.lab), &clocks.domain, metrics);
     let settings = LabSettings {
         policy: policy(&config.lab),
         capacity: capacity(&config.lab.worker)?,
@@ -84,6 +89,13 @@ fn policy(lab: &LabConfig) -> LabPolicy {
     }
 }
 
+fn breaker(lab: &LabConfig) -> BreakerConfig {
+    let default = Provisioners::default_breaker();
+    let open_for = lab.breaker_open_for.0;
+    let trip = Trip::Consecutive(lab.breaker_failures);
+    BreakerConfig { trip, open_for, open_max: default.open_max.max(open_for), ..default }
+}
+
 fn capacity(worker: &WorkerConfig) -> anyhow::Result<Capacity> {
     let mut capacity = Capacity::default();
     if let Some(cpu) = &worker.cpu {
@@ -96,13 +108,20 @@ fn capacity(worker: &WorkerConfig) -> anyhow::Result<Capacity> {
     Ok(capacity)
 }
 
-fn controller(config: &Config) -> ControllerConfig {
+/// How controllers are driven.
+pub(super) fn controller(config: &Config) -> ControllerConfig {
     let runtime = &config.runtime;
     let backoff = BackoffPolicy { base: runtime.retry_base.0, max: runtime.retry_max.0, ..BackoffPolicy::default() };
     ControllerConfig {
         workers: runtime.workers,
         timeout: runtime.reconcile_timeout.0,
         max_retries: runtime.max_retries,
+        max_panics: runtime.max_panics,
+        retry_budget: Some(RetryBudgetConfig {
+            percent: runtime.retry_budget_percent,
+            per_second: runtime.retry_budget_per_second,
+            burst: runtime.retry_budget_burst,
+        }),
         queue: QueueConfig { backoff, ..QueueConfig::default() },
         ..ControllerConfig::default()
     }

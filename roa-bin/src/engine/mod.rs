@@ -1,27 +1,35 @@
 //! [`Engine`]: configuration in, a running control plane out. `roa run` and `roa demo` start the same.
 
 mod admin;
+mod api;
 mod apply;
+mod cloud_events;
 mod lab;
 mod node;
+mod post;
 pub(crate) mod store;
 mod upkeep;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use prometheus_client::registry::Registry;
 use roa_core::{Cancellation, Clock, EventSink, KindRegistry, RandomExt, ResourceStore, Store, SystemRandom};
 use roa_runtime::{
-    BootClock, Clocks, FanOutSink, HubConfig, LeaseConfig, LogSink, Manager, ManagerConfig, Membership, Mode, Reading,
-    Readings, RuntimeMetrics, ScaledClock, ShardBy, SystemClock, WatchHub, WatchKind, event_kind,
+    BootClock, Clocks, FanOutSink, HubConfig, LeaseConfig, LogSink, Manager, ManagerConfig, MeasuredStore, Membership,
+    Mode, Reading, Readings, RuntimeMetrics, ScaledClock, ShardBy, SystemClock, WatchHub, WatchKind,
 };
+use roa_server::ApiMetrics;
 
 pub(crate) use apply::Rejected;
 
 use crate::commands::copy;
 use crate::config::settings::{self, Config, EngineMode};
 use crate::manifest::Manifest;
+
+/// What the processes that share a store divide.
+pub(crate) const DIVIDED: &str = "controllers";
 
 /// What the figures of this process among others are labelled with.
 const COORDINATOR: &str = "coordinator";
@@ -34,6 +42,7 @@ pub(crate) struct Engine {
     clocks: Clocks,
     manager: Manager,
     registry: Registry,
+    api_metrics: ApiMetrics,
 }
 
 impl Engine {
@@ -45,27 +54,29 @@ impl Engine {
         let clocks = clocks(&config);
         let random = Arc::new(SystemRandom);
         let opened = store::open(&config.store, true, Arc::clone(&clocks.io), random.clone()).await?;
-        let store = Arc::clone(&opened.store);
+        let mut registry = Registry::with_prefix("roa");
+        let metrics = RuntimeMetrics::register(registry.sub_registry_with_prefix("runtime"));
+        let store: Arc<dyn Store> = Arc::new(MeasuredStore::new(Arc::clone(&opened.store), &metrics));
         announce(&*store);
         refuse_unfinished_copy(&*store).await?;
-        let kinds = Arc::new(roa_lab::kinds(KindRegistry::new()).with_kind(event_kind()));
-        let resources = ResourceStore::new(Arc::clone(&store), kinds, Arc::clone(&clocks.domain), random, "roa");
-        let mut registry = Registry::with_prefix("roa");
+        let resources = ResourceStore::new(Arc::clone(&store), kinds(), Arc::clone(&clocks.domain), random, "roa");
+        let resources = if config.namespaces.strict { resources.strict_namespaces() } else { resources };
         let manager =
             Manager::new(Arc::clone(&store), resources.clone(), clocks.clone(), manager_config(&config, &*store))
                 .await?;
         let mut sinks: Vec<Arc<dyn EventSink>> = vec![Arc::new(LogSink)];
         sinks.extend(events);
-        let metrics = RuntimeMetrics::register(registry.sub_registry_with_prefix("runtime"));
+        let api_metrics = ApiMetrics::register(registry.sub_registry_with_prefix("api"));
         let recorder = upkeep::recorder(&clocks, &metrics);
         sinks.push(recorder.clone());
         let mut manager = manager.with_events(Arc::new(FanOutSink::new(sinks))).with_metrics(metrics.clone());
         if let Some(membership) = manager.membership() {
             registry.sub_registry_with_prefix("runtime").register_collector(Box::new(readings(&membership)));
         }
-        upkeep::add(&mut manager, recorder, &clocks, &metrics);
-        lab::add(&mut manager, &config, &clocks, &mut registry).await?;
-        Ok(Self { config, store: opened, resources, clocks, manager, registry })
+        upkeep::add(&mut manager, recorder, &config, &clocks, &metrics)?;
+        cloud_events::add(&mut manager, &config.cloudevents, &clocks)?;
+        lab::add(&mut manager, &config, &clocks, &mut registry, &metrics).await?;
+        Ok(Self { config, store: opened, resources, clocks, manager, registry, api_metrics })
     }
 
     /// The objects.
@@ -99,18 +110,43 @@ impl Engine {
         let readiness = crate::admin::Readiness::default();
         let synced = readiness.check("caches");
         synced.fail("not synced yet");
-        let watched = admin::Watched { hub: self.manager.hub().clone(), membership: self.manager.membership() };
-        let admin = admin::start(&self.config, self.registry, readiness, watched, self.clocks.io.clone());
+        let listener = api::listen(&self.config.server).await?;
+        let watched = admin::Watched {
+            hub: self.manager.hub().clone(),
+            membership: self.manager.membership(),
+            watches: self.manager.watches(),
+            explainer: self.manager.explainer(),
+            patience: patience(&self.config),
+        };
+        let admin = admin::start(&self.config, self.registry, readiness.clone(), watched, self.clocks.io.clone());
         let admin = admin.await.context("failed to start the admin socket")?;
+        let metrics = self.api_metrics.showing(Arc::clone(&admin.registry));
+        let served = api::Served { resources: self.resources, hub: self.manager.hub().clone(), metrics, readiness };
+        let api = api::start(&self.config.server, listener, served, &self.clocks, shutdown.clone());
         let ready = move || {
             synced.pass();
             tracing::info!("ready");
         };
         let outcome = self.manager.run(shutdown, ready).await.context("failed to run");
+        api.stop(&self.clocks).await;
         admin.stop().await;
         self.store.close().await;
         outcome
     }
+}
+
+/// All kinds of this program.
+pub(crate) fn kinds() -> Arc<KindRegistry> {
+    Arc::new(roa_server::kinds(roa_lab::kinds(KindRegistry::new())))
+}
+
+/// How long a watch may say nothing, not even that there is nothing new.
+fn patience(config: &Config) -> Duration {
+    let poll = match config.watch.kind {
+        settings::WatchKind::Stream => Duration::ZERO,
+        settings::WatchKind::Poll => config.watch.poll_interval.0,
+    };
+    (HubConfig::default().progress_interval + poll) * 5
 }
 
 fn clocks(config: &Config) -> Clocks {
@@ -140,6 +176,7 @@ fn announce(store: &dyn Store) {
 
 fn manager_config(config: &Config, store: &dyn Store) -> ManagerConfig {
     let mut manager = ManagerConfig::new(mode(config, store));
+    manager.address = std::path::absolute(&config.admin.socket).ok().and_then(|path| path.to_str().map(str::to_owned));
     manager.shutdown_grace = config.runtime.shutdown_grace.0;
     manager.watch = match config.watch.kind {
         settings::WatchKind::Stream => WatchKind::Stream,
@@ -165,7 +202,7 @@ fn mode(config: &Config, store: &dyn Store) -> Mode {
         settings::ShardBy::Object => ShardBy::Object,
         settings::ShardBy::Namespace => ShardBy::Namespace,
     };
-    let (name, holder) = ("controllers".to_owned(), format!("roa-{}", SystemRandom.uuid()));
+    let (name, holder) = (DIVIDED.to_owned(), format!("roa-{}", SystemRandom.uuid()));
     match config.engine.mode {
         EngineMode::Single => Mode::Single,
         EngineMode::Auto if !store.capabilities().shared => Mode::Single,

@@ -11,6 +11,8 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::TempDir;
 
+use crate::labs::{Address, kill_all_below};
+
 /// No condition is awaited longer.
 const BOUND: Duration = Duration::from_secs(30);
 
@@ -24,7 +26,7 @@ pub struct Roa {
 
 pub fn command(dir: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_roa"));
-    command.current_dir(dir).env_remove("ROA_CONFIG").env("NO_COLOR", "1");
+    command.current_dir(dir).env_remove("ROA_CONFIG").env("NO_COLOR", "1").env("ROA_SERVER__LISTEN", "");
     command
 }
 
@@ -59,6 +61,11 @@ impl Roa {
         let mut answer = String::new();
         stream.read_to_string(&mut answer).ok()?;
         Some(answer)
+    }
+
+    /// The store that it uses by default.
+    pub fn store(&self) -> Address {
+        Address::Sqlite(self.dir.path().join(self.data).join("roa.db"))
     }
 
     pub fn log(&self) -> String {
@@ -119,13 +126,7 @@ impl Drop for Roa {
         if self.crashed {
             return;
         }
-        if let Some(state) = self.state() {
-            for pointer in ["/shim/pid", "/child/process/pid"] {
-                if let Some(pid) = state.pointer(pointer).and_then(serde_json::Value::as_i64) {
-                    let _ = kill(Pid::from_raw(i32::try_from(pid).unwrap()), Signal::SIGKILL);
-                }
-            }
-        }
+        kill_all_below(&self.dir.path().join(self.data));
     }
 }
 

@@ -2,6 +2,10 @@
 
 use std::process::{Command, Output};
 
+use roa_store_redis::test_util::RedisServer;
+
+use crate::run::Place;
+
 /// Runs the demo fast; switching parts off is what an operator would do, by the environment.
 fn demo(switched_off: Option<&str>) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_roa"));
@@ -17,10 +21,49 @@ fn told(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
+/// Runs the whole story fast, with these arguments.
+fn story(arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_roa"));
+    command.args(["demo", "--speed", "20"]).args(arguments).env_remove("ROA_CONFIG").env("NO_COLOR", "1");
+    command.output().unwrap()
+}
+
 #[test]
 fn the_story_ends_as_it_should_and_says_who_did_what() {
-    let output = demo(None);
-    let told = told(&output);
+    ends_well(&story(&[]));
+}
+
+#[test]
+fn the_story_is_the_same_in_memory() {
+    ends_well(&story(&["--backend", "memory"]));
+}
+
+#[test]
+fn the_story_is_the_same_on_redis_in_a_store_of_its_own_that_goes_with_it() {
+    let server = RedisServer::start();
+    assert_eq!(server.command::<String>(&["SET", "{roa:default}:meta", "somebody's"]), "OK");
+    ends_well(&story(&["--redis-url", &server.url()]));
+    assert_eq!(server.command::<i64>(&["DBSIZE"]), 1, "nothing is left but what was there");
+}
+
+#[test]
+fn where_redis_is_may_stand_in_the_configuration_too() {
+    let place = Place::with_config("[store.redis]\nurl = \"redis://127.0.0.1:1\"\nconnect_timeout = \"500ms\"\n");
+    let output = place.roa(&["demo", "--backend", "redis"]);
+    assert_eq!(output.status, Some(1), "{}", output.stdout);
+    for part in
+        ["open the store at redis://127.0.0.1:1", "hint: start one, as with `redis-server`, or say with --redis-url"]
+    {
+        assert!(output.stderr.contains(part), "{part:?} is missing in {}", output.stderr);
+    }
+    let output = place.roa(&["demo", "--backend", "mysql"]);
+    assert_eq!(output.status, Some(2), "{}", output.stderr);
+    let output = place.roa(&["demo", "--backend", "memory", "--redis-url", "redis://x"]);
+    assert!(output.stderr.contains("which is for --backend redis"), "{}", output.stderr);
+}
+
+fn ends_well(output: &Output) {
+    let told = told(output);
     assert!(output.status.success(), "{told}");
     for line in
         ["5 labs lived and went as they should", "answers 200", "ProcessGone", "Provisioning timeout", "retry 2 of 3"]

@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use super::metadata;
+use super::{metadata, namespace};
 use crate::{DynamicObject, Error, KindDescriptor, Result, Timestamp, Violations};
 
 /// What to do about fields that the kind does not have.
@@ -43,6 +43,9 @@ pub fn create(
     metadata.last_modified = Some(now);
     metadata.deletion_timestamp = None;
     metadata.deletion_grace_period_seconds = None;
+    if namespace::is_namespace(kind) {
+        namespace::begin(&mut incoming);
+    }
     Ok(incoming)
 }
 

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::Step;
 use super::metadata::{FOREGROUND_FINALIZER, ORPHAN_FINALIZER};
+use super::{Step, namespace};
 use crate::{DynamicObject, Error, Expected, Key, Metadata, Result, Revision, Timestamp};
 
 /// What must hold for a deletion; compared in the same commit.
@@ -75,6 +75,7 @@ pub fn delete(key: &Key, current: &DynamicObject, options: &DeleteOptions, now: 
     metadata.deletion_timestamp = Some(due);
     metadata.deletion_grace_period_seconds = Some(seconds);
     metadata.last_modified = Some(now);
+    namespace::mark(key, &mut next);
     Ok(Step::Write(Box::new(next)))
 }
 

@@ -5,11 +5,13 @@
 mod create;
 mod delete;
 mod metadata;
+mod namespace;
 mod update;
 
 pub use create::{FieldValidation, create};
 pub use delete::{DeleteOptions, Preconditions, Propagation, delete};
 pub use metadata::{FOREGROUND_FINALIZER, ORPHAN_FINALIZER};
+pub use namespace::{NAME_LABEL, NAMESPACE_FINALIZER, finalize_namespace};
 pub use update::{update, update_status};
 
 use crate::DynamicObject;

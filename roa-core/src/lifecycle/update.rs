@@ -3,7 +3,7 @@
 use serde_json::Value as Json;
 
 use super::create::check;
-use super::{FieldValidation, Step, metadata};
+use super::{FieldValidation, Step, metadata, namespace};
 use crate::{
     DynamicObject, Error, Expected, Key, KindDescriptor, Metadata, Result, Timestamp, TransitionFacts, Violations,
 };
@@ -28,6 +28,9 @@ pub fn update(
         Some(status) => incoming.body.insert("status".to_owned(), status.clone()),
         None => incoming.body.remove("status"),
     };
+    if namespace::is_namespace(kind) {
+        namespace::keep_on_update(current, &mut incoming);
+    }
     let mut found = check(kind, &incoming, Some(current), fields);
     found.merge(metadata::check_new_finalizers(&current.metadata, &incoming.metadata));
     if !found.is_empty() {
@@ -42,7 +45,7 @@ pub fn update(
     Ok(finish(current, incoming, now))
 }
 
-/// The status path: changes `status` with `managedFields` and nothing else, as far as the kind's state machine allows.
+/// The status path: changes `status`, and who manages which fields, as far as the kind's state machine allows.
 ///
 /// # Errors
 /// [`Error::Conflict`] if the object has changed or is another one, [`Error::Transition`], [`Error::Invalid`].
@@ -55,12 +58,11 @@ pub fn update_status(
 ) -> Result<Step> {
     check_precondition(key, &current.metadata, &incoming.metadata)?;
     let mut next = current.clone();
+    next.metadata.managed_fields.clone_from(&incoming.metadata.managed_fields);
     match incoming.status() {
         Some(status) => next.body.insert("status".to_owned(), status.clone()),
         None => next.body.remove("status"),
     };
-    // Who owns which field of the status is told with it.
-    next.metadata.managed_fields.clone_from(&incoming.metadata.managed_fields);
     let found = (kind.validator)(&next, Some(current));
     if !found.is_empty() {
         return Err(Error::invalid(next.display_name(), found));
@@ -102,15 +104,16 @@ fn check_transition(kind: &KindDescriptor, key: &Key, current: &DynamicObject, n
         spec_changed: current.metadata.generation > current.observed_generation(),
         deleting: current.metadata.is_deleting(),
     };
-    let to = match (next.state(), current.state()) {
+    let field = &*kind.state_field;
+    let to = match (next.state_in(field), current.state_in(field)) {
         (Some(to), _) => to,
         (None, None) => return Ok(()),
         (None, Some(from)) => {
             let message = format!("missing, was {from:?}: a state once given is never taken away");
-            return Err(Error::invalid(key.to_string(), Violations::one("status.state", message)));
+            return Err(Error::invalid(key.to_string(), Violations::one(format!("status.{field}"), message)));
         }
     };
-    let from = current.state().unwrap_or(machine.initial);
+    let from = current.state_in(field).unwrap_or(machine.initial);
     machine.check(Some(from), to, facts).map_err(|source| Error::Transition { key: key.clone(), source })
 }
 

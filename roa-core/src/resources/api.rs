@@ -139,11 +139,11 @@ impl<R: Resource> Api<R> {
         Ok(object.merge_into(Some(&R::decode(&entry)?), stored)?)
     }
 
-    fn blank(&self) -> DynamicObject {
+    pub(super) fn blank(&self) -> DynamicObject {
         DynamicObject { api_version: self.kind.api_version(), kind: self.kind.kind.to_string(), ..Default::default() }
     }
 
-    fn read_back(&self, tree: DynamicObject) -> Result<R> {
+    pub(super) fn read_back(&self, tree: DynamicObject) -> Result<R> {
         Ok(R::from_tree(tree)?)
     }
 }

@@ -2,8 +2,10 @@
 //! the lifecycle rules of registered kinds, then commits with compare-and-swap.
 
 mod api;
+mod child;
 mod condition;
 mod list;
+mod namespaces;
 mod outbox;
 mod transaction;
 mod unit;
@@ -15,10 +17,13 @@ use async_trait::async_trait;
 
 pub use api::Api;
 pub use list::{ListOptions, ObjectList};
+pub use namespaces::NamespaceContent;
 pub use outbox::{Effect, EffectState};
 pub use transaction::Transaction;
 pub(crate) use unit::NotedCache;
 pub use unit::UnitOfWork;
+
+use namespaces::Namespaces;
 
 use crate::lifecycle::{DeleteOptions, FieldValidation};
 use crate::{
@@ -47,20 +52,35 @@ pub trait Tenure: std::fmt::Debug + Send + Sync + 'static {
     fn is_current(&self) -> bool;
 }
 
-/// The greatest revision that somebody wrote: what a cache must reach before they may read it again.
+/// The greatest revision that somebody wrote: what a cache must reach before they may read it again. And how many of their
+/// writes changed nothing, so that there was nothing to write.
 #[derive(Debug, Default)]
-pub struct WriteMark(AtomicU64);
+pub struct WriteMark {
+    greatest: AtomicU64,
+    unchanged: AtomicU64,
+}
 
 impl WriteMark {
     /// Notes a write.
     pub fn note(&self, revision: Revision) {
-        self.0.fetch_max(revision.get(), Ordering::AcqRel);
+        self.greatest.fetch_max(revision.get(), Ordering::AcqRel);
     }
 
     /// The greatest one; `None` if nothing was written.
     #[must_use]
     pub fn get(&self) -> Option<Revision> {
-        Revision::new(self.0.load(Ordering::Acquire)).ok()
+        Revision::new(self.greatest.load(Ordering::Acquire)).ok()
+    }
+
+    /// Notes a write that changed nothing.
+    pub fn note_unchanged(&self) {
+        self.unchanged.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many writes changed nothing.
+    #[must_use]
+    pub fn unchanged(&self) -> u64 {
+        self.unchanged.load(Ordering::Relaxed)
     }
 }
 
@@ -76,6 +96,9 @@ pub struct ResourceStore {
     tenure: Option<Arc<dyn Tenure>>,
     mark: Option<Arc<WriteMark>>,
     unit: Option<Arc<UnitOfWork>>,
+    /// `None` where the kind is not registered: then a namespace is but a part of a key.
+    namespaces: Option<Namespaces>,
+    dry_run: bool,
 }
 
 impl ResourceStore {
@@ -87,8 +110,34 @@ impl ResourceStore {
         random: Arc<dyn Random>,
         writer: impl Into<Arc<str>>,
     ) -> Self {
-        let ownerships = Arc::new([]);
-        Self { store, kinds, clock, random, writer: writer.into(), ownerships, tenure: None, mark: None, unit: None }
+        let namespaces = Namespaces::of(&kinds);
+        Self {
+            store,
+            kinds,
+            clock,
+            random,
+            writer: writer.into(),
+            ownerships: Arc::new([]),
+            tenure: None,
+            mark: None,
+            unit: None,
+            namespaces,
+            dry_run: false,
+        }
+    }
+
+    /// The same over other kinds: where they change at run time, each request takes those of the moment.
+    #[must_use]
+    pub fn with_kinds(mut self, kinds: Arc<KindRegistry>) -> Self {
+        self.kinds = kinds;
+        self
+    }
+
+    /// The same, except that nothing is written: every write is checked in full and answered as if it had been done.
+    #[must_use]
+    pub const fn dry_run(mut self) -> Self {
+        self.dry_run = true;
+        self
     }
 
     /// The same, writing under another name.

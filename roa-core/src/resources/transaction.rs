@@ -7,8 +7,8 @@ use super::ResourceStore;
 use super::unit::{UnitOfWork, Written};
 use crate::lifecycle::{self, DeleteOptions, FieldValidation, Step};
 use crate::{
-    CommitError, DynamicObject, Error, Expect, Expected, Fence, Key, KindDescriptor, RandomExt, Result, Revision,
-    StoredObject, Txn, TxnId, Violations,
+    CommitError, DynamicObject, Error, Expect, Expected, Fence, Key, KindDescriptor, MAX_CONFLICTS, RandomExt, Result,
+    Revision, StoredObject, Txn, TxnId, Violations,
 };
 
 /// Writes to several objects, staged one by one and committed together. At most one object of each kind: two in one
@@ -84,6 +84,25 @@ impl<'a> Transaction<'a> {
         self.stage(Staged { key: key.clone(), expect, object: current, step })
     }
 
+    /// Stages that a namespace goes that was deleted and is empty.
+    pub(super) fn finalize_namespace(&mut self, key: &Key, current: DynamicObject) -> Result<usize> {
+        let step = lifecycle::finalize_namespace(&current, self.resources.clock.now());
+        let expect = current.metadata.resource_version;
+        self.stage(Staged { key: key.clone(), expect, object: current, step })
+    }
+
+    /// Stages that an object stays as it is now: what else is staged is written only then. Of these there may be several
+    /// of one kind. Gives the object.
+    ///
+    /// # Errors
+    /// As [`ResourceStore::get`].
+    pub async fn hold(&mut self, key: &Key) -> Result<DynamicObject> {
+        let object = self.resources.get(key).await?;
+        let expect = object.metadata.resource_version;
+        self.stage(Staged { key: key.clone(), expect, object: object.clone(), step: Step::Unchanged })?;
+        Ok(object)
+    }
+
     /// Commits what was staged, in one revision; gives the objects as they are then (as they last were, if removed).
     /// Nothing is written if nothing differs.
     ///
@@ -98,15 +117,14 @@ impl<'a> Transaction<'a> {
         if let Some(unit) = &resources.unit {
             return self.hold_back(unit).await;
         }
-        let Some(txn) = self.encode()? else {
+        if resources.dry_run {
+            return self.pretend().await;
+        }
+        let Some(revision) = self.write().await? else {
+            if let Some(mark) = &resources.mark {
+                mark.note_unchanged();
+            }
             return Ok(self.staged.into_iter().map(|staged| staged.object).collect());
-        };
-        resources.check_tenure()?;
-        let id = txn.id;
-        let revision = match resources.store.commit(txn).await {
-            Ok(revision) => revision,
-            Err(CommitError::Ambiguous { reason, .. }) => self.resolve(id, &reason).await?,
-            Err(error) => return Err(self.explain(error)),
         };
         if let Some(mark) = &resources.mark {
             mark.note(revision);
@@ -114,8 +132,40 @@ impl<'a> Transaction<'a> {
         Ok(self.staged.into_iter().map(|staged| staged.after(revision)).collect())
     }
 
+    /// Writes what was staged; `None` if nothing differs. What was known of a namespace may be out of date: then it is
+    /// looked up, and all is tried again.
+    async fn write(&self) -> Result<Option<Revision>> {
+        let resources = self.resources;
+        for attempt in 1.. {
+            let admitted = resources.admit(self.creations()).await?;
+            let Some(txn) = self.encode(&admitted)? else { return Ok(None) };
+            resources.check_tenure()?;
+            let id = txn.id;
+            return match resources.store.commit(txn).await {
+                Ok(revision) => Ok(Some(revision)),
+                Err(CommitError::Ambiguous { reason, .. }) => self.resolve(id, &reason).await.map(Some),
+                Err(CommitError::GuardFailed { key, .. })
+                    if attempt < MAX_CONFLICTS && resources.forget_namespace(&key) =>
+                {
+                    continue;
+                }
+                Err(error) => Err(self.explain(error)),
+            };
+        }
+        Ok(None)
+    }
+
+    /// The keys of what is to be created.
+    fn creations(&self) -> impl Iterator<Item = &Key> {
+        let created = |staged: &&Staged| staged.expect.is_none() && matches!(staged.step, Step::Write(_));
+        self.staged.iter().filter(created).map(|staged| &staged.key)
+    }
+
     /// What was staged belongs to a unit of work: it is written when that is.
     async fn hold_back(self, unit: &UnitOfWork) -> Result<Vec<DynamicObject>> {
+        for (namespace, at) in self.resources.admit(self.creations()).await? {
+            unit.note(&namespace, Some(at));
+        }
         let mut objects = Vec::new();
         for staged in self.staged {
             let (found, as_of) = self.resources.entry(&staged.key).await?;
@@ -133,7 +183,21 @@ impl<'a> Transaction<'a> {
         Ok(objects)
     }
 
-    fn encode(&self) -> Result<Option<Txn>> {
+    /// What would be answered if it were committed now. Nothing of it is written, so no object has a new revision.
+    async fn pretend(self) -> Result<Vec<DynamicObject>> {
+        for staged in &self.staged {
+            let (found, _) = self.resources.entry(&staged.key).await?;
+            let found = found.map(|entry| entry.revision);
+            if found != staged.expect {
+                return Err(staged.conflict(found));
+            }
+        }
+        self.resources.would_admit(self.creations()).await?;
+        self.encode(&[])?;
+        Ok(self.staged.into_iter().map(Staged::unwritten).collect())
+    }
+
+    fn encode(&self, admitted: &[(Key, Revision)]) -> Result<Option<Txn>> {
         let mut txn = Txn::new(TxnId::random(&*self.resources.random), Arc::clone(&self.resources.writer));
         for staged in &self.staged {
             txn = match (&staged.step, staged.expect) {
@@ -148,6 +212,9 @@ impl<'a> Transaction<'a> {
         }
         for staged in self.staged.iter().filter(|staged| staged.step == Step::Unchanged) {
             txn = txn.guard(staged.key.clone(), staged.expect.map_or(Expect::Absent, Expect::At));
+        }
+        for (namespace, at) in admitted {
+            txn = txn.guard(namespace.clone(), Expect::At(*at));
         }
         Ok(Some(self.resources.fence(txn)))
     }
@@ -177,6 +244,7 @@ impl<'a> Transaction<'a> {
             },
             CommitError::GuardFailed { key, current } => match self.staged.iter().find(|staged| staged.key == key) {
                 Some(staged) => staged.conflict(current),
+                None if !key.is_system() => Error::unavailable(format!("{key} has changed again and again")),
                 None => Error::Fenced(Fence::Ownership { key }),
             },
             CommitError::Fenced { current } => Error::Fenced(Fence::Epoch { current }),
@@ -190,7 +258,7 @@ impl<'a> Transaction<'a> {
     fn stage(&mut self, staged: Staged) -> Result<usize> {
         self.staged.push(staged);
         let mut seen = HashSet::new();
-        let mut keys = self.staged.iter().map(|staged| &staged.key);
+        let mut keys = self.staged.iter().filter(|staged| staged.step != Step::Unchanged).map(|staged| &staged.key);
         match keys.find(|key| !seen.insert((key.group(), key.resource()))) {
             Some(second) => {
                 let message = format!("{second} is the second object of its kind, expected at most one of each kind");
@@ -233,6 +301,16 @@ impl Staged {
             (None, _) => Error::AlreadyExists { key },
             (Some(_), None) => Error::NotFound { key },
             (Some(expected), Some(_)) => Error::Conflict { key, expected: Expected::Revision(expected), current },
+        }
+    }
+
+    fn unwritten(self) -> DynamicObject {
+        match (self.step, self.expect) {
+            (Step::Write(mut next), expect) => {
+                next.metadata.resource_version = expect;
+                *next
+            }
+            (Step::Unchanged | Step::Remove, _) => self.object,
         }
     }
 

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::ResourceStore;
 use crate::{
-    CacheReader, CommitError, DynamicObject, Entry, Error, Expect, Expected, Fence, Key, Resource, Result, Revision,
-    StoredObject, Txn, TxnId, Value, Violations,
+    CacheReader, CommitError, DynamicObject, Entry, Error, Expect, Expected, Fence, Index, Key, Resource, Result,
+    Revision, StoredObject, Txn, TxnId, Value, Violations,
 };
 
 /// Reads and writes that belong together. Through a [`ResourceStore::in_unit`] each object is read once, however often it
@@ -226,6 +226,7 @@ impl UnitOfWork {
     fn explain(&self, resources: &ResourceStore, error: CommitError) -> Error {
         match error {
             CommitError::Conflict { key, current } | CommitError::GuardFailed { key, current } => {
+                resources.forget_namespace(&key);
                 match self.lock().read.get(&key) {
                     Some(seen) => changed(&key, seen.expect(), current),
                     None => Error::Fenced(Fence::Ownership { key }),
@@ -277,5 +278,11 @@ impl<R: Resource> CacheReader<R> for NotedCache<R> {
 
     fn revision(&self) -> Option<Revision> {
         self.cache.revision()
+    }
+
+    /// As a list.
+    fn by_index(&self, index: &Index<R>, value: &str) -> Vec<Arc<R>> {
+        self.unit.note_list(self.kind.to_owned());
+        self.cache.by_index(index, value)
     }
 }

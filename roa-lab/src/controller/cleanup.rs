@@ -9,8 +9,9 @@ use crate::{LabState, conditions};
 
 pub(super) async fn step(turn: &Turn<'_>) -> Result<Action, ReconcileError> {
     match turn.lab.status.state() {
-        LabState::Deleted => Ok(Action::Done),
-        LabState::Deleting => take_away(turn).await,
+        LabState::Deleted if turn.lab.status.allocation.is_none() => Ok(Action::Done),
+        // Somebody who knows no better said that it is deleted: what it holds is given back first.
+        LabState::Deleting | LabState::Deleted => take_away(turn).await,
         _ => begin(turn).await,
     }
 }
@@ -49,9 +50,11 @@ async fn await_node(turn: &Turn<'_>) -> Result<Action, ReconcileError> {
 /// The last that is written: those who watch see it, and then the lab goes.
 async fn gone(turn: &Turn<'_>) -> Result<Action, ReconcileError> {
     let mut next = turn.status();
-    next.enter(LabState::Deleted, "CleanedUp", "nothing is left of it", turn.now);
+    if next.state() != LabState::Deleted {
+        next.enter(LabState::Deleted, "CleanedUp", "nothing is left of it", turn.now);
+    }
     next.allocation = None;
-    turn.write(next).await?;
+    turn.write_freed(next).await?;
     turn.note("Deleted", "nothing is left of it");
     Ok(Action::Done)
 }

@@ -40,7 +40,7 @@ async fn begin_anew(turn: &Turn<'_>) -> Result<Action, ReconcileError> {
         next.conditions.remove(kind);
     }
     next.condition(conditions::SCHEDULED, false, ("SpecChanged", "its spec has changed"), turn.now);
-    turn.write(next).await?;
+    turn.write_freed(next).await?;
     turn.note("SpecChanged", "its spec has changed: it is tried anew");
     Ok(turn.poll())
 }

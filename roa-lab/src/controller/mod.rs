@@ -9,6 +9,7 @@ mod cleanup;
 mod failed;
 mod leaving;
 mod pending;
+pub(crate) mod place;
 mod provisioning;
 mod ready;
 mod start;
@@ -19,6 +20,7 @@ use async_trait::async_trait;
 use roa_core::{Action, Context, Controller, ReconcileError};
 
 use crate::ledger::Ledger;
+use crate::scheduler::Scheduler;
 use crate::turn::Turn;
 use crate::{Lab, LabSettings, LabState};
 
@@ -37,14 +39,23 @@ pub const FINALIZER: &str = "lab.neuroglia.com/cleanup";
 #[derive(Debug)]
 pub struct LabController {
     settings: LabSettings,
+    mind: Mind,
+}
+
+/// What the controller keeps from one call to the next: nothing that a restart may not forget.
+#[derive(Debug)]
+struct Mind {
     ledger: Ledger,
+    scheduler: Scheduler,
 }
 
 impl LabController {
-    /// A controller. There is one for each node: two with the same node id could promise the same place to two labs.
+    /// A controller. There is one for each node: two with the same node id could promise the same local place to two labs.
+    /// Places on declared workers are reserved in the store, so that any number of controllers share those.
     #[must_use]
     pub fn new(settings: LabSettings) -> Self {
-        Self { settings, ledger: Ledger::default() }
+        let mind = Mind { ledger: Ledger::default(), scheduler: Scheduler::new(settings.scheduling) };
+        Self { settings, mind }
     }
 }
 
@@ -63,9 +74,9 @@ impl Controller for LabController {
     async fn reconcile(&self, lab: Arc<Lab>, cx: &Context) -> Result<Action, ReconcileError> {
         let turn = Turn::new(&lab, cx, &self.settings);
         match lab.status.state() {
-            LabState::Pending => pending::step(&turn, &self.ledger).await,
-            LabState::Provisioning => provisioning::step(&turn, &self.ledger).await,
-            LabState::Ready => ready::step(&turn).await,
+            LabState::Pending => pending::step(&turn, &self.mind).await,
+            LabState::Provisioning => provisioning::step(&turn, &self.mind).await,
+            LabState::Ready => ready::step(&turn, &self.mind).await,
             LabState::Failed => failed::step(&turn).await,
             LabState::Deleting | LabState::Deleted => leaving::step(&turn).await,
         }

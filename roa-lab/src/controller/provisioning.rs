@@ -2,40 +2,38 @@
 
 use roa_core::{Action, ReconcileError, Resource};
 
-use super::start;
+use super::{Mind, place, start};
 use crate::attempt::Failure;
-use crate::ledger::{Ask, Census, Ledger};
+use crate::ledger::{Ask, Census};
 use crate::provision::{Observation, Provisioner};
 use crate::provisioners::Reach;
 use crate::turn::{Turn, unclear};
 use crate::{LabState, conditions};
 
-pub(super) async fn step(turn: &Turn<'_>, ledger: &Ledger) -> Result<Action, ReconcileError> {
+pub(super) async fn step(turn: &Turn<'_>, mind: &Mind) -> Result<Action, ReconcileError> {
+    if let Some(why) = turn.displaced().await? {
+        return turn.give_up_place(&why).await;
+    }
     let provisioner = match turn.reach()? {
         Reach::Here(provisioner) => provisioner,
         Reach::Elsewhere => return Ok(Action::Done),
-        Reach::Nothing => {
-            return turn.failed(&Failure::lasting("NoAllocation", "is being brought up without a place")).await;
-        }
+        Reach::Nothing => return place::find(turn, mind).await,
     };
     match (turn.lab.status.provisioning_started_at, turn.lab.status.next_attempt_at) {
         (Some(_), _) => look(turn, &*provisioner).await,
         (None, None) => start::begin(turn, &*provisioner, None).await,
         (None, Some(due)) if due > turn.now => Ok(turn.at(due)),
-        (None, Some(_)) => begin_again(turn, ledger, &*provisioner).await,
+        (None, Some(_)) => begin_again(turn, mind, &*provisioner).await,
     }
 }
 
 /// A lab that waited for its next attempt had given up its turn.
-async fn begin_again(
-    turn: &Turn<'_>,
-    ledger: &Ledger,
-    provisioner: &dyn Provisioner,
-) -> Result<Action, ReconcileError> {
+async fn begin_again(turn: &Turn<'_>, mind: &Mind, provisioner: &dyn Provisioner) -> Result<Action, ReconcileError> {
     let Some(allocation) = &turn.lab.status.allocation else { return Ok(turn.poll()) };
     let census = Census::take(turn.cx).await?;
-    let (uid, ask) = (&turn.lab.metadata().uid, Ask::Turn(allocation.resources()));
-    match ledger.reserve(uid, ask, &census, turn.settings) {
+    let ask = if allocation.worker.is_some() { Ask::Elsewhere } else { Ask::Turn(allocation.resources()) };
+    let uid = &turn.lab.metadata().uid;
+    match mind.ledger.reserve(uid, ask, &census, turn.settings) {
         Ok(reservation) => start::begin(turn, provisioner, Some(reservation)).await,
         Err(_) => Ok(turn.poll()),
     }
@@ -43,7 +41,9 @@ async fn begin_again(
 
 async fn look(turn: &Turn<'_>, provisioner: &dyn Provisioner) -> Result<Action, ReconcileError> {
     let request = turn.request(turn.template().await?);
-    match provisioner.observe(&request).await.map_err(|error| unclear(&error))? {
+    let seen = provisioner.observe(&request).await.map_err(|error| unclear(&error))?;
+    turn.saw(provisioner, &seen);
+    match seen {
         Observation::Ready { endpoint } => ready(turn, endpoint).await,
         // That it takes too long is for the sweep to say.
         Observation::Starting | Observation::Unhealthy { .. } => Ok(turn.poll()),

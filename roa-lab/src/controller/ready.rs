@@ -2,14 +2,14 @@
 
 use roa_core::{Action, HumanDuration, ReconcileError, Resource};
 
-use super::start;
+use super::{Mind, place, start};
 use crate::attempt::Failure;
 use crate::conditions;
 use crate::provision::{Observation, Provisioner};
 use crate::provisioners::Reach;
 use crate::turn::{Turn, unclear};
 
-pub(super) async fn step(turn: &Turn<'_>) -> Result<Action, ReconcileError> {
+pub(super) async fn step(turn: &Turn<'_>, mind: &Mind) -> Result<Action, ReconcileError> {
     let status = &turn.lab.status;
     let Some(expires_at) = status.expires_at.filter(|_| !turn.spec_changed()) else {
         return take_up_spec(turn).await;
@@ -18,8 +18,11 @@ pub(super) async fn step(turn: &Turn<'_>) -> Result<Action, ReconcileError> {
         turn.expire().await?;
         return Ok(Action::Done);
     }
+    if let Some(why) = turn.displaced().await? {
+        return turn.give_up_place(&why).await;
+    }
     if status.is_degraded() {
-        return Ok(sooner(mend(turn).await?, turn.at(expires_at)));
+        return Ok(sooner(mend(turn, mind).await?, turn.at(expires_at)));
     }
     Ok(turn.at(expires_at))
 }
@@ -43,11 +46,11 @@ async fn take_up_spec(turn: &Turn<'_>) -> Result<Action, ReconcileError> {
 }
 
 /// What is wrong with the lab was found by the sweep. It stays ready by its state while it is mended.
-async fn mend(turn: &Turn<'_>) -> Result<Action, ReconcileError> {
+async fn mend(turn: &Turn<'_>, mind: &Mind) -> Result<Action, ReconcileError> {
     let provisioner = match turn.reach()? {
         Reach::Here(provisioner) => provisioner,
         Reach::Elsewhere => return Ok(Action::Done),
-        Reach::Nothing => return turn.failed(&Failure::lasting("NoAllocation", "is ready without a place")).await,
+        Reach::Nothing => return place::find(turn, mind).await,
     };
     match (turn.lab.status.provisioning_started_at, turn.lab.status.next_attempt_at) {
         (Some(_), _) => look(turn, &*provisioner).await,
@@ -58,7 +61,9 @@ async fn mend(turn: &Turn<'_>) -> Result<Action, ReconcileError> {
 
 async fn look(turn: &Turn<'_>, provisioner: &dyn Provisioner) -> Result<Action, ReconcileError> {
     let request = turn.request(turn.template().await?);
-    match provisioner.observe(&request).await.map_err(|error| unclear(&error))? {
+    let seen = provisioner.observe(&request).await.map_err(|error| unclear(&error))?;
+    turn.saw(provisioner, &seen);
+    match seen {
         Observation::Ready { endpoint } => mended(turn, endpoint).await,
         Observation::Unhealthy { .. } if is_unhealthy_for_long(turn) => end(turn, provisioner).await,
         Observation::Starting | Observation::Unhealthy { .. } => Ok(turn.poll()),

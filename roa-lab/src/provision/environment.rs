@@ -60,25 +60,33 @@ fn is_secret(name: &str) -> bool {
     SECRET_ENDINGS.iter().any(|ending| name.ends_with(ending))
 }
 
+/// What stands in the place of a secret.
+pub(super) const REDACTED: &str = "<redacted>";
+
+/// The values of secret variables, and the single lines of them; the longest first, since one may be part of another.
+pub(super) fn secrets(environment: &BTreeMap<String, String>) -> Vec<&str> {
+    let values = environment.iter().filter(|(name, _)| is_secret(name)).map(|(_, value)| value.as_str());
+    let mut secrets: Vec<&str> = values.flat_map(|value| std::iter::once(value).chain(value.lines())).collect();
+    secrets.retain(|secret| !secret.trim().is_empty());
+    secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+    secrets.dedup();
+    secrets
+}
+
 /// Shows variables, and of secret ones only the name.
 pub(super) struct Redacted<'a>(pub(super) &'a BTreeMap<String, String>);
 
 impl fmt::Debug for Redacted<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_map()
-            .entries(self.0.iter().map(|(name, value)| (name, if is_secret(name) { "<redacted>" } else { value })))
+            .entries(self.0.iter().map(|(name, value)| (name, if is_secret(name) { REDACTED } else { value })))
             .finish()
     }
 }
 
 /// The text without the values of secret variables, and without single lines of them.
 pub(super) fn scrub(text: &str, environment: &BTreeMap<String, String>) -> String {
-    let secrets = environment.iter().filter(|(name, _)| is_secret(name)).map(|(_, value)| value.as_str());
-    let mut hidden: Vec<&str> = secrets.flat_map(|value| std::iter::once(value).chain(value.lines())).collect();
-    hidden.retain(|secret| !secret.trim().is_empty());
-    // The longest first: a secret may be part of another.
-    hidden.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
-    hidden.iter().fold(text.to_owned(), |text, secret| text.replace(secret, "<redacted>"))
+    secrets(environment).iter().fold(text.to_owned(), |text, secret| text.replace(secret, REDACTED))
 }
 
 #[cfg(test)]

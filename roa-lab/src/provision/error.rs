@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use roa_core::Violations;
+use roa_core::{CallOutcome, Violations};
 use thiserror::Error;
 
 use super::LabIdentity;
@@ -87,6 +87,16 @@ impl ProvisionError {
         !matches!(self, Self::Invalid { .. } | Self::Uid { .. } | Self::Unsupported { .. })
     }
 
+    /// What it says of the provisioner: that it failed, or nothing, where the lab or its number is what is wrong.
+    pub(crate) const fn outcome(&self) -> CallOutcome {
+        match self {
+            Self::Io { .. } | Self::Deadline { .. } | Self::Unsupported { .. } => CallOutcome::Failed,
+            Self::Invalid { .. } | Self::Uid { .. } | Self::AtCapacity { .. } | Self::ShuttingDown { .. } => {
+                CallOutcome::Unknown
+            }
+        }
+    }
+
     /// What the user can do about it.
     #[must_use]
     pub const fn hint(&self) -> Option<&'static str> {
@@ -115,5 +125,6 @@ mod tests {
         let uid = ProvisionError::Uid { uid: "../x".into() };
         assert!(!uid.is_retryable());
         assert_eq!(uid.reason(), "Invalid");
+        assert_eq!((io.outcome(), uid.outcome()), (CallOutcome::Failed, CallOutcome::Unknown));
     }
 }

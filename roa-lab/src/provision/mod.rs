@@ -3,12 +3,13 @@
 //! # Layout
 //! - The seam: [`Provisioner`], with what it is asked ([`ProvisionRequest`]) and what it says ([`Observation`])
 //! - What a template says: [`ProcessTemplate`], [`SimulatedTemplate`]
-//! - Real processes: [`ProcessProvisioner`], and [`run_shim`], which runs each of them
+//! - Real processes: [`ProcessProvisioner`], and [`run_shim`], which runs each of them; [`LabLogs`], what they wrote
 //! - Labs that only seem to be: [`SimulatedProvisioner`]
 //! - What a lab can serve with nothing installed: [`serve_static`]
 
 mod environment;
 mod error;
+mod gate;
 mod process;
 mod provisioner;
 mod shim;
@@ -18,7 +19,8 @@ mod template;
 
 pub use environment::validate_environment;
 pub use error::ProvisionError;
-pub use process::{ProcessConfig, ProcessProvisioner};
+pub(crate) use gate::{Closed, Gate, default_config as default_breaker};
+pub use process::{LabLogs, LogError, LogStream, ProcessConfig, ProcessProvisioner};
 pub use provisioner::{LabIdentity, Observation, ProvisionRequest, Provisioner, StopProgress};
 pub use shim::{ShimError, ShimOutcome, run_shim};
 pub use simulated::SimulatedProvisioner;

@@ -24,6 +24,14 @@ pub trait Provisioner: fmt::Debug + Send + Sync + 'static {
         true
     }
 
+    /// Whether a lab that could not be brought up speaks against the provisioner itself, so that the others had better
+    /// wait, and not only against what its own template runs. `seen` is what was there in the end: nothing, a lab that
+    /// ended, or one that still starts after all its time.
+    fn is_to_blame(&self, seen: &Observation) -> bool {
+        let _ = seen;
+        true
+    }
+
     /// Sees to it that the lab runs: begins it, unless it runs already. Returns when that is recorded, not when the lab
     /// is ready. What has ended is begun anew, from the template.
     ///

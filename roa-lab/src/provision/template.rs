@@ -9,6 +9,7 @@ use std::time::Duration;
 use hyper::http::uri::PathAndQuery;
 use nix::sys::signal::Signal;
 use roa_core::{HumanDuration, Violations};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// How many arguments a command may have.
@@ -42,7 +43,7 @@ const MAX_PROBE_TIMEOUT: Duration = Duration::from_secs(60);
 /// assert_eq!(template.stop_signal, "SIGTERM");
 /// # Ok::<(), serde_json::Error>(())
 /// ```
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase")]
 pub struct ProcessTemplate {
     /// The program and its arguments. `{port}`, `{name}`, `{dir}`, `{roa}` and each name of the lab's environment in
@@ -55,6 +56,7 @@ pub struct ProcessTemplate {
     /// What asks it to end, such as `SIGTERM`.
     pub stop_signal: String,
     /// How long it may take to end before it is killed; at most 10 minutes.
+    #[schemars(with = "crate::schema::Span")]
     pub stop_grace: HumanDuration,
 }
 
@@ -85,7 +87,7 @@ impl fmt::Debug for ProcessTemplate {
 }
 
 /// How to see that a lab is ready: by HTTP if `http_get` is set, else by a connection to its port.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Readiness {
     /// A path that answers with a status from 200 to 399.
@@ -94,8 +96,10 @@ pub struct Readiness {
     /// That its port takes connections. Also holds when `http_get` is not set.
     pub tcp: bool,
     /// How often to look.
+    #[schemars(with = "crate::schema::Span")]
     pub period: HumanDuration,
     /// How long a look may take; at most 60 seconds.
+    #[schemars(with = "crate::schema::Span")]
     pub timeout: HumanDuration,
 }
 
@@ -107,10 +111,11 @@ impl Default for Readiness {
 }
 
 /// A lab that only seems to be.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, rename_all = "camelCase")]
 pub struct SimulatedTemplate {
     /// How long it takes to become ready.
+    #[schemars(with = "crate::schema::Span")]
     pub provision_time: HumanDuration,
     /// How many of all attempts fail, from 0 to 1.
     pub failure_rate: f64,

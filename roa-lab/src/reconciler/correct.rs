@@ -5,6 +5,7 @@ use roa_core::{Action, Drift, Error, ReconcileError};
 use super::find;
 use crate::attempt::Failure;
 use crate::conditions;
+use crate::displaced::WORKER_LOST;
 use crate::turn::Turn;
 
 /// Corrects it, and says so in an event. Nothing is done if somebody wrote to the lab meanwhile: the next sweep looks
@@ -16,6 +17,7 @@ pub(super) async fn correct(turn: &Turn<'_>, drift: &Drift) -> Result<Action, Re
         find::CLEANUP_DUE | find::HALF_DELETED => delete(turn, drift).await,
         find::PROCESS_GONE => turn.failed(&failure(drift)).await.map(|_| ()),
         find::ENDPOINT_DEAD | find::ENDPOINT_MOVED => doubt(turn, drift).await,
+        WORKER_LOST => nudge(turn, drift, conditions::WORKER_ASSIGNED, false).await,
         find::DELETION_STUCK => nudge(turn, drift, conditions::DEGRADED, true).await,
         _ => nudge(turn, drift, conditions::PROVISIONED, false).await,
     };
@@ -30,6 +32,7 @@ fn failure(drift: &Drift) -> Failure {
 }
 
 async fn give_up(turn: &Turn<'_>, drift: &Drift) -> Result<(), ReconcileError> {
+    turn.timed_out();
     turn.write(turn.given_up_after(&failure(drift))).await?;
     turn.settings.metrics.failed(drift.reason);
     turn.warn(drift.reason, &drift.message);

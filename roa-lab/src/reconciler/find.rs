@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use roa_core::{Drift, DriftKind, HumanDuration, Resource, Timestamp};
 
+use super::Seen;
+use crate::displaced::WORKER_LOST;
 use crate::provision::Observation;
 use crate::{Lab, LabPolicy, LabState, LabStatus, conditions};
 
@@ -28,16 +30,18 @@ pub(super) const ENDPOINT_DEAD: &str = "EndpointDead";
 /// It answers elsewhere than it says.
 pub(super) const ENDPOINT_MOVED: &str = "EndpointMoved";
 
-pub(super) fn find(lab: &Lab, seen: Option<&Observation>, now: Timestamp, policy: &LabPolicy) -> Option<Drift> {
+pub(super) fn find(lab: &Lab, seen: &Seen, now: Timestamp, policy: &LabPolicy) -> Option<Drift> {
     if let Some(asked) = lab.metadata().deletion_timestamp {
         return still_there(&lab.status, asked, now, policy);
     }
     match lab.status.state() {
         LabState::Pending => None,
+        LabState::Provisioning if seen.displaced.is_some() => worker_lost(&lab.status, seen),
         LabState::Provisioning => brought_up_too_slowly(&lab.status, now, policy),
         LabState::Ready => out_of_time(&lab.status, now)
+            .or_else(|| worker_lost(&lab.status, seen))
             .or_else(|| mended_too_slowly(&lab.status, now, policy))
-            .or_else(|| not_as_it_says(&lab.status, seen?)),
+            .or_else(|| not_as_it_says(&lab.status, seen.outside.as_ref()?)),
         LabState::Failed => kept_for_long(lab, now, policy),
         LabState::Deleting | LabState::Deleted => {
             Some(stuck(HALF_DELETED, format!("is {}, and nobody asked it to go", lab.status.state())))
@@ -78,6 +82,13 @@ fn start_missing(status: &LabStatus, due: Timestamp, now: Timestamp, limit: Dura
         status.conditions.get(conditions::PROVISIONED).is_some_and(|condition| condition.reason == START_MISSING);
     let late = now.duration_since(due) > limit && !known;
     late.then(|| stuck(START_MISSING, format!("was to be begun at {}, and is not", due.truncate_to_seconds())))
+}
+
+/// Found once: that it is written down is what makes the controller act.
+fn worker_lost(status: &LabStatus, seen: &Seen) -> Option<Drift> {
+    let message = seen.displaced.clone()?;
+    let known = status.conditions.get(conditions::WORKER_ASSIGNED).is_some_and(|known| known.reason == WORKER_LOST);
+    (!known).then_some(Drift { kind: DriftKind::Drifted, reason: WORKER_LOST, message })
 }
 
 fn out_of_time(status: &LabStatus, now: Timestamp) -> Option<Drift> {
@@ -138,7 +149,8 @@ mod tests {
     }
 
     fn check(lab: &Lab, seen: Option<&Observation>, now: i64, expected: Option<(DriftKind, &str)>) {
-        let found = find(lab, seen, at(now), &LabPolicy::default());
+        let seen = Seen { outside: seen.cloned(), displaced: None };
+        let found = find(lab, &seen, at(now), &LabPolicy::default());
         let short = found.as_ref().map(|drift| (drift.kind, drift.reason));
         assert_eq!(short, expected, "{} at {now}: {found:?}", lab.status.state());
     }
@@ -159,7 +171,12 @@ mod tests {
             check(&lab, None, second, None);
         }
         check(&lab, None, 1301, STUCK);
-        assert!(find(&lab, None, at(1301), &LabPolicy::default()).unwrap().message.starts_with("Provisioning timeout"));
+        assert!(
+            find(&lab, &Seen::default(), at(1301), &LabPolicy::default())
+                .unwrap()
+                .message
+                .starts_with("Provisioning timeout")
+        );
     }
 
     #[test]
@@ -208,6 +225,19 @@ mod tests {
         ];
         for (seen, reason) in cases {
             check(&lab, Some(&seen), 1001, reason.map(|reason| (DriftKind::Drifted, reason)));
+        }
+    }
+
+    #[test]
+    fn a_lab_whose_worker_is_lost_is_found_once() {
+        let seen = Seen { displaced: Some("worker w has failed".into()), outside: None };
+        for state in LabState::ALL {
+            let mut lab = lab(state);
+            let reason = |lab: &Lab| find(lab, &seen, at(1001), &LabPolicy::default()).map(|drift| drift.reason);
+            let expected = matches!(state, LabState::Provisioning | LabState::Ready);
+            assert_eq!(reason(&lab) == Some(WORKER_LOST), expected, "{state}");
+            lab.status.condition(conditions::WORKER_ASSIGNED, false, (WORKER_LOST, ""), at(1001));
+            assert_ne!(reason(&lab), Some(WORKER_LOST), "{state}");
         }
     }
 

@@ -8,11 +8,13 @@ mod correct;
 mod find;
 mod orphans;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use roa_core::{Action, Context, Drift, ReconcileError, Reconciler, Timestamp};
 
+use crate::admission::may_be_under_way;
 use crate::provision::Observation;
 use crate::provisioners::Reach;
 use crate::turn::{Turn, unclear};
@@ -39,30 +41,43 @@ impl LabReconciler {
     }
 }
 
+/// What a sweep sees of a lab besides itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// How it is outside. `None` if there is nothing to look at, nobody who could, or nothing that can be seen from this
+    /// node.
+    outside: Option<Observation>,
+    /// Why it can't stay on its worker, if it can't.
+    displaced: Option<String>,
+}
+
 #[async_trait]
 impl Reconciler for LabReconciler {
     type Resource = Lab;
-    /// `None` if there is nothing to look at, nobody who could, or nothing that can be seen from this node.
-    type Observed = Option<Observation>;
+    type Observed = Seen;
 
     fn name(&self) -> &'static str {
         "lab-reconciler"
     }
 
-    async fn observe(&self, lab: &Lab, cx: &Context) -> Result<Option<Observation>, ReconcileError> {
+    async fn observe(&self, lab: &Lab, cx: &Context) -> Result<Seen, ReconcileError> {
         let turn = Turn::new(lab, cx, &self.settings);
+        let has_place = matches!(lab.status.state(), LabState::Provisioning | LabState::Ready);
+        let displaced = if has_place { turn.displaced().await? } else { None };
+        let mut seen = Seen { displaced, outside: None };
         let of_interest = lab.status.state() == LabState::Ready && !lab.status.is_degraded();
         // What is wrong already needs no look outside, and must not depend on one.
-        if !of_interest || self.drift(lab, &None, turn.now).is_some() {
-            return Ok(None);
+        if !of_interest || self.drift(lab, &seen, turn.now).is_some() {
+            return Ok(seen);
         }
-        let Ok(Reach::Here(provisioner)) = turn.reach() else { return Ok(None) };
+        let Ok(Reach::Here(provisioner)) = turn.reach() else { return Ok(seen) };
         let request = turn.request(turn.template().await?);
-        provisioner.observe(&request).await.map(Some).map_err(|error| unclear(&error))
+        seen.outside = Some(provisioner.observe(&request).await.map_err(|error| unclear(&error))?);
+        Ok(seen)
     }
 
-    fn drift(&self, lab: &Lab, observed: &Option<Observation>, now: Timestamp) -> Option<Drift> {
-        find::find(lab, observed.as_ref(), now, &self.settings.policy)
+    fn drift(&self, lab: &Lab, seen: &Seen, now: Timestamp) -> Option<Drift> {
+        find::find(lab, seen, now, &self.settings.policy)
     }
 
     async fn correct(&self, lab: Arc<Lab>, drift: Drift, cx: &Context) -> Result<Action, ReconcileError> {
@@ -71,6 +86,9 @@ impl Reconciler for LabReconciler {
 
     async fn after_sweep(&self, labs: &[Arc<Lab>], cx: &Context) -> Result<usize, ReconcileError> {
         self.settings.metrics.count(labs.iter().map(|lab| lab.status.state()));
+        let tried = labs.iter().filter(|lab| may_be_under_way(lab)).map(|lab| lab.metadata.uid.as_str());
+        let tried: HashSet<&str> = tried.collect();
+        self.settings.provisioners.gates().for_each(|gate| gate.sweep(|uid| tried.contains(uid)));
         orphans::end_all(&self.settings, labs, cx).await
     }
 }

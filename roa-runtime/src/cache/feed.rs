@@ -1,13 +1,10 @@
 //! How a cache is kept true: snapshot, changes, and a snapshot again when the history was lost.
 
-use std::collections::BTreeSet;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::StreamExt;
 use roa_core::{
-    ChangeKind, Clock, ClockExt, Error, Key, Position, Resource, Start, TailEnd, WatchEvent, WatchItem, WatchStream,
-    Watcher,
+    ChangeKind, Clock, ClockExt, Error, Position, Resource, Start, TailEnd, WatchEvent, WatchItem, WatchStream, Watcher,
 };
 
 use super::Cache;
@@ -16,7 +13,7 @@ const RETRY_BASE: Duration = Duration::from_millis(50);
 const RETRY_MAX: Duration = Duration::from_secs(10);
 
 pub(super) async fn run<R: Resource>(cache: &Cache<R>, watcher: &dyn Watcher<R>, clock: &dyn Clock) {
-    let mut feed = Feed { cache, resume: None, listing: None };
+    let mut feed = Feed { cache, clock, resume: None, listing: false };
     let mut failures: u32 = 0;
     loop {
         match watcher.watch(feed.begin()).await {
@@ -38,22 +35,23 @@ pub(super) async fn run<R: Resource>(cache: &Cache<R>, watcher: &dyn Watcher<R>,
 
 struct Feed<'a, R> {
     cache: &'a Cache<R>,
+    clock: &'a dyn Clock,
     /// Where to go on; `None` if a snapshot is needed.
     resume: Option<Position>,
-    /// The keys of the snapshot so far; `None` when there is none under way.
-    listing: Option<BTreeSet<Key>>,
+    /// Whether a snapshot is under way.
+    listing: bool,
 }
 
 impl<R: Resource> Feed<'_, R> {
     fn begin(&mut self) -> Start {
         match self.resume {
             Some(position) => {
-                self.listing = None;
+                self.listing = false;
                 Start::Resume(position)
             }
             None => {
-                self.listing = Some(BTreeSet::new());
-                self.cache.shared.relists.fetch_add(1, Ordering::Relaxed);
+                self.listing = true;
+                self.cache.begin_list();
                 Start::Snapshot
             }
         }
@@ -83,13 +81,13 @@ impl<R: Resource> Feed<'_, R> {
         match item {
             WatchItem::Events { position, events } => {
                 for event in events {
-                    self.apply(event);
+                    self.apply(event, position);
                 }
                 self.reached(position);
             }
             WatchItem::Synced(position) => {
-                if let Some(seen) = self.listing.take() {
-                    self.cache.sweep(&seen);
+                if std::mem::take(&mut self.listing) {
+                    self.cache.sweep();
                 }
                 self.reached(position);
             }
@@ -98,23 +96,18 @@ impl<R: Resource> Feed<'_, R> {
         }
     }
 
-    fn apply(&mut self, WatchEvent { change, key, object }: WatchEvent<R>) {
-        match (change, &mut self.listing) {
-            (ChangeKind::Deleted, _) => self.cache.remove(&key),
-            (ChangeKind::Added | ChangeKind::Modified, listing) => {
-                if let Some(seen) = listing {
-                    seen.insert(key.clone());
-                }
-                self.cache.put(&key, object);
-            }
+    fn apply(&self, WatchEvent { change, key, object }: WatchEvent<R>, position: Position) {
+        match change {
+            ChangeKind::Deleted => self.cache.remove(&key, Some(position.revision)),
+            ChangeKind::Added | ChangeKind::Modified => self.cache.put(&key, object),
         }
     }
 
     /// A snapshot under way is not yet true at any revision.
     fn reached(&mut self, position: Position) {
-        if self.listing.is_none() {
+        if !self.listing {
             self.resume = Some(position);
-            self.cache.reached(position);
+            self.cache.reached(position, self.clock.monotonic());
         }
     }
 }

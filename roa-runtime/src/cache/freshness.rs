@@ -56,7 +56,7 @@ mod tests {
     fn reach(cache: &Cache<DynamicObject>, number: u64) {
         let random = SeededRandom::new(1);
         let (store, epoch) = (StoreId(random.uuid()), Epoch::first(&random));
-        cache.reached(Position { store, epoch, revision: revision(number) });
+        cache.reached(Position { store, epoch, revision: revision(number) }, Monotonic::default());
     }
 
     /// Of a predecessor's writes none is missed, whichever cache shows it.

@@ -2,27 +2,66 @@
 
 mod feed;
 mod freshness;
+mod index;
+mod listener;
+mod objects;
 
-use std::collections::{BTreeSet, HashMap};
 use std::fmt;
-use std::ops::Bound;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, RwLock};
+use std::time::Duration;
 
 pub(crate) use freshness::Freshness;
+pub(crate) use index::Values;
+pub use listener::{CacheListener, Tombstone};
 
-use roa_core::{CacheReader, Clock, DecodeError, Error, Key, Monotonic, Position, Resource, Result, Revision, Watcher};
+use objects::Objects;
+use roa_core::{
+    CacheReader, Clock, DecodeError, Error, Index, Key, Monotonic, Position, Resource, Result, Revision, Watcher,
+};
 use tokio::sync::watch as watch_channel;
 
 use crate::locks;
 
-/// Told of each change of a cache, in order, while the cache already shows it. Must not block.
-pub trait CacheListener<R>: Send + Sync + 'static {
-    /// An object came (`before` is `None`), changed, or went (`after` is `None`).
-    fn changed(&self, key: &Key, before: Option<&Arc<R>>, after: Option<&Arc<R>>);
-}
+/// How many keys are looked at under one lock when a list is compared with what was there.
+const SWEEP: usize = 1_000;
 
 /// One kind's objects as of one revision. A clone shares them. [`Cache::run`] keeps it true.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use roa_core::{CacheReader, DynamicObject, Index, Key, KeyPrefix, Store, StoredObject, SystemRandom, Txn, TxnId};
+/// # use roa_runtime::{Cache, HubConfig, Selection, StreamWatcher, SystemClock, WatchHub};
+/// # use roa_store_memory::{MemoryConfig, MemoryStore};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let clock = Arc::new(SystemClock::new());
+/// # let store: Arc<dyn Store> =
+/// #     Arc::new(MemoryStore::new(MemoryConfig::default(), clock.clone(), Arc::new(SystemRandom)));
+/// # let key = Key::new("lab.example.com", "labs", "school", "one")?;
+/// # let lab = DynamicObject::from_json(serde_json::json!({
+/// #     "apiVersion": "lab.example.com/v1", "kind": "Lab", "metadata": { "name": "one", "labels": { "course": "python" } }
+/// # }))?;
+/// # let txn = Txn::new(TxnId::random(&SystemRandom), "docs");
+/// # store.commit(txn.create(key.clone(), StoredObject::encode(&lab)?)).await?;
+/// # let hub = WatchHub::start(store, clock.clone(), HubConfig::default()).await?;
+/// const BY_COURSE: Index<DynamicObject> = Index::new("course", |lab, value| {
+///     lab.metadata.labels.get("course").into_iter().for_each(|course| value(course));
+/// });
+/// let cache = Cache::<DynamicObject>::new();
+/// cache.index(BY_COURSE);
+/// let labs = Selection::prefix(KeyPrefix::resource("lab.example.com", "labs")?);
+/// let watcher = StreamWatcher::new(hub, labs);
+/// tokio::select! {
+///     () = cache.run(&watcher, &*clock) => {}
+///     () = cache.synced() => {
+///         assert_eq!(cache.by_index(&BY_COURSE, "python")[0].metadata.name, "one");
+///         assert!(cache.by_index(&BY_COURSE, "rust").is_empty());
+///     }
+/// }
+/// # Ok(())
+/// # }
+/// ```
 pub struct Cache<R> {
     shared: Arc<Shared<R>>,
 }
@@ -31,34 +70,20 @@ struct Shared<R> {
     objects: RwLock<Objects<R>>,
     /// `None` until the first whole list is in and the listeners know of it (C3).
     position: watch_channel::Sender<Option<Position>>,
+    /// When it was last told how far it is, in nanoseconds of the clock of its feed.
+    heard: AtomicU64,
     listeners: RwLock<Vec<Arc<dyn CacheListener<R>>>>,
     relists: AtomicU64,
-}
-
-struct Objects<R> {
-    by_key: HashMap<Key, Arc<R>>,
-    /// The same keys, in order.
-    keys: BTreeSet<Key>,
-    /// Objects that can't be read as an `R`: neither there nor gone.
-    unreadable: HashMap<Key, DecodeError>,
-}
-
-impl<R> Objects<R> {
-    fn set_aside(&mut self, key: &Key, error: DecodeError) {
-        self.unreadable.insert(key.clone(), error);
-        self.keys.remove(key);
-        self.by_key.remove(key);
-    }
 }
 
 impl<R: Resource> Cache<R> {
     /// An empty cache, not yet synced.
     #[must_use]
     pub fn new() -> Self {
-        let objects = Objects { by_key: HashMap::new(), keys: BTreeSet::new(), unreadable: HashMap::new() };
         let shared = Shared {
-            objects: RwLock::new(objects),
+            objects: RwLock::new(Objects::new()),
             position: watch_channel::channel(None).0,
+            heard: AtomicU64::new(0),
             listeners: RwLock::default(),
             relists: AtomicU64::new(0),
         };
@@ -68,6 +93,26 @@ impl<R: Resource> Cache<R> {
     /// Tells `listener` of each change from now on. Add listeners before [`Cache::run`]: those see everything.
     pub fn listen(&self, listener: Arc<dyn CacheListener<R>>) {
         locks::write(&self.shared.listeners).push(listener);
+    }
+
+    /// Keeps an index from now on, unless it keeps one of this name. Add indexes before [`Cache::run`]: over what is there
+    /// already, it is made while nobody can read. An index is exact whenever the cache can be read, also while it is
+    /// listed anew.
+    pub fn index(&self, index: Index<R>) {
+        self.index_by(
+            index.name(),
+            Arc::new(move |object: &R, value: &mut dyn FnMut(&str)| index.values(object, value)),
+        );
+    }
+
+    pub(crate) fn index_by(&self, name: &str, values: Arc<Values<R>>) {
+        let mut objects = locks::write(&self.shared.objects);
+        objects.index_by(name, values);
+    }
+
+    /// At most `limit` keys of a value of an index after one, in order; none if the index is not kept.
+    pub(crate) fn indexed_keys_after(&self, index: &str, value: &str, after: Option<&Key>, limit: usize) -> Vec<Key> {
+        locks::read(&self.shared.objects).indexes.keys_after(index, value, after, limit)
     }
 
     /// Keeps the cache true, until dropped: reads a snapshot, then the changes; when the watch ends, a snapshot again,
@@ -86,6 +131,15 @@ impl<R: Resource> Cache<R> {
     #[must_use]
     pub fn position(&self) -> Option<Position> {
         *self.shared.position.borrow()
+    }
+
+    /// How long ago it was last told how far it is: by the time `now` of the clock that [`Cache::run`] was given. `None`
+    /// before it is synced. A watch tells it from time to time, also when nothing changes; so what is much longer ago than
+    /// that means that the store can't be watched, and that readers see what was.
+    #[must_use]
+    pub fn staleness(&self, now: Monotonic) -> Option<Duration> {
+        let heard = Duration::from_nanos(self.shared.heard.load(Ordering::Acquire));
+        self.is_synced().then(|| now.saturating_since(Monotonic::from_start(heard)))
     }
 
     /// Waits until it is synced.
@@ -112,7 +166,7 @@ impl<R: Resource> Cache<R> {
     /// How many objects it has.
     #[must_use]
     pub fn len(&self) -> usize {
-        locks::read(&self.shared.objects).by_key.len()
+        locks::read(&self.shared.objects).len()
     }
 
     /// Whether it has none.
@@ -130,56 +184,55 @@ impl<R: Resource> Cache<R> {
     /// At most `limit` keys after one, in order; from the first if there is none.
     #[must_use]
     pub fn keys_after(&self, after: Option<&Key>, limit: usize) -> Vec<Key> {
-        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
-        let objects = locks::read(&self.shared.objects);
-        objects.keys.range::<Key, _>((from, Bound::Unbounded)).take(limit).cloned().collect()
+        locks::read(&self.shared.objects).keys_after(after).take(limit).cloned().collect()
     }
 
     /// The objects that can't be read, and why.
     #[must_use]
     pub fn unreadable(&self) -> Vec<(Key, DecodeError)> {
         let objects = locks::read(&self.shared.objects);
-        objects.unreadable.iter().map(|(key, error)| (key.clone(), error.clone())).collect()
+        objects.unreadable().map(|(key, error)| (key.clone(), error.clone())).collect()
     }
 
     fn put(&self, key: &Key, object: Result<Arc<R>, DecodeError>) {
-        let mut objects = locks::write(&self.shared.objects);
         let object = match object {
             Ok(object) => object,
-            Err(error) => return objects.set_aside(key, error),
+            Err(error) => return locks::write(&self.shared.objects).set_aside(key, error),
         };
-        objects.unreadable.remove(key);
-        let before = objects.by_key.insert(key.clone(), Arc::clone(&object));
-        if before.is_none() {
-            objects.keys.insert(key.clone());
+        let ended = locks::write(&self.shared.objects).end_other_life(key, &object);
+        if let Some(last) = ended {
+            self.tell_gone(key, &Tombstone { last, revision: None });
         }
-        drop(objects);
+        let before = locks::write(&self.shared.objects).put(key, &object);
         let version = |object: &Arc<R>| object.metadata().resource_version;
         if before.as_ref().map(version) != Some(version(&object)) {
             self.tell(key, before.as_ref(), Some(&object));
         }
     }
 
-    fn remove(&self, key: &Key) {
-        let mut objects = locks::write(&self.shared.objects);
-        objects.unreadable.remove(key);
-        objects.keys.remove(key);
-        let before = objects.by_key.remove(key);
-        drop(objects);
-        if before.is_some() {
-            self.tell(key, before.as_ref(), None);
+    fn remove(&self, key: &Key, revision: Option<Revision>) {
+        let removed = locks::write(&self.shared.objects).remove(key);
+        if let Some(last) = removed {
+            self.tell_gone(key, &Tombstone { last, revision });
         }
     }
 
+    fn begin_list(&self) {
+        locks::write(&self.shared.objects).begin_list();
+        self.shared.relists.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// Removes what a whole list did not have.
-    fn sweep(&self, seen: &BTreeSet<Key>) {
-        let gone: Vec<Key> = {
-            let objects = locks::read(&self.shared.objects);
-            let known = objects.keys.iter().chain(objects.unreadable.keys());
-            known.filter(|key| !seen.contains(*key)).cloned().collect()
-        };
-        for key in gone {
-            self.remove(&key);
+    fn sweep(&self) {
+        let unreadable = locks::read(&self.shared.objects).unseen_unreadable();
+        unreadable.iter().for_each(|key| self.remove(key, None));
+        let mut after = None;
+        loop {
+            let mut keys = self.keys_after(after.as_ref(), SWEEP);
+            let Some(last) = keys.last().cloned() else { return };
+            locks::read(&self.shared.objects).unseen(&mut keys);
+            keys.iter().for_each(|key| self.remove(key, None));
+            after = Some(last);
         }
     }
 
@@ -189,7 +242,15 @@ impl<R: Resource> Cache<R> {
         }
     }
 
-    fn reached(&self, position: Position) {
+    fn tell_gone(&self, key: &Key, tombstone: &Tombstone<R>) {
+        for listener in locks::read(&self.shared.listeners).iter() {
+            listener.gone(key, tombstone);
+        }
+    }
+
+    fn reached(&self, position: Position, now: Monotonic) {
+        let now = u64::try_from(now.since_start().as_nanos()).unwrap_or(u64::MAX);
+        self.shared.heard.store(now, Ordering::Release);
         self.shared.position.send_replace(Some(position));
     }
 }
@@ -218,13 +279,25 @@ async fn wait_until(
 
 impl<R: Resource> CacheReader<R> for Cache<R> {
     fn get(&self, key: &Key) -> Option<Arc<R>> {
-        locks::read(&self.shared.objects).by_key.get(key).cloned()
+        locks::read(&self.shared.objects).get(key).cloned()
     }
 
     fn list(&self, namespace: Option<&str>) -> Vec<Arc<R>> {
         let objects = locks::read(&self.shared.objects);
-        let selected = objects.keys.iter().filter(|key| namespace.is_none_or(|namespace| key.namespace() == namespace));
-        selected.filter_map(|key| objects.by_key.get(key).cloned()).collect()
+        let selected =
+            objects.in_order().filter(|(key, _)| namespace.is_none_or(|namespace| key.namespace() == namespace));
+        selected.map(|(_, object)| Arc::clone(object)).collect()
+    }
+
+    fn by_index(&self, index: &Index<R>, value: &str) -> Vec<Arc<R>> {
+        let objects = locks::read(&self.shared.objects);
+        match objects.indexes.keys(index.name(), value) {
+            Some(keys) => keys.filter_map(|key| objects.get(key).cloned()).collect(),
+            None => {
+                let found = objects.in_order().filter(|(_, object)| index.has(object, value));
+                found.map(|(_, object)| Arc::clone(object)).collect()
+            }
+        }
     }
 
     fn revision(&self) -> Option<Revision> {

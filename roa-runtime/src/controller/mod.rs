@@ -5,20 +5,26 @@
 //! that run may end.
 
 mod config;
+mod explain;
+mod filter;
 mod finalizer;
 mod gate;
 mod outcome;
 mod overflow;
+mod related;
 mod run;
+mod tracking;
 
 use std::collections::HashSet;
 use std::sync::{Arc, OnceLock};
 
 pub use config::ControllerConfig;
+pub use filter::{Filter, Update};
 
 use gate::{Cleared, Parked, WriteGate};
 use overflow::Overflow;
-use roa_core::{CacheReader, Cancellation, Cause, Context, Controller, Key, Resource};
+use roa_core::{CacheReader, Cancellation, Cause, Context, Controller, Key, Metadata, Resource, Revision};
+use tracking::{Leaving, Troubles, Unobserved};
 
 use crate::cache::Freshness;
 use crate::safety::{Quarantine, what_frees};
@@ -43,6 +49,9 @@ struct Inner<C: Controller> {
     gate: WriteGate,
     parked: Parked,
     cleared: Cleared,
+    troubles: Troubles,
+    unobserved: Unobserved,
+    leaving: Leaving,
     quarantine: Quarantine,
     budget: Option<RetryBudget>,
     config: ControllerConfig,
@@ -53,6 +62,8 @@ struct Inner<C: Controller> {
     territory: Territory,
     /// The caches that the controller reads, besides that of its objects.
     freshness: OnceLock<Freshness>,
+    /// Which changes of its objects lead to calls: all, if it does not say.
+    filter: OnceLock<Filter<C::Resource>>,
 }
 
 impl<C: Controller> ControllerDriver<C> {
@@ -88,9 +99,13 @@ impl<C: Controller> ControllerDriver<C> {
             gate: WriteGate::default(),
             parked: Parked::default(),
             cleared: Cleared::default(),
+            troubles: Troubles::default(),
+            unobserved: Unobserved::default(),
+            leaving: Leaving::default(),
             quarantine: Quarantine::default(),
             overflow: Overflow::default(),
             freshness: OnceLock::new(),
+            filter: OnceLock::new(),
             controller,
             cache,
             context,
@@ -102,7 +117,9 @@ impl<C: Controller> ControllerDriver<C> {
         };
         let inner = Arc::new(inner);
         inner.cache.listen(Arc::clone(&inner) as Arc<dyn CacheListener<C::Resource>>);
-        Self { inner }
+        let this = Self { inner };
+        this.measure();
+        this
     }
 
     /// The same, no call of which begins before these caches too are as new as it needs.
@@ -209,10 +226,23 @@ impl<C: Controller> Inner<C> {
 
     fn add(&self, key: &Key, priority: Priority, cause: Cause) {
         // Should it become this process's in the next moment, it is queued then.
-        if !self.territory.owns(key) {
-            return;
+        if self.territory.owns(key) {
+            self.note_overflow(self.queue.try_add(key, priority, cause));
         }
-        if self.queue.try_add(key, priority, cause).is_err() && self.overflow.note() {
+    }
+
+    /// The object is called for because another one changed. If that may help one that was given up, it is tried again.
+    fn add_related(&self, key: &Key, changed: &Key, frees: bool) {
+        if frees && self.parked.release(key) {
+            self.metrics.parked(self.parked.len());
+        }
+        if self.territory.owns(key) {
+            self.note_overflow(self.queue.try_add_related(key, Priority::User, changed));
+        }
+    }
+
+    fn note_overflow(&self, added: Result<(), AddError>) {
+        if matches!(added, Err(AddError::Full { .. })) && self.overflow.note() {
             let controller = self.controller.name();
             tracing::warn!(controller, "work queue is full; all objects are queued again as there is room");
         }
@@ -253,11 +283,25 @@ impl<C: Controller> Inner<C> {
         stays
     }
 
+    /// What metrics tell of: how long a change of the spec is not seen, how long the object waits to be let go.
+    fn track(&self, key: &Key, before: Option<&Metadata>, after: &Metadata) {
+        if !self.territory.owns(key) {
+            return;
+        }
+        if self.cache.is_synced() && before.is_none_or(|before| before.generation != after.generation) {
+            self.unobserved.note(key, after.generation, self.clocks.io.monotonic());
+        }
+        self.leaving.look(key, after, self.controller.finalizer());
+    }
+
     fn forget(&self, key: &Key) {
         self.gate.forget(key);
         self.parked.release(key);
         self.cleared.forget(key);
         self.quarantine.forget(key);
+        self.troubles.forget(key);
+        self.unobserved.forget(key);
+        self.leaving.forget(key);
         self.queue.forget(key);
         self.metrics.parked(self.parked.len());
     }
@@ -270,12 +314,22 @@ impl<C: Controller> CacheListener<C::Resource> for Inner<C> {
         let Some(after) = after else {
             return self.forget(key);
         };
+        self.track(key, before.map(|before| before.metadata()), after.metadata());
         if self.stays_parked(key, before, after) {
+            return;
+        }
+        let filtered = |filter: &Filter<C::Resource>| !filter.lets_through(before.map(Arc::as_ref), Some(after));
+        if self.filter.get().is_some_and(filtered) {
             return;
         }
         let was_deleting = before.is_some_and(|before| before.metadata().is_deleting());
         let deleting = after.metadata().is_deleting() && !was_deleting;
-        self.add(key, Priority::User, if deleting { Cause::Deleting } else { Cause::Changed });
+        let cause = if deleting { Cause::Deleting } else { Cause::Changed };
+        let revision = after.metadata().resource_version.map(Revision::get);
+        let _event =
+            tracing::debug_span!("event", controller = self.controller.name(), %key, revision, cause = cause.as_str())
+                .entered();
+        self.add(key, Priority::User, cause);
     }
 }
 

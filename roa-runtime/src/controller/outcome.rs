@@ -32,6 +32,19 @@ pub(super) enum Verdict {
 }
 
 impl Ended {
+    /// What went wrong, if anything did that the next look alone does not mend: in a word, and in a sentence.
+    pub(super) fn trouble(&self) -> Option<(&'static str, String)> {
+        match self {
+            Self::Returned(Ok(_)) | Self::Cancelled => None,
+            Self::Returned(Err(ReconcileError::Resource(
+                Error::Conflict { .. } | Error::NotFound { .. } | Error::Fenced(_),
+            ))) => None,
+            Self::Returned(Err(error)) => Some((error.reason(), error.to_string())),
+            Self::TimedOut(limit) => Some(("TimedOut", format!("took longer than {limit:?}"))),
+            Self::Panicked(message) => Some(("Panicked", message.clone())),
+        }
+    }
+
     /// A word for metrics.
     pub(super) const fn label(&self) -> &'static str {
         match self {

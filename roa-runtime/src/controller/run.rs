@@ -12,6 +12,7 @@ use roa_core::{
 use tracing::Instrument;
 
 use super::outcome::{Ended, QUARANTINED, Record, Verdict, judge};
+use super::tracking::Trouble;
 use super::{ControllerConfig, Inner, finalizer};
 use crate::lease::Permit;
 use crate::{Outcome, Run};
@@ -21,7 +22,11 @@ const CLEAR_AGAIN: Duration = Duration::from_secs(5);
 
 /// Handles one key, and says what is to happen with it next.
 pub(super) async fn handle<C: Controller>(inner: &Inner<C>, run: &Run<Key>, permit: &Permit) -> Outcome {
-    let span = tracing::info_span!("reconcile", controller = inner.controller.name(), key = %run.key());
+    let name = inner.controller.name();
+    let causes = tracing::field::debug(run.causes());
+    let span = tracing::info_span!("reconcile", controller = name, key = %run.key(), causes, failures = run.failures());
+    inner.metrics.queued(run.queued_for());
+    let seen = inner.cache.get(run.key()).map(|object| object.metadata().generation);
     let mark = Arc::new(WriteMark::default());
     let cx = context(inner, run, permit, &mark);
     let started = inner.clocks.io.monotonic();
@@ -32,6 +37,8 @@ pub(super) async fn handle<C: Controller>(inner: &Inner<C>, run: &Run<Key>, perm
         inner.metrics.fenced();
     }
     let succeeded = matches!(ended, Ended::Returned(Ok(_)));
+    inner.metrics.unchanged(mark.unchanged());
+    note(inner, run.key(), &ended, seen);
     log(&ended, run);
     let record = record(inner, run, &ended);
     let outcome = match judge(ended, record) {
@@ -51,12 +58,27 @@ pub(super) async fn handle<C: Controller>(inner: &Inner<C>, run: &Run<Key>, perm
     outcome
 }
 
+/// What went wrong is kept for those who ask why; that all is well, for how long it was not.
+fn note<C: Controller>(inner: &Inner<C>, key: &Key, ended: &Ended, seen: Option<u64>) {
+    if let Some((reason, message)) = ended.trouble() {
+        return inner.troubles.note(key, Trouble { reason, message, at: inner.clocks.domain.now() });
+    }
+    if matches!(ended, Ended::Returned(Ok(_))) {
+        inner.troubles.forget(key);
+        let observed = seen.and_then(|seen| inner.unobserved.observed(key, seen, inner.clocks.io.monotonic()));
+        if let Some(took) = observed {
+            inner.metrics.converged(took);
+        }
+    }
+}
+
 /// What was noted of an object after the cache had told that it is gone would stay for ever.
 fn forget_if_gone<C: Controller>(inner: &Inner<C>, key: &Key, written: Option<Revision>) {
     if inner.cache.get(key).is_none() && inner.cache.revision() >= written {
         inner.gate.forget(key);
         inner.cleared.forget(key);
         inner.quarantine.forget(key);
+        inner.troubles.forget(key);
     }
 }
 
@@ -88,7 +110,7 @@ fn within_budget<C: Controller>(inner: &Inner<C>, outcome: Outcome) -> Outcome {
 fn context<C: Controller>(inner: &Inner<C>, run: &Run<Key>, permit: &Permit, mark: &Arc<WriteMark>) -> Context {
     let resources = permit.fence(inner.context.resources().clone().marking(Arc::clone(mark)));
     let cx = inner.context.clone().with_resources(resources).with_cancellation(permit.cancellation());
-    cx.for_run(run.causes().to_vec(), run.failures())
+    cx.for_run(run.causes(), run.failures()).because_of(run.related())
 }
 
 async fn call<C: Controller>(inner: &Inner<C>, run: &Run<Key>, permit: &Permit, cx: &Context) -> Ended {

@@ -89,6 +89,10 @@ impl EventRecorder {
                     tracing::warn!(%error, "events can't be recorded now, trying again");
                     return;
                 }
+                Err(error) if write::is_without_namespace(&error) => {
+                    tracing::debug!(object = %series.last.object, reason = series.last.reason, %error, "event dropped");
+                    "dropped"
+                }
                 Err(error) => {
                     tracing::warn!(object = %series.last.object, reason = series.last.reason, %error, "event not recorded");
                     "failed"

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use roa_core::lifecycle::{DeleteOptions, FieldValidation, Preconditions};
 use roa_core::{
-    Context, DynamicObject, Error, KindDescriptor, ListOptions, MAX_CONFLICTS, Metadata, Result, Severity, Timestamp,
+    Context, DynamicObject, Error, KindDescriptor, ListOptions, MAX_CONFLICTS, Metadata, Namespace, Result, Severity,
+    Spec, Timestamp,
 };
 use serde_json::{Map, Value as Json, json};
 
@@ -13,17 +14,19 @@ use super::pending::{Series, SeriesId};
 
 const PAGE: NonZeroUsize = NonZeroUsize::new(500).unwrap();
 
-/// Adds a series to its object, which is made if there is none.
+/// Adds a series to its object, which is made if there is none. That makes no namespace: one that is gone would come back
+/// with the events of what went with it.
 pub(super) async fn write(cx: &Context, kind: &KindDescriptor, id: &SeriesId, series: &Series) -> Result<()> {
+    let resources = cx.resources().clone().strict_namespaces();
     // Events of objects of cluster scope are in the default namespace, as in Kubernetes.
     let namespace = Some(series.last.object.namespace()).filter(|namespace| !namespace.is_empty()).unwrap_or("default");
     let name = id.name(series.last.object.name());
     let key = kind.key(namespace, &name)?;
     for attempt in 1.. {
-        let written = match cx.resources().get(&key).await {
+        let written = match resources.get(&key).await {
             Ok(mut object) => {
                 add(&mut object, series)?;
-                cx.resources().update(object, FieldValidation::Ignore).await
+                resources.update(object, FieldValidation::Ignore).await
             }
             Err(Error::NotFound { .. }) => {
                 let object = DynamicObject {
@@ -33,17 +36,27 @@ pub(super) async fn write(cx: &Context, kind: &KindDescriptor, id: &SeriesId, se
                     body: body(cx, series)?,
                     ..DynamicObject::default()
                 };
-                cx.resources().create(object, FieldValidation::Ignore).await
+                resources.create(object, FieldValidation::Ignore).await
             }
             Err(error) => Err(error),
         };
         match written {
+            Err(error) if is_without_namespace(&error) => return Err(error),
             Err(Error::Conflict { .. } | Error::AlreadyExists { .. } | Error::NotFound { .. })
                 if attempt < MAX_CONFLICTS => {}
             outcome => return outcome.map(|_| ()),
         }
     }
     Ok(())
+}
+
+/// Whether the namespace of the event is gone, or about to go.
+pub(super) fn is_without_namespace(error: &Error) -> bool {
+    match error {
+        Error::NamespaceTerminating { .. } => true,
+        Error::NotFound { key } => (key.group(), key.resource()) == (Namespace::GROUP, Namespace::PLURAL),
+        _ => false,
+    }
 }
 
 fn body(cx: &Context, series: &Series) -> Result<Map<String, Json>> {

@@ -108,6 +108,13 @@ impl Coordinator {
         })
     }
 
+    /// The same, with its heartbeat saying where people ask this process, such as the path of a socket.
+    #[must_use]
+    pub fn with_address(mut self, address: Option<String>) -> Self {
+        self.author.address = address;
+        self
+    }
+
     /// A lease that this process wants: it gets it when nobody has it, and keeps it.
     ///
     /// # Errors

@@ -101,6 +101,7 @@ mod tests {
             renewals: 1,
             lease_duration_ms: lease_seconds * 1000,
             member_of: vec!["things".into()],
+            address: None,
         };
         let heartbeat = heartbeat.map(|number| Stored { revision: revision(number), record: Some(record) });
         View {

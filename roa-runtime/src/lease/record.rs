@@ -41,6 +41,9 @@ pub(super) struct HeartbeatRecord {
     /// The groups of shards that it takes part in; none while it is leaving.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) member_of: Vec<String>,
+    /// Where people ask this process. No decision depends on it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) address: Option<String>,
 }
 
 impl HeartbeatRecord {

@@ -17,6 +17,8 @@ pub(super) struct Author {
     pub(super) holder: Arc<str>,
     lease_duration: Duration,
     random: Arc<dyn Random>,
+    /// Where people ask this process.
+    pub(super) address: Option<String>,
 }
 
 /// A heartbeat that is there, and who gives it.
@@ -35,7 +37,7 @@ impl Author {
         lease_duration: Duration,
         random: Arc<dyn Random>,
     ) -> Result<Self, LeaseConfigError> {
-        Ok(Self { heartbeat: heartbeat_key(holder)?, holder: holder.into(), lease_duration, random })
+        Ok(Self { heartbeat: heartbeat_key(holder)?, holder: holder.into(), lease_duration, random, address: None })
     }
 
     /// Begins to live as `incarnation`; `before` is the revision of a heartbeat of another incarnation.
@@ -126,6 +128,7 @@ impl Author {
             renewals,
             lease_duration_ms: whole_millis(self.lease_duration),
             member_of,
+            address: self.address.clone(),
         })
     }
 }

@@ -1,13 +1,14 @@
 //! What a manager starts and stops, whatever its types.
 
 use std::collections::HashSet;
+use std::marker::PhantomData;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use roa_core::{CancellationSource, Clock, Controller, Object, Reconciler, Spec, Watcher};
+use roa_core::{CancellationSource, Clock, Controller, Key, Object, Reconciler, Spec, Watcher};
 
 use crate::tasks::SpawnError;
-use crate::{Cache, ControllerDriver, ReconcilerDriver, Tasks};
+use crate::{Cache, ControllerDriver, Handling, ReconcilerDriver, Tasks};
 
 /// Keeps a cache true.
 #[async_trait]
@@ -36,7 +37,7 @@ impl<S: Spec> Feed for CacheFeed<S> {
 }
 
 /// Controllers and reconcilers.
-pub(super) trait Component: Send + Sync {
+pub(crate) trait Component: Send + Sync {
     /// How many tasks it starts.
     fn tasks(&self) -> usize;
     fn start(&self, tasks: &Tasks, cancellation: &CancellationSource) -> Result<(), SpawnError>;
@@ -46,33 +47,69 @@ pub(super) trait Component: Send + Sync {
     fn disown(&self, slots: &HashSet<usize>);
     /// No new calls, for good.
     fn shut_down(&self);
+
+    /// What it has to do with an object; `None` if that is of another kind.
+    fn explain(&self, key: &Key) -> Option<Handling> {
+        let _ = key;
+        None
+    }
+
+    /// Its name, if it takes this finalizer off such an object.
+    fn owner_of_finalizer(&self, key: &Key, finalizer: &str) -> Option<&str> {
+        let (_, _) = (key, finalizer);
+        None
+    }
 }
 
-impl<C: Controller> Component for ControllerDriver<C> {
+/// The driver of a controller of one kind.
+pub(super) struct Controlling<S, C: Controller> {
+    driver: ControllerDriver<C>,
+    kind: PhantomData<fn() -> S>,
+}
+
+impl<S, C: Controller> Controlling<S, C> {
+    pub(super) const fn new(driver: ControllerDriver<C>) -> Self {
+        Self { driver, kind: PhantomData }
+    }
+}
+
+impl<S: Spec, C: Controller> Component for Controlling<S, C> {
     fn tasks(&self) -> usize {
-        self.workers()
+        self.driver.workers()
     }
 
     fn start(&self, tasks: &Tasks, cancellation: &CancellationSource) -> Result<(), SpawnError> {
-        for number in 0..self.workers() {
-            let (driver, cancellation) = (self.clone(), cancellation.token());
-            let name = format!("{} worker {number}", self.name());
+        for number in 0..self.driver.workers() {
+            let (driver, cancellation) = (self.driver.clone(), cancellation.token());
+            let name = format!("{} worker {number}", self.driver.name());
             tasks.spawn_draining(name, move |_| async move { driver.work(cancellation).await })?;
         }
         Ok(())
     }
 
     fn adopt(&self, slots: &HashSet<usize>) {
-        Self::adopt(self, slots);
+        self.driver.adopt(slots);
     }
 
     fn disown(&self, slots: &HashSet<usize>) {
-        Self::disown(self, slots);
+        self.driver.disown(slots);
     }
 
     fn shut_down(&self) {
-        Self::shut_down(self);
+        self.driver.shut_down();
     }
+
+    fn explain(&self, key: &Key) -> Option<Handling> {
+        is_of::<S>(key).then(|| self.driver.explain(key))
+    }
+
+    fn owner_of_finalizer(&self, key: &Key, finalizer: &str) -> Option<&str> {
+        (is_of::<S>(key) && self.driver.finalizer() == Some(finalizer)).then(|| self.driver.name())
+    }
+}
+
+fn is_of<S: Spec>(key: &Key) -> bool {
+    (key.group(), key.resource()) == (S::GROUP, S::PLURAL)
 }
 
 /// A reconciler's driver and the sign that ends its sweeps.

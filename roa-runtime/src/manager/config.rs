@@ -43,6 +43,15 @@ impl Mode {
         }
     }
 
+    /// What the processes divide.
+    pub(super) fn group(&self) -> Option<&str> {
+        match self {
+            Self::Single => None,
+            Self::Leader { lease, .. } => Some(lease),
+            Self::Sharded { group, .. } => Some(group),
+        }
+    }
+
     pub(super) fn retry_period(&self) -> Duration {
         self.lease().map_or(Duration::ZERO, |config| config.retry_period)
     }
@@ -68,6 +77,9 @@ pub struct ManagerConfig {
     pub hub: HubConfig,
     /// How long running calls may go on at shutdown.
     pub shutdown_grace: Duration,
+    /// Where people ask this process, such as the path of a socket: the others tell it to those who look for who handles
+    /// an object.
+    pub address: Option<String>,
 }
 
 impl ManagerConfig {
@@ -75,7 +87,7 @@ impl ManagerConfig {
     #[must_use]
     pub fn new(mode: Mode) -> Self {
         let hub = HubConfig::default();
-        Self { mode, watch: WatchKind::Stream, hub, shutdown_grace: Duration::from_secs(20) }
+        Self { mode, watch: WatchKind::Stream, hub, shutdown_grace: Duration::from_secs(20), address: None }
     }
 
     pub(super) fn validate(&self) -> Result<(), ManagerError> {

@@ -1,6 +1,7 @@
 //! [`Manager`]: owns the hub, the caches, the controllers and the reconcilers of a process, and starts and stops them in
 //! the right order.
 
+mod builder;
 mod component;
 mod config;
 mod runnable;
@@ -10,20 +11,24 @@ use std::any::{Any, TypeId};
 use std::collections::HashMap;
 use std::sync::Arc;
 
+pub use builder::ControllerBuilder;
 pub use config::{ManagerConfig, ManagerError, Mode, WatchKind};
 pub use runnable::Runnable;
 
-use component::{Component, Feed};
+pub(crate) use component::Component;
+use component::Feed;
 use roa_core::{
     CacheReader, Caches, Cancellation, CancellationSource, Context, Controller, Dependencies, EventSink, Object,
-    Reconciler, ResourceStore, Result, Spec, Store, Watcher,
+    Reconciler, Resource, ResourceStore, Result, Spec, Store, Watcher,
 };
 use together::Part;
 
 use crate::cache::Freshness;
+use crate::watcher::MeasuredWatcher;
 use crate::{
-    Cache, Clocks, ControllerConfig, ControllerDriver, Coordinator, Membership, PollWatcher, ReconcilerConfig,
-    ReconcilerDriver, RuntimeMetrics, Selection, StreamWatcher, Tasks, Territory, WatchHub,
+    Cache, Clocks, ControllerConfig, ControllerDriver, Coordinator, Explainer, Membership, PollWatcher,
+    ReconcilerConfig, ReconcilerDriver, RuntimeMetrics, Selection, StreamWatcher, Tasks, Territory, WatchHealth,
+    WatchHub,
 };
 
 /// Owns all that a process runs over one store.
@@ -44,6 +49,7 @@ pub struct Manager {
     caches: HashMap<TypeId, Box<dyn Any + Send + Sync>>,
     readers: Caches,
     feeds: Vec<Box<dyn Feed>>,
+    watches: Vec<WatchHealth>,
     freshness: Freshness,
     components: Vec<Arc<dyn Component>>,
     part: Option<Part>,
@@ -67,7 +73,7 @@ impl Manager {
         let part = Part::take(&config.mode, |holder, lease| {
             let (store, clock, random) =
                 (Arc::clone(&store), Arc::clone(&clocks.lease), Arc::clone(resources.random()));
-            Ok(Coordinator::new(store, clock, random, holder, lease.clone())?)
+            Ok(Coordinator::new(store, clock, random, holder, lease.clone())?.with_address(config.address.clone()))
         });
         let part = part.await?;
         let hub = WatchHub::start(Arc::clone(&store), Arc::clone(&clocks.io), config.hub.clone()).await?;
@@ -87,6 +93,7 @@ impl Manager {
             caches: HashMap::new(),
             readers: Caches::default(),
             feeds: Vec::new(),
+            watches: Vec::new(),
             components: Vec::new(),
         })
     }
@@ -130,6 +137,26 @@ impl Manager {
         &self.territory
     }
 
+    /// Explains objects from what this process knows, of the controllers that were added before.
+    #[must_use]
+    pub fn explainer(&self) -> Explainer {
+        Explainer {
+            store: Arc::clone(&self.store),
+            resources: self.resources.clone(),
+            components: self.components.clone().into(),
+            dependencies: self.dependencies.clone(),
+            territory: self.territory.clone(),
+            membership: self.membership.clone(),
+            group: self.config.mode.group().map(Into::into),
+        }
+    }
+
+    /// How the watches of the caches go that were asked for before.
+    #[must_use]
+    pub fn watches(&self) -> Vec<WatchHealth> {
+        self.watches.clone()
+    }
+
     /// The cache of a kind, made when first asked for. It is filled when the manager runs.
     ///
     /// # Errors
@@ -140,13 +167,21 @@ impl Manager {
             return Ok(cache.clone());
         }
         let cache = Cache::<Object<S>>::new();
-        let watcher = self.watcher::<S>()?;
+        let watcher = self.measured(self.watcher::<S>()?, S::PLURAL);
         self.caches.insert(id, Box::new(cache.clone()));
         self.readers =
             self.readers.clone().with::<Object<S>>(Arc::new(cache.clone()) as Arc<dyn CacheReader<Object<S>>>);
         self.freshness = std::mem::take(&mut self.freshness).with(&cache);
         self.feeds.push(Box::new(component::CacheFeed { name: S::PLURAL, cache: cache.clone(), watcher }));
         Ok(cache)
+    }
+
+    fn measured<R: Resource>(&mut self, inner: Arc<dyn Watcher<R>>, name: &'static str) -> Arc<dyn Watcher<R>> {
+        let health = WatchHealth::new(name, Arc::clone(&self.clocks.io));
+        self.watches.push(health.clone());
+        let (seen, hub) = (health.clone(), self.hub.clone());
+        self.metrics.figures().from(move || seen.figures(hub.position().revision));
+        Arc::new(MeasuredWatcher { inner, health })
     }
 
     /// A watcher of a kind, as configured.
@@ -173,15 +208,32 @@ impl Manager {
         S: Spec,
         C: Controller<Resource = Object<S>>,
     {
+        self.controller(controller, config).add()
+    }
+
+    /// Begins to add a controller that is also called for changes of other objects than its own, or not for all changes of
+    /// its own.
+    pub fn controller<S, C>(&mut self, controller: C, config: ControllerConfig) -> ControllerBuilder<'_, S, C>
+    where
+        S: Spec,
+        C: Controller<Resource = Object<S>>,
+    {
+        ControllerBuilder::new(self, controller, config)
+    }
+
+    /// A driver of a controller, which may read all caches that there are.
+    fn driver<S, C>(&mut self, controller: C, config: ControllerConfig) -> Result<ControllerDriver<C>>
+    where
+        S: Spec,
+        C: Controller<Resource = Object<S>>,
+    {
         let cache = self.cache::<S>()?;
         let cx = self.context(controller.name());
         let metrics = self.metrics.of(controller.name());
         let (territory, clocks) = (self.territory.clone(), self.clocks.clone());
         let config = self.waiting_long_enough(config);
         let driver = ControllerDriver::within(territory, controller, cache, cx, config, clocks, metrics);
-        let driver = driver.awaiting(self.freshness.clone().without::<Object<S>>());
-        self.components.push(Arc::new(driver.clone()));
-        Ok(driver)
+        Ok(driver.awaiting(self.freshness.clone().without::<Object<S>>()))
     }
 
     /// Caches that are fed at an interval show a write after as long as that.

@@ -38,7 +38,8 @@ pub use lanes::Priority;
 pub use run::Run;
 pub use stats::{Depths, KeyPhase, KeyState, QueueStats};
 
-use roa_core::{Cause, Clock, Monotonic, Random, RandomExt};
+use causes::Causes;
+use roa_core::{Cause, Clock, Key, Monotonic, Random, RandomExt};
 use state::{Claim, Request, State, Take, Wake};
 use thiserror::Error;
 use tokio::sync::Notify;
@@ -174,8 +175,20 @@ impl<K: QueueKey> WorkQueue<K> {
     /// # Errors
     /// As [`WorkQueue::try_add`].
     pub fn try_add_after(&self, key: &K, after: Duration, priority: Priority, cause: Cause) -> Result<(), AddError> {
+        self.ask(key, after, priority, Causes::one(cause))
+    }
+
+    /// As [`WorkQueue::try_add`], because another object changed: [`Cause::Related`], and which object it was is kept.
+    ///
+    /// # Errors
+    /// As [`WorkQueue::try_add`].
+    pub fn try_add_related(&self, key: &K, priority: Priority, changed: &Key) -> Result<(), AddError> {
+        self.ask(key, Duration::ZERO, priority, Causes::related(changed))
+    }
+
+    fn ask(&self, key: &K, after: Duration, priority: Priority, causes: Causes) -> Result<(), AddError> {
         let now = self.shared.clock.monotonic();
-        let wake = self.shared.lock().add(key, Request::new(now + after, priority, cause), now)?;
+        let wake = self.shared.lock().add(key, Request::new(now + after, priority, causes), now)?;
         self.shared.wake(wake);
         Ok(())
     }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use roa_core::Cause;
+use roa_core::{Cause, Key};
 
 use super::state::Claim;
 use super::{NextRun, Outcome, Priority, QueueKey, Shared};
@@ -35,6 +35,12 @@ impl<K: QueueKey> Run<K> {
     #[must_use]
     pub fn causes(&self) -> &[Cause] {
         &self.causes
+    }
+
+    /// Which other objects led to it, where [`Cause::Related`] is among its causes: of many only the first few.
+    #[must_use]
+    pub fn related(&self) -> &[Key] {
+        self.claim.causes.objects()
     }
 
     /// How urgent it was.

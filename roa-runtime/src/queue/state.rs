@@ -13,7 +13,7 @@ use super::waiting::Waiting;
 use super::{AddError, NextRun, Outcome, Priority, QueueConfig, QueueKey, Streak, next_run};
 
 /// Why a key is to run, how urgently, and from when on.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Request {
     due: Monotonic,
     priority: Priority,
@@ -21,14 +21,20 @@ pub(super) struct Request {
 }
 
 impl Request {
-    pub(super) fn new(due: Monotonic, priority: Priority, cause: Cause) -> Self {
-        Self { due, priority, causes: Causes::one(cause) }
+    pub(super) const fn new(due: Monotonic, priority: Priority, causes: Causes) -> Self {
+        Self { due, priority, causes }
     }
 
     /// One request for two (C6): the earlier time, the higher priority, all causes.
     fn merged(mut self, other: Self) -> Self {
+        self.merge(other);
+        self
+    }
+
+    fn merge(&mut self, other: Self) {
+        self.due = self.due.min(other.due);
+        self.priority = self.priority.max(other.priority);
         self.causes.extend(other.causes);
-        Self { due: self.due.min(other.due), priority: self.priority.max(other.priority), causes: self.causes }
     }
 
     /// What a run that this led to asks for when it wants another. Nobody changed anything: it is no user's change any
@@ -36,11 +42,11 @@ impl Request {
     fn following(&self, outcome: Outcome, due: Monotonic) -> Self {
         let causes = match outcome {
             Outcome::Failed | Outcome::FailedAfter(_) => {
-                let mut causes = self.causes;
+                let mut causes = self.causes.clone();
                 causes.insert(Cause::Retry);
                 causes
             }
-            Outcome::Defer(_) => self.causes,
+            Outcome::Defer(_) => self.causes.clone(),
             _ => Causes::one(Cause::Requeued),
         };
         Self { due, priority: self.priority.min(Priority::Retry), causes }
@@ -146,8 +152,9 @@ impl<K: QueueKey> State<K> {
     fn insert(&mut self, key: &K, request: Request, now: Monotonic) -> bool {
         let place = Place { at: request.due, number: self.number() };
         self.waiting.insert(request.priority, place, key.clone(), now);
+        let ready = request.due <= now;
         self.keys.insert(key.clone(), Entry { phase: Phase::Waiting(place), request, streak: Streak::default() });
-        request.due <= now
+        ready
     }
 
     const fn number(&mut self) -> u64 {
@@ -185,7 +192,7 @@ impl<K: QueueKey> State<K> {
         let entry = self.keys.get_mut(&key)?;
         entry.phase = Phase::Running { number, again: None, forgotten: false };
         self.running.insert(number, now);
-        let Request { due, priority, causes } = entry.request;
+        let Request { due, priority, causes } = entry.request.clone();
         Some(Claim { key, priority, causes, failures: entry.streak.failures, queued_for: now.saturating_since(due) })
     }
 
@@ -193,8 +200,9 @@ impl<K: QueueKey> State<K> {
     pub(super) fn finish(&mut self, key: &K, outcome: Outcome, jitter: f64, now: Monotonic) -> (NextRun, Wake) {
         let settled = NextRun { after: None, streak: Streak::default() };
         let Some(entry) = self.keys.get_mut(key) else { return (settled, Wake::Nobody) };
-        let Phase::Running { number, again, forgotten } = entry.phase else { return (settled, Wake::Nobody) };
-        self.running.remove(&number);
+        let Phase::Running { number, again, forgotten } = &mut entry.phase else { return (settled, Wake::Nobody) };
+        let (again, forgotten) = (again.take(), *forgotten);
+        self.running.remove(number);
         let decide = || next_run(outcome, entry.streak, &self.config.backoff, jitter);
         let next = if forgotten { settled } else { decide() };
         self.totals.retries += u64::from(outcome.is_failure() && next.after.is_some());
@@ -217,10 +225,11 @@ impl<K: QueueKey> State<K> {
         request.due = request.due.max(now);
         let place = Place { at: request.due, number: self.number() };
         self.waiting.insert(request.priority, place, key.clone(), now);
+        let ready = request.due <= now;
         if let Some(entry) = self.keys.get_mut(key) {
             *entry = Entry { phase: Phase::Waiting(place), request, streak };
         }
-        self.whom_to_wake(request.due <= now, timer)
+        self.whom_to_wake(ready, timer)
     }
 
     /// Whether the key was known.
@@ -290,8 +299,9 @@ impl<K: QueueKey> State<K> {
                 KeyPhase::Processing { ran: now.saturating_since(begin), again: again.is_some() }
             }
         };
-        let Request { priority, causes, .. } = entry.request;
-        Some(KeyState { phase, priority, causes: causes.to_vec(), failures: entry.streak.failures })
+        let Request { priority, causes, .. } = &entry.request;
+        let (causes, related) = (causes.to_vec(), causes.clone().into_related());
+        Some(KeyState { phase, priority: *priority, causes, related, failures: entry.streak.failures })
     }
 }
 
@@ -300,20 +310,23 @@ impl Entry {
     fn add<K>(&mut self, key: &K, request: Request, waiting: &mut Waiting<K>, now: Monotonic) -> bool {
         let place = match &mut self.phase {
             Phase::Running { again, .. } => {
-                *again = Some(again.map_or(request, |known| known.merged(request)));
+                match again {
+                    Some(known) => known.merge(request),
+                    None => *again = Some(request),
+                }
                 return false;
             }
             Phase::Waiting(place) => place,
         };
-        let before = self.request;
-        self.request = before.merged(request);
+        let (due, priority) = (self.request.due, self.request.priority);
+        self.request.merge(request);
         let moved = Place { at: self.request.due, ..*place };
-        if moved != *place || self.request.priority != before.priority {
-            if let Some(key) = waiting.remove(before.priority, *place, key) {
+        if moved != *place || self.request.priority != priority {
+            if let Some(key) = waiting.remove(priority, *place, key) {
                 waiting.insert(self.request.priority, moved, key, now);
             }
             *place = moved;
         }
-        before.due > now && self.request.due <= now
+        due > now && self.request.due <= now
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use roa_core::Cause;
+use roa_core::{Cause, Key};
 
 use super::Priority;
 
@@ -60,6 +60,8 @@ pub struct KeyState {
     pub priority: Priority,
     /// Why it runs, or is to run.
     pub causes: Vec<Cause>,
+    /// Which other objects led to it; of many only the first few.
+    pub related: Vec<Key>,
     /// How many runs failed in a row before.
     pub failures: u32,
 }

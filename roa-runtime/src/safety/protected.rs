@@ -120,6 +120,14 @@ impl Dependency for Protected {
         let entered = self.breaker.as_ref().map(Breaker::enter).transpose().map_err(down)?;
         Ok(Box::new(Inside { entered, _place: place }))
     }
+
+    fn trouble(&self) -> Option<String> {
+        if let Some(Err(refused)) = self.breaker.as_ref().map(Breaker::check) {
+            return Some(refused.to_string());
+        }
+        let waiting = self.bulkhead.as_ref().map(Bulkhead::waiting).filter(|waiting| *waiting > 0)?;
+        Some(format!("all places are taken, {waiting} calls wait for one"))
+    }
 }
 
 #[cfg(test)]
@@ -142,7 +150,9 @@ mod tests {
         let enter = || protected.enter().now_or_never().expect("nobody waits");
         let inside = enter().unwrap();
         assert_eq!(enter().err().unwrap().reason(), "DependencyBusy");
+        assert_eq!(protected.trouble(), None);
         inside.leave(CallOutcome::Failed);
+        assert!(protected.trouble().unwrap().contains("outside"));
         let error = enter().err().unwrap();
         assert!(matches!(error, ReconcileError::Deferred { after, .. } if after == Duration::from_secs(10)), "{error}");
         clock.advance(Duration::from_secs(10));

@@ -1,9 +1,12 @@
 //! The two ways to watch a kind: [`StreamWatcher`] over a hub, [`PollWatcher`] over any store. Both deliver every
 //! change in order; what differs is when.
 
+mod measured;
 mod poll;
 mod stream;
 
+pub(crate) use measured::MeasuredWatcher;
+pub use measured::WatchHealth;
 pub use poll::PollWatcher;
 pub use stream::StreamWatcher;
 

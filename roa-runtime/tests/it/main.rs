@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that fails says where")]
 
 mod cache;
+mod children;
 mod cloudevents;
 mod controllers;
 mod deadline;
@@ -13,7 +14,9 @@ mod handlers;
 mod hub;
 mod managers;
 mod metrics;
+mod namespaces;
 mod outbox;
+mod related;
 mod resources;
 mod runnables;
 mod safety;

@@ -141,7 +141,12 @@ async fn an_unknown_kind_and_a_second_object_of_a_kind_are_refused() {
     let mut unknown = thing("a", 1).to_dynamic().unwrap();
     unknown.kind = "Thong".into();
     let error = world.resources.create(unknown, FieldValidation::Strict).await.unwrap_err();
-    assert!(error.to_string().contains("expected one of test.example.com/v1 Thing"), "{error}");
+    assert!(
+        error
+            .to_string()
+            .contains("expected one of test.example.com/v1 Part, test.example.com/v1 Plan, test.example.com/v1 Thing"),
+        "{error}"
+    );
     let mut txn = world.resources.transaction();
     txn.create(thing("a", 1).to_dynamic().unwrap(), FieldValidation::Strict).unwrap();
     let second = txn.create(thing("b", 1).to_dynamic().unwrap(), FieldValidation::Strict);

@@ -57,6 +57,36 @@ impl Spec for Thing {
     }
 }
 
+/// What things are made of: owned by them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Part {
+    pub weight: u32,
+}
+
+impl Spec for Part {
+    type Status = ThingStatus;
+    const GROUP: &'static str = "test.example.com";
+    const VERSION: &'static str = "v1";
+    const KIND: &'static str = "Part";
+    const PLURAL: &'static str = "parts";
+    const SCOPE: Scope = Scope::Namespaced;
+}
+
+/// What things are made after: of cluster scope, named by the size of those that refer to it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    pub steps: u32,
+}
+
+impl Spec for Plan {
+    type Status = ThingStatus;
+    const GROUP: &'static str = "test.example.com";
+    const VERSION: &'static str = "v1";
+    const KIND: &'static str = "Plan";
+    const PLURAL: &'static str = "plans";
+    const SCOPE: Scope = Scope::Cluster;
+}
+
 /// A store, objects over it, and a hub.
 pub struct World {
     pub store: Arc<dyn Store>,
@@ -74,7 +104,7 @@ impl World {
         let clock = Arc::new(ManualClock::new(Timestamp::from_unix_seconds(1_800_000_000).unwrap()));
         let random = Arc::new(SystemRandom);
         let store: Arc<dyn Store> = Arc::new(MemoryStore::new(memory, clock.clone(), random.clone()));
-        let kinds = Arc::new(KindRegistry::new().with::<Thing>());
+        let kinds = Arc::new(KindRegistry::new().with::<Thing>().with::<Part>().with::<Plan>());
         let resources = ResourceStore::new(store.clone(), kinds, clock.clone(), random, "test");
         let hub = WatchHub::start(store.clone(), Arc::new(SystemClock::new()), hub).await.unwrap();
         Self { store, clock, resources, hub }

@@ -1,1 +1,21 @@
-//! The HTTP of the API: from a connection to an answer.
+//! HTTP: from a request to an answer.
+
+mod accept;
+pub(crate) mod answer;
+mod body;
+mod call;
+mod json;
+mod path;
+mod protobuf;
+mod query;
+mod route;
+mod status;
+
+pub(crate) use accept::{Accept, DiscoveryForm, Form, IncludeObject};
+pub(crate) use answer::Answer;
+pub(crate) use body::{Input, Parsed};
+pub(crate) use call::Call;
+pub(crate) use path::{GroupVersion, Probe, ResourcePath, Route};
+pub(crate) use query::{FieldChecks, Query, Version};
+pub(crate) use route::respond;
+pub(crate) use status::ApiError;

@@ -5,6 +5,7 @@
 //! the process of one lab, as an accident would.
 
 mod accident;
+mod backend;
 mod directory;
 mod narrator;
 mod story;
@@ -18,9 +19,8 @@ use anyhow::Context as _;
 use roa_core::{CancellationSource, ClockExt};
 use roa_runtime::ChannelSink;
 
-use super::config::load_from;
 use super::run::{Signals, runtime};
-use crate::cli::{ConfigArgs, DemoArgs, LogArgs};
+use crate::cli::{DemoArgs, LogArgs};
 use crate::config::settings::Config;
 use crate::engine::Engine;
 use crate::report::Failure;
@@ -47,19 +47,24 @@ pub(crate) fn run(args: &DemoArgs, log: &LogArgs) -> Result<(), Failure> {
     let place = Place::new(args.keep)?;
     let speed = args.speed.unwrap_or(SPEED);
     let directory = Directory::write(place.path(), speed)?;
-    let config = configuration(&directory, log)?;
+    let config = backend::configuration(&directory, args, log)?;
     logging::start(&config.log)?;
     let manifests = manifest::load(&[directory.manifests()], &mut std::io::empty())?;
     let limit = LIMIT.mul_f64(f64::from(SPEED) / f64::from(speed)).clamp(Duration::from_secs(10), LIMIT);
     let outcome = runtime()?.block_on(async {
         let signals = Signals::new()?;
         let interrupt = CancellationSource::new();
-        tokio::select! {
-            outcome = tell(config, manifests, limit, &interrupt) => outcome,
+        let outcome = tokio::select! {
+            outcome = tell(config.clone(), manifests, limit, &interrupt) => outcome,
             never = signals.cancel_on_first(&interrupt) => match never {},
+        };
+        match if args.keep { Ok(()) } else { backend::remove(&config).await } {
+            Err(error) if outcome.is_ok() => Err(error.into()),
+            // One failure is enough: a store that could not be opened can't be removed either.
+            _ => outcome,
         }
     });
-    place.say_where();
+    place.say_where(&config);
     outcome
 }
 
@@ -71,7 +76,7 @@ async fn tell(
 ) -> Result<(), Failure> {
     let (sink, events) = ChannelSink::new(EVENTS);
     let data_dir = config.data_dir.clone();
-    let engine = Engine::open(config, vec![Arc::new(sink)]).await?;
+    let engine = Engine::open(config, vec![Arc::new(sink)]).await.map_err(backend::explain)?;
     let (clock, interrupted, stop) = (Arc::clone(&engine.clocks().io), interrupt.token(), CancellationSource::new());
     let mut story = Story::begin(&engine, events, Narrator::new(clock.clone()), data_dir).await?;
     engine.apply(manifests).await?;
@@ -101,11 +106,6 @@ fn ended_early(outcome: anyhow::Result<()>) -> anyhow::Error {
     }
 }
 
-fn configuration(directory: &Directory, log: &LogArgs) -> Result<Config, Failure> {
-    let args = ConfigArgs { config: Some(directory.config()), data_dir: None, store_backend: None };
-    Ok(load_from(&args, log)?.config)
-}
-
 /// The demo's directory: gone at the end unless it is to be kept.
 enum Place {
     Temporary(tempfile::TempDir),
@@ -125,9 +125,9 @@ impl Place {
         }
     }
 
-    fn say_where(&self) {
+    fn say_where(&self, config: &Config) {
         if let Self::Kept(path) = self {
-            narrator::print(&format!("kept in {}", path.display()));
+            narrator::print(&backend::kept(config, path));
         }
     }
 }

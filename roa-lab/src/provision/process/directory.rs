@@ -8,6 +8,7 @@
 //!   ready             there since it answered for the first time
 //!   exit.json         how it ended
 //!   log, log.1        its newest output
+//!   previous, previous.1   the output of the run before, as it was in the end
 //!   shim.log          what the shim itself complains about
 //!   work/             the lab's own: its files, its working directory
 //! ```
@@ -19,6 +20,7 @@ use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -37,6 +39,8 @@ const READY: &str = "ready";
 const EXIT: &str = "exit.json";
 const LOG: &str = "log";
 const OLDER_LOG: &str = "log.1";
+const PREVIOUS_LOG: &str = "previous";
+const OLDER_PREVIOUS_LOG: &str = "previous.1";
 const SHIM_LOG: &str = "shim.log";
 const WORK: &str = "work";
 
@@ -63,6 +67,11 @@ impl LabDirectory {
     /// Where its output goes, and where the older half of it is.
     pub(in crate::provision) fn logs(&self) -> [PathBuf; 2] {
         [self.path.join(LOG), self.path.join(OLDER_LOG)]
+    }
+
+    /// The same of the run before.
+    pub(super) fn previous_logs(&self) -> [PathBuf; 2] {
+        [self.path.join(PREVIOUS_LOG), self.path.join(OLDER_PREVIOUS_LOG)]
     }
 
     pub(super) fn exists(&self) -> bool {
@@ -100,6 +109,7 @@ impl LabDirectory {
         for name in [STATE, EXIT, READY] {
             absent_is_fine(fs::remove_file(self.path.join(name)))?;
         }
+        self.set_output_aside()?;
         let work = self.work();
         remove_tree(&work)?;
         private_directory(&work)?;
@@ -107,6 +117,19 @@ impl LabDirectory {
             lay_file(&work, name, content)?;
         }
         self.write_json(RECORD, record)
+    }
+
+    /// What the last run wrote becomes that of the run before, unless nothing ran since.
+    pub(super) fn set_output_aside(&self) -> io::Result<()> {
+        let ([newer, older], [previous, older_previous]) = (self.logs(), self.previous_logs());
+        if !newer.try_exists()? && !older.try_exists()? {
+            return Ok(());
+        }
+        for stale in [&previous, &older_previous] {
+            absent_is_fine(fs::remove_file(stale))?;
+        }
+        absent_is_fine(fs::rename(older, older_previous))?;
+        absent_is_fine(fs::rename(newer, previous))
     }
 
     /// What shall run; `None` if nothing was recorded.
@@ -155,6 +178,25 @@ impl LabDirectory {
         let mut output = absent_is_default(fs::read(older))?;
         output.extend(absent_is_default(fs::read(newer))?);
         Ok(output)
+    }
+
+    /// The same of the run before, if there was one.
+    pub(super) fn previous_output(&self) -> io::Result<Option<Vec<u8>>> {
+        let [newer, older] = self.previous_logs();
+        if !newer.try_exists()? && !older.try_exists()? {
+            return Ok(None);
+        }
+        let mut output = absent_is_default(fs::read(older))?;
+        output.extend(absent_is_default(fs::read(newer))?);
+        Ok(Some(output))
+    }
+
+    /// When it was written down what shall run, if it was.
+    pub(super) fn recorded_at(&self) -> io::Result<Option<SystemTime>> {
+        match fs::metadata(self.path.join(RECORD)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            metadata => metadata?.modified().map(Some),
+        }
     }
 
     /// Removes it with all that is in it.
@@ -299,6 +341,27 @@ mod tests {
         assert!(!directory.has_run().unwrap() && !directory.was_ready().unwrap());
         assert_eq!(fs::read_to_string(directory.work().join("page")).unwrap(), "new");
         assert_eq!(fs::read_to_string(outside).unwrap(), "kept");
+    }
+
+    #[test]
+    fn the_output_of_the_run_before_is_kept_and_of_none_before_that() {
+        let (_parent, directory) = directory();
+        let (logs, previous) = (directory.logs(), directory.previous_logs());
+        renew(&directory, &[]);
+        assert!(!previous[0].exists(), "nothing ran before");
+        for run in ["first", "second"] {
+            fs::write(&logs[0], run).unwrap();
+            fs::write(&logs[1], format!("older {run}")).unwrap();
+            renew(&directory, &[]);
+            // Once more, as after a crash before anything ran.
+            renew(&directory, &[]);
+            assert_eq!(fs::read_to_string(&previous[0]).unwrap(), run);
+            assert_eq!(fs::read_to_string(&previous[1]).unwrap(), format!("older {run}"));
+            assert!(!logs[0].exists() && !logs[1].exists());
+        }
+        fs::write(&logs[0], "third").unwrap();
+        renew(&directory, &[]);
+        assert!(!previous[1].exists(), "the third run had no older output");
     }
 
     #[test]

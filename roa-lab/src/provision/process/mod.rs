@@ -7,7 +7,9 @@
 mod blocking;
 mod config;
 mod directory;
+mod follow;
 mod launch;
+mod logs;
 mod probe;
 mod procfs;
 mod provisioner;
@@ -18,6 +20,7 @@ mod stop;
 
 pub use config::ProcessConfig;
 pub(super) use directory::LabDirectory;
+pub use logs::{LabLogs, LogError, LogStream};
 pub(super) use procfs::{LAB_UID, Process, ProcessId, SHIM_UID, every_process, this_process};
 pub use provisioner::ProcessProvisioner;
 pub(super) use record::{Exit, LabRecord, RunningChild, ShimState, wall_clock};

@@ -127,6 +127,11 @@ impl Provisioner for ProcessProvisioner {
         "process"
     }
 
+    /// A command that ended or does not answer is its template's affair; one that no process was had for is ours.
+    fn is_to_blame(&self, seen: &Observation) -> bool {
+        matches!(seen, Observation::Absent | Observation::Exited { code: None, signal: None, .. })
+    }
+
     async fn start(&self, request: &ProvisionRequest) -> Result<(), ProvisionError> {
         let limit = self.labs.config.start_timeout;
         let started = async {
@@ -221,7 +226,7 @@ impl Labs {
 }
 
 /// Whether it can name a directory and nothing else.
-fn is_uid(uid: &str) -> bool {
+pub(super) fn is_uid(uid: &str) -> bool {
     (1..=MAX_UID).contains(&uid.len()) && uid.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
 }
 

@@ -5,6 +5,8 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 
+use super::mask::Mask;
+
 const CHUNK: usize = 8 << 10;
 
 /// Appends to the newer file; when that is full it becomes the older one, and what the older one held is forgotten.
@@ -30,16 +32,17 @@ impl CappedLog {
 
     /// Writes all that comes, until nobody can write to the other end. A disk that is full does not stop the lab: what
     /// can't be written is read all the same, and counted.
-    pub(super) fn copy(&mut self, mut from: impl Read) {
+    pub(super) fn copy(&mut self, mut from: impl Read, mask: &mut Mask) {
         let mut chunk = [0; CHUNK];
         loop {
             match from.read(&mut chunk) {
-                Ok(0) => return,
-                Ok(length) => self.append_or_count(&chunk[..length]),
+                Ok(0) => break,
+                Ok(length) => self.append_or_count(&mask.push(&chunk[..length])),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(_) => return,
+                Err(_) => break,
             }
         }
+        self.append_or_count(&mask.finish());
     }
 
     fn append_or_count(&mut self, output: &[u8]) {
@@ -100,10 +103,10 @@ mod tests {
     #[test]
     fn a_later_run_goes_on_below_the_cap() {
         let parent = tempfile::tempdir().unwrap();
-        CappedLog::open(paths(&parent), 8).unwrap().copy(&b"abc"[..]);
-        CappedLog::open(paths(&parent), 8).unwrap().copy(&b"defgh"[..]);
+        CappedLog::open(paths(&parent), 8).unwrap().copy(&b"abc"[..], &mut Mask::default());
+        CappedLog::open(paths(&parent), 8).unwrap().copy(&b"defgh"[..], &mut Mask::default());
         assert_eq!(kept(&parent), b"abcdefgh");
-        CappedLog::open(paths(&parent), 8).unwrap().copy(&b"i"[..]);
+        CappedLog::open(paths(&parent), 8).unwrap().copy(&b"i"[..], &mut Mask::default());
         assert_eq!(kept(&parent), b"efghi");
     }
 
@@ -112,9 +115,9 @@ mod tests {
         let parent = tempfile::tempdir().unwrap();
         let mut log = CappedLog::open(paths(&parent), 1000).unwrap();
         log.file = OpenOptions::new().write(true).open("/dev/full").unwrap();
-        log.copy(&b"lost"[..]);
+        log.copy(&b"lost"[..], &mut Mask::default());
         log.file = append_to(&log.newer).unwrap();
-        log.copy(&b"kept"[..]);
+        log.copy(&b"kept"[..], &mut Mask::default());
         assert_eq!(String::from_utf8(kept(&parent)).unwrap(), "\n[4 bytes of output could not be written]\nkept");
     }
 
@@ -129,7 +132,7 @@ mod tests {
             let parent = tempfile::tempdir().unwrap();
             let mut log = CappedLog::open(paths(&parent), half * 2).unwrap();
             for write in &writes {
-                log.copy(write.as_slice());
+                log.copy(write.as_slice(), &mut Mask::default());
             }
             let (all, kept) = (writes.concat(), kept(&parent));
             prop_assert!(kept.len() as u64 <= half * 2 && all.ends_with(&kept));

@@ -12,6 +12,7 @@ use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::timeout;
 
 use super::capped_log::CappedLog;
+use super::mask::Mask;
 use super::placeholders::Placeholders;
 use crate::provision::ProcessTemplate;
 use crate::provision::process::{LAB_UID, LabDirectory, LabRecord, Process, ProcessId, SHIM_UID};
@@ -46,7 +47,8 @@ impl Child {
         drop(command);
         let group = process.id().and_then(|pid| i32::try_from(pid).ok()).map(Pid::from_raw);
         let group = group.ok_or_else(|| io::Error::other("the command has no process id"))?;
-        Ok(Self { process, group, output: spawn_blocking(move || log.copy(reader)) })
+        let mut mask = Mask::of(record);
+        Ok(Self { process, group, output: spawn_blocking(move || log.copy(reader, &mut mask)) })
     }
 
     /// Which process it is.

@@ -7,6 +7,7 @@
 mod capped_log;
 mod child;
 mod ending;
+mod mask;
 mod placeholders;
 mod ports;
 mod run;

@@ -218,7 +218,7 @@ async fn a_failed_lab_that_was_changed_in_the_last_moment_is_not_cleaned_up() {
     world.found().await;
     world.clock.advance(seconds(301));
     let (lab, cx) = (Arc::new(world.get("a").await), world.context("lab-reconciler"));
-    let due = world.reconciler.drift(&lab, &None, cx.now()).unwrap();
+    let due = world.reconciler.drift(&lab, &roa_lab::Seen::default(), cx.now()).unwrap();
     assert_eq!(due.reason, "CleanupDue");
     world.edit("a", |spec| spec.track = Some("gpu".into())).await;
     assert_eq!(world.reconciler.correct(lab, due, &cx).await.unwrap(), Action::Requeue);

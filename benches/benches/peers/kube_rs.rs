@@ -1,0 +1,152 @@
+//! kube-rs, fed from memory: its shared reflector, its reflector store, its controller.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::hint::black_box;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use criterion::{BenchmarkId, Criterion, Throughput};
+use futures_util::future::join_all;
+use futures_util::{StreamExt, TryStreamExt, stream};
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::api::ObjectMeta;
+use kube::runtime::controller::{Action, Config, applier};
+use kube::runtime::reflector::{ObjectRef, reflector, store, store_shared};
+use kube::runtime::watcher::Event;
+use roa_benches::{ReplayStore, batches, group, prefix};
+use roa_core::{Batch, Revision, Start};
+use roa_runtime::{HubConfig, HubItem, Selection, SystemClock, WatchHub};
+
+use crate::stores::runtime;
+
+const EVENTS: usize = 20_000;
+const OBJECTS: usize = 1_000;
+const KEYS: usize = 10_000;
+/// How many objects the shared reflector holds for its subscribers.
+const BUFFER: usize = 1_024;
+
+/// An object of about 1 KiB.
+fn object(number: usize) -> ConfigMap {
+    let metadata = ObjectMeta {
+        name: Some(format!("thing-{number:06}")),
+        namespace: Some("bench".to_owned()),
+        uid: Some(format!("{number:036}")),
+        labels: Some(BTreeMap::from([("tier".to_owned(), "web".to_owned())])),
+        ..ObjectMeta::default()
+    };
+    let data = Some(BTreeMap::from([("padding".to_owned(), "x".repeat(800))]));
+    ConfigMap { metadata, data, ..ConfigMap::default() }
+}
+
+/// Events to 1, 10 and 100 subscribers of one reflector, and to as many watchers of one hub that take batches away.
+pub(crate) fn deliver(criterion: &mut Criterion) {
+    let runtime = runtime();
+    let mut group = group(criterion, "peers/deliver");
+    let objects: Vec<_> = (0..OBJECTS).map(object).collect();
+    let made = Arc::new(batches(EVENTS, Revision::new(1_000).unwrap()));
+    for watchers in [1, 10, 100] {
+        group.throughput(Throughput::Elements((EVENTS * watchers) as u64));
+        group.bench_function(BenchmarkId::new("kube", watchers), |bencher| {
+            bencher.iter_custom(|rounds| (0..rounds).map(|_| runtime.block_on(kube_once(watchers, &objects))).sum());
+        });
+        group.bench_function(BenchmarkId::new("roa", watchers), |bencher| {
+            bencher.iter_custom(|rounds| (0..rounds).map(|_| runtime.block_on(roa_once(watchers, &made))).sum());
+        });
+    }
+    group.finish();
+}
+
+#[expect(clippy::disallowed_methods, reason = "the benchmark joins its tasks itself")]
+fn spawn_task<T: Send + 'static>(task: impl Future<Output = T> + Send + 'static) -> tokio::task::JoinHandle<T> {
+    tokio::spawn(task)
+}
+
+async fn kube_once(watchers: usize, objects: &[ConfigMap]) -> Duration {
+    let (_, writer) = store_shared::<ConfigMap>(BUFFER);
+    let subscribe = |_| {
+        let subscriber = writer.subscribe().unwrap();
+        spawn_task(async move {
+            subscriber.take(EVENTS).for_each(async |object| drop(black_box(object))).await;
+        })
+    };
+    let readers: Vec<_> = (0..watchers).map(subscribe).collect();
+    let events: Vec<_> = objects.iter().cycle().take(EVENTS).cloned().map(Event::Apply).collect();
+    let started = Instant::now();
+    let feed = reflector(writer, stream::iter(events).map(Ok::<_, Infallible>));
+    // A feed that is always ready would keep its subscribers from running.
+    let mut feed = pin!(feed);
+    while feed.next().await.is_some() {
+        tokio::task::consume_budget().await;
+    }
+    join_all(readers).await;
+    started.elapsed()
+}
+
+async fn roa_once(watchers: usize, made: &Arc<Vec<Arc<Batch>>>) -> Duration {
+    let store = Arc::new(ReplayStore::new(Arc::clone(made), Revision::new(1_000).unwrap()));
+    let config = HubConfig { max_bytes: usize::MAX, ..HubConfig::default() };
+    let hub = WatchHub::start(store.clone(), Arc::new(SystemClock::new()), config).await.unwrap();
+    let last = made.last().unwrap().revision;
+    let mut readers = Vec::new();
+    for _ in 0..watchers {
+        let mut watch = hub.watch(Selection::prefix(prefix()), Start::Now).await.unwrap();
+        readers.push(spawn_task(async move {
+            while let Some(Ok(item)) = watch.next().await {
+                let HubItem::Events(slice) = item else { continue };
+                slice.shared_batches().for_each(|batch| drop(black_box(Arc::clone(batch))));
+                if slice.position().revision >= last {
+                    return;
+                }
+            }
+        }));
+    }
+    let started = Instant::now();
+    store.release();
+    join_all(readers).await;
+    let took = started.elapsed();
+    hub.close().await;
+    took
+}
+
+/// Decoded objects into the store of a reflector.
+pub(crate) fn cache_apply(criterion: &mut Criterion) {
+    let mut group = group(criterion, "peers/cache-apply");
+    group.throughput(Throughput::Elements(KEYS as u64));
+    group.bench_function("kube", |bencher| {
+        let events: Vec<_> = (0..KEYS).map(object).map(Event::Apply).collect();
+        let (_, mut writer) = store::<ConfigMap>();
+        bencher.iter(|| events.iter().for_each(|event| writer.apply_watcher_event(event)));
+    });
+    group.finish();
+}
+
+/// Reconciles that do nothing, through the applier that is the heart of its controller.
+pub(crate) fn reconcile(criterion: &mut Criterion) {
+    let runtime = runtime();
+    let mut group = group(criterion, "peers/reconcile");
+    group.throughput(Throughput::Elements(KEYS as u64));
+    let (reader, mut writer) = store::<ConfigMap>();
+    (0..KEYS).for_each(|number| writer.apply_watcher_event(&Event::Apply(object(number))));
+    let references: Vec<_> = (0..KEYS).map(|number| ObjectRef::from_obj(&object(number))).collect();
+    for workers in [1, 16, 64] {
+        group.bench_function(BenchmarkId::new("kube", workers), |bencher| {
+            bencher.to_async(&runtime).iter(async || {
+                let queue = stream::iter(references.clone()).map(Ok::<ObjectRef<ConfigMap>, Infallible>);
+                let act = |object: Arc<ConfigMap>, _: Arc<()>| {
+                    black_box(object);
+                    Box::pin(async { Ok::<_, Infallible>(Action::await_change()) })
+                };
+                let never = |_: Arc<ConfigMap>, _: &Infallible, _: Arc<()>| Action::await_change();
+                let config = Config::default().concurrency(workers);
+                let done = applier(act, never, Arc::new(()), reader.clone(), queue, config);
+                let count = done
+                    .map_err(|error| panic!("{error}"))
+                    .try_fold(0, async |count, _| Ok::<_, Infallible>(count + 1));
+                assert_eq!(count.await, Ok(KEYS));
+            });
+        });
+    }
+    group.finish();
+}

@@ -1,0 +1,125 @@
+//! What a driver remembers of objects, for those who ask why nothing happens: [`Troubles`], [`Unobserved`], [`Leaving`].
+//! Each has at most as many keys as there are objects.
+
+use std::collections::HashMap;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use roa_core::{Key, Metadata, Monotonic, Timestamp};
+
+use crate::locks;
+
+/// What went wrong with a key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Trouble {
+    pub(super) reason: &'static str,
+    pub(super) message: String,
+    pub(super) at: Timestamp,
+}
+
+/// What went wrong last with each key, until it goes well.
+#[derive(Debug, Default)]
+pub(super) struct Troubles(Mutex<HashMap<Key, Trouble>>);
+
+impl Troubles {
+    pub(super) fn note(&self, key: &Key, trouble: Trouble) {
+        locks::lock(&self.0).insert(key.clone(), trouble);
+    }
+
+    pub(super) fn get(&self, key: &Key) -> Option<Trouble> {
+        locks::lock(&self.0).get(key).cloned()
+    }
+
+    pub(super) fn forget(&self, key: &Key) {
+        locks::lock(&self.0).remove(key);
+    }
+}
+
+/// The generations that no call has seen to its good end, each with since when.
+#[derive(Debug, Default)]
+pub(super) struct Unobserved(Mutex<HashMap<Key, (u64, Monotonic)>>);
+
+impl Unobserved {
+    /// The object has another generation than before, or none was seen of it.
+    pub(super) fn note(&self, key: &Key, generation: u64, now: Monotonic) {
+        let mut unobserved = locks::lock(&self.0);
+        let (known, _) = unobserved.entry(key.clone()).or_insert((generation, now));
+        *known = generation;
+    }
+
+    /// A call that saw this generation ended well; gives for how long it was not so.
+    pub(super) fn observed(&self, key: &Key, generation: u64, now: Monotonic) -> Option<Duration> {
+        let mut unobserved = locks::lock(&self.0);
+        let (wanted, since) = *unobserved.get(key)?;
+        if wanted > generation {
+            return None;
+        }
+        unobserved.remove(key);
+        Some(now.saturating_since(since))
+    }
+
+    pub(super) fn forget(&self, key: &Key) {
+        locks::lock(&self.0).remove(key);
+    }
+
+    /// Since when the oldest is not.
+    pub(super) fn oldest(&self, now: Monotonic) -> Option<Duration> {
+        let since = locks::lock(&self.0).values().map(|(_, since)| *since).min();
+        since.map(|since| now.saturating_since(since))
+    }
+}
+
+/// The objects that were asked to go and wait for the controller's finalizer.
+#[derive(Debug, Default)]
+pub(super) struct Leaving(Mutex<HashMap<Key, Timestamp>>);
+
+impl Leaving {
+    pub(super) fn look(&self, key: &Key, metadata: &Metadata, finalizer: Option<&str>) {
+        let waits = finalizer.is_some_and(|name| metadata.has_finalizer(name));
+        match metadata.deletion_timestamp.filter(|_| waits) {
+            Some(since) => _ = locks::lock(&self.0).insert(key.clone(), since),
+            None => self.forget(key),
+        }
+    }
+
+    pub(super) fn forget(&self, key: &Key) {
+        locks::lock(&self.0).remove(key);
+    }
+
+    /// For how long the oldest waits.
+    pub(super) fn oldest(&self, now: Timestamp) -> Option<Duration> {
+        locks::lock(&self.0).values().min().map(|since| now.duration_since(*since))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_generation_is_observed_by_a_call_that_saw_it_and_not_by_one_before() {
+        let (unobserved, key) = (Unobserved::default(), Key::new("g", "things", "n", "a").unwrap());
+        let at = |seconds| Monotonic::from_start(Duration::from_secs(seconds));
+        unobserved.note(&key, 1, at(1));
+        unobserved.note(&key, 2, at(5));
+        assert_eq!(unobserved.oldest(at(6)), Some(Duration::from_secs(5)));
+        assert_eq!(unobserved.observed(&key, 1, at(7)), None);
+        assert_eq!(unobserved.observed(&key, 2, at(9)), Some(Duration::from_secs(8)), "since it was behind at all");
+        assert_eq!((unobserved.observed(&key, 2, at(9)), unobserved.oldest(at(9))), (None, None));
+    }
+
+    #[test]
+    fn an_object_leaves_while_it_has_the_finalizer_and_was_asked_to_go() {
+        let (leaving, key) = (Leaving::default(), Key::new("g", "things", "n", "a").unwrap());
+        let at = |seconds| Timestamp::from_unix_seconds(seconds).unwrap();
+        let mut metadata = Metadata { finalizers: vec!["f".into()], ..Metadata::default() };
+        leaving.look(&key, &metadata, Some("f"));
+        assert_eq!(leaving.oldest(at(10)), None);
+        metadata.deletion_timestamp = Some(at(4));
+        leaving.look(&key, &metadata, Some("f"));
+        assert_eq!(leaving.oldest(at(10)), Some(Duration::from_secs(6)));
+        metadata.finalizers.clear();
+        leaving.look(&key, &metadata, Some("f"));
+        assert_eq!(leaving.oldest(at(10)), None);
+    }
+}

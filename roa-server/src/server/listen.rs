@@ -1,0 +1,117 @@
+//! Listening: connections, not too many of them, until the server is to stop.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use roa_core::{Cancellation, CancellationSource, ClockExt};
+use roa_runtime::Tasks;
+use thiserror::Error;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+
+use super::connection::{self, Protocol};
+use super::{ApiServer, Shared};
+
+/// How long to leave the socket alone after it failed to accept: most likely there are no file descriptors left.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(500);
+/// Streams of HTTP/2 connections for each connection, on average.
+const STREAMS_PER_CONNECTION: usize = 4;
+
+/// Why a server can't listen.
+#[derive(Debug, Error)]
+#[error("listen on {address}")]
+pub struct ListenError {
+    /// Where.
+    pub address: SocketAddr,
+    /// Why not.
+    #[source]
+    pub source: io::Error,
+}
+
+/// A socket that a server was given.
+#[derive(Debug)]
+pub struct ApiListener {
+    listener: TcpListener,
+    address: SocketAddr,
+}
+
+impl ApiListener {
+    /// Takes an address; port 0 is any that is free.
+    ///
+    /// # Errors
+    /// [`ListenError`] if somebody else has it, or it is none of this machine.
+    pub async fn bind(address: SocketAddr) -> Result<Self, ListenError> {
+        let failed = |source| ListenError { address, source };
+        let listener = TcpListener::bind(address).await.map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        Ok(Self { listener, address })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
+
+impl ApiServer {
+    /// Answers on a socket until `stop`; then watches end, and requests that are under way are answered.
+    ///
+    /// # Cancel safety
+    /// Dropped, it cuts all connections.
+    pub async fn serve(&self, listener: ApiListener, stop: Cancellation) {
+        let limits = &self.shared.config.limits;
+        let tasks = Tasks::new("api server", limits.connections * (1 + STREAMS_PER_CONNECTION));
+        let places = Arc::new(Semaphore::new(limits.connections));
+        let closing = CancellationSource::new();
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = accept(&self.shared, &listener.listener, &tasks, &places, &closing) => {}
+        }
+        drop(listener);
+        self.shared.drain.cancel();
+        closing.cancel();
+        let left = tasks.shutdown(&*self.shared.clock, self.shared.config.drain).await;
+        if !left.is_empty() {
+            tracing::debug!(open = left.len(), "cut connections that were still open");
+        }
+    }
+}
+
+async fn accept(
+    shared: &Arc<Shared>,
+    listener: &TcpListener,
+    tasks: &Tasks,
+    places: &Arc<Semaphore>,
+    closing: &CancellationSource,
+) {
+    loop {
+        let Ok(place) = Arc::clone(places).acquire_owned().await else { return };
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                tracing::warn!(%error, "failed to accept a connection");
+                shared.clock.sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        let (shared, stop, streams) = (Arc::clone(shared), closing.token(), tasks.clone());
+        let spawned = tasks.spawn_draining("connection", move |_| async move {
+            answer(shared, stream, streams, stop).await;
+            drop(place);
+        });
+        if let Err(error) = spawned {
+            tracing::warn!(%error, "a connection is refused");
+        }
+    }
+}
+
+async fn answer(shared: Arc<Shared>, stream: TcpStream, tasks: Tasks, stop: Cancellation) {
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "a connection ended before it began");
+        return;
+    }
+    connection::serve(shared, stream, Protocol::Http1, tasks, stop).await;
+}

@@ -1,0 +1,269 @@
+//! What is measured, in the order of the page, and what it is to reach.
+
+use std::time::Duration;
+
+use super::row::Budget::{AtLeast, AtMost, Beyond, Within};
+use super::row::{Row, Unit};
+
+/// A table of the page.
+pub(super) struct Section {
+    pub(super) title: &'static str,
+    /// The benches that measure it.
+    pub(super) benches: &'static [&'static str],
+    /// What stands beside ROA.
+    pub(super) beside: &'static str,
+    pub(super) note: &'static str,
+    pub(super) rows: Vec<Row>,
+}
+
+const EVENTS: Unit = Unit::PerSecond("events");
+const COMMITS: Unit = Unit::PerSecond("commits");
+const ROWS: Unit = Unit::PerSecond("rows");
+const WATCHERS: [(&str, &str); 4] =
+    [("1", "1 watcher"), ("10", "10 watchers"), ("100", "100 watchers"), ("1000", "1,000 watchers")];
+
+/// All tables.
+pub(super) fn sections() -> Vec<Section> {
+    vec![
+        watching(),
+        delivering("memory"),
+        delivering("sqlite"),
+        delivering("redis"),
+        memory(),
+        sqlite(),
+        redis(),
+        engine(),
+        program(),
+        kube(),
+        servers(),
+    ]
+}
+
+const fn micros(count: u64) -> Duration {
+    Duration::from_micros(count)
+}
+
+const fn millis(count: u64) -> Duration {
+    Duration::from_millis(count)
+}
+
+/// A pair of one group: `raw` and `roa`.
+fn pair(work: &str, unit: Unit, group: &str) -> Row {
+    Row::new(work, unit, format!("{group}/roa")).beside(format!("{group}/raw"))
+}
+
+fn quantiles(work: &str, group: &str) -> [Row; 2] {
+    ["p50", "p99"].map(|quantile| {
+        let row = Row::new(format!("{work}, {quantile}"), Unit::Time, format!("{group}/roa-{quantile}"));
+        row.beside(format!("{group}/raw-{quantile}"))
+    })
+}
+
+fn watching() -> Section {
+    let group = |name: &str, count: &str| format!("watch/{name}/{count}");
+    let lent = WATCHERS.map(|(count, watchers)| {
+        let row = Row::new(format!("{watchers}, events lent"), EVENTS, group("deliver/roa-lent", count));
+        row.beside(group("deliver/raw-log", count)).budget(AtLeast(0.5))
+    });
+    let shared = WATCHERS.map(|(count, watchers)| {
+        let row = Row::new(format!("{watchers}, batches shared"), EVENTS, group("deliver/roa-shared", count));
+        row.beside(group("deliver/raw-log-cloned", count)).budget(AtLeast(0.8))
+    });
+    let select = [("1", "1 watcher"), ("100", "100 watchers")].map(|(count, watchers)| {
+        let work = format!("{watchers} with a label selector that 1% matches, events looked at");
+        let row = Row::new(work, EVENTS, group("select-one-percent/roa-lent", count));
+        row.beside(group("select-one-percent/raw-log", count)).budget(AtLeast(0.5))
+    });
+    let all = pair("one event to all of 1,000 watchers, first to last", Unit::Time, "watch/to-all-of-1000");
+    let rows = lent.into_iter().chain(shared).chain(select).chain([all.budget(AtMost(1.5))]);
+    Section {
+        title: "The watch hub alone",
+        benches: &["watch"],
+        beside: "raw log",
+        note: "One change feed, fed batch by batch from a prepared log. *Lent*: a watcher looks at events in place. *Shared*: it takes each batch away.",
+        rows: rows.collect(),
+    }
+}
+
+fn delivering(backend: &'static str) -> Section {
+    let rows = WATCHERS.into_iter().flat_map(|(count, watchers)| {
+        [("", ""), ("-1pct", ", each with a selector that 1% matches")].map(|(suffix, selector)| {
+            let row =
+                Row::new(format!("{watchers}{selector}"), EVENTS, format!("deliver/{backend}/roa{suffix}/{count}"));
+            row.beside(format!("deliver/{backend}/raw{suffix}/{count}"))
+        })
+    });
+    Section {
+        title: match backend {
+            "memory" => "From writers to watchers, memory",
+            "sqlite" => "From writers to watchers, SQLite",
+            _ => "From writers to watchers, Redis",
+        },
+        benches: &["deliver"],
+        beside: "raw commits and raw log",
+        note: "64 writers commit while the watchers read; an event counts for each watcher that it passed. The store decides while watchers are few, the fan-out when they are many.",
+        rows: rows.collect(),
+    }
+}
+
+fn commits(group: &str, counts: &[u32], least: f64) -> Vec<Row> {
+    let row = |count: &u32| pair(&format!("commits, {count} in flight"), COMMITS, &format!("{group}/{count}"));
+    counts.iter().map(|count| row(count).budget(AtLeast(least))).collect()
+}
+
+fn memory() -> Section {
+    let mut rows = commits("store/commit", &[1, 16, 256], 0.4);
+    rows.push(pair("list of 10,000", ROWS, "store/list-10000").budget(AtLeast(0.5)));
+    rows.push(pair("resume of 100,000 events", EVENTS, "store/resume-100000").budget(AtLeast(0.5)));
+    let [median, tail] = quantiles("from a write to its watcher", "watch/write-to-watcher");
+    rows.extend([median.budget(Within(micros(5))), tail]);
+    Section {
+        title: "Memory store",
+        benches: &["store", "watch"],
+        beside: "map and log behind one lock",
+        note: "",
+        rows,
+    }
+}
+
+fn sqlite() -> Section {
+    let mut rows = commits("sqlite/commit", &[1, 16, 64, 256], 0.95);
+    rows.push(
+        pair("transactions of 100 writes", Unit::PerSecond("writes"), "sqlite/batches-of-100").budget(AtLeast(0.85)),
+    );
+    rows.push(pair("list of 10,000", ROWS, "sqlite/list-10000").budget(AtLeast(0.8)));
+    rows.push(pair("resume of 100,000 events", EVENTS, "sqlite/resume-100000").budget(AtLeast(0.7)));
+    let [median, tail] = quantiles("from a write to its watcher, beside the commit alone", "sqlite/write-to-watcher");
+    rows.extend([median.budget(Beyond(micros(50))), tail]);
+    let [median, tail] =
+        quantiles("from an answer to a watcher in another process, beside polling each 1 ms", "sqlite/other-process");
+    rows.extend([median.budget(Within(millis(1))), tail]);
+    Section {
+        title: "SQLite store",
+        benches: &["sqlite"],
+        beside: "raw rusqlite",
+        note: "Durable against a power cut when it answers, as is the raw side, which has a group commit of its own.",
+        rows,
+    }
+}
+
+fn redis() -> Section {
+    let mut rows = commits("redis/commit", &[1, 16, 64, 256], 0.85);
+    rows.push(pair("list of 10,000", ROWS, "redis/list-10000"));
+    rows.push(pair("resume of 100,000 events", EVENTS, "redis/resume-100000").budget(AtLeast(0.8)));
+    let [median, tail] = quantiles("from a write to its watcher", "redis/write-to-watcher");
+    rows.extend([median.budget(AtMost(1.3)), tail]);
+    Section {
+        title: "Redis store",
+        benches: &["redis"],
+        beside: "raw script",
+        note: "A private server with an append-only file that is synced each second; the raw side is a script of forty lines that makes the same checks, over the same library.",
+        rows,
+    }
+}
+
+fn engine() -> Section {
+    let reconciles = Unit::PerSecond("reconciles");
+    let rows = vec![
+        pair("cache apply, typed", Unit::PerSecond("objects"), "engine/cache-apply").budget(AtLeast(0.8)),
+        pair("no-op reconciles, 1 worker", reconciles, "engine/reconcile/1").budget(AtLeast(0.4)),
+        pair("no-op reconciles, 16 workers", reconciles, "engine/reconcile/16").budget(AtLeast(0.4)),
+        pair("no-op reconciles, 64 workers", reconciles, "engine/reconcile/64").budget(AtLeast(0.4)),
+    ];
+    Section { title: "The engine", benches: &["engine"], beside: "raw", note: "", rows }
+}
+
+fn program() -> Section {
+    let rows = vec![
+        Row::new("`roa run` ready, empty SQLite store", Unit::Time, "startup/empty").budget(Within(millis(50))),
+        Row::new("`roa run` ready, 100,000 labs in the store", Unit::Time, "startup/100000")
+            .budget(Within(millis(1_000))),
+    ];
+    Section {
+        title: "The program",
+        benches: &["startup"],
+        beside: "",
+        note: "From the start of the process until `/readyz` on its socket answers 200: caches are filled and watches served.",
+        rows,
+    }
+}
+
+fn kube() -> Section {
+    let rows = WATCHERS[..3].iter().map(|(count, watchers)| {
+        let row = Row::new(format!("{watchers}, shared"), EVENTS, format!("peers/deliver/roa/{count}"));
+        row.beside(format!("peers/deliver/kube/{count}")).budget(AtLeast(4.0))
+    });
+    let store = Row::new("cache apply of decoded objects", Unit::PerSecond("objects"), "peers/cache-apply/roa");
+    let store = store.beside("peers/cache-apply/kube").budget(AtLeast(1.5));
+    let reconcile = ["1", "16"].map(|workers| {
+        let work = format!("no-op reconciles, {workers} at once");
+        let row = Row::new(work, Unit::PerSecond("reconciles"), format!("peers/reconcile/roa/{workers}"));
+        row.beside(format!("peers/reconcile/kube/{workers}")).budget(AtLeast(5.0))
+    });
+    Section {
+        title: "Beside kube-rs",
+        benches: &["peers"],
+        beside: "kube-rs",
+        note: "Its shared reflector, its reflector store and its controller, fed from memory.",
+        rows: rows.chain([store]).chain(reconcile).collect(),
+    }
+}
+
+fn servers() -> Section {
+    let mut rows = Vec::new();
+    for (store, peer, budgets) in [
+        ("sqlite", "etcd", [None, Some(1.3), Some(1.3)]),
+        ("redis", "etcd", [None, Some(4.0), None]),
+        ("sqlite", "nats", [None; 3]),
+        ("redis", "nats", [None; 3]),
+    ] {
+        for (in_flight, least) in [1, 64, 256].into_iter().zip(budgets) {
+            let work = format!("{}: commits beside {}, {in_flight} in flight", named(store), named(peer));
+            let row = Row::new(work, COMMITS, format!("peers/put/{store}/{in_flight}"));
+            let row = row.beside(format!("peers/put/{peer}/{in_flight}"));
+            rows.push(least.map_or_else(|| row.clone(), |least| row.clone().budget(AtLeast(least))));
+        }
+        for quantile in ["p50", "p99"] {
+            let work = format!("{}: from a write to its watcher beside {}, {quantile}", named(store), named(peer));
+            let row = Row::new(work, Unit::Time, format!("peers/watch/{store}-{quantile}"));
+            let row = row.beside(format!("peers/watch/{peer}-{quantile}"));
+            rows.push(if peer == "etcd" && quantile == "p50" { row.budget(AtMost(1.0)) } else { row });
+        }
+    }
+    rows.push(
+        Row::new("SQLite: list of 10,000 beside etcd", ROWS, "peers/list/sqlite")
+            .beside("peers/list/etcd")
+            .budget(AtLeast(4.0)),
+    );
+    Section {
+        title: "Beside etcd and NATS JetStream",
+        benches: &["peers"],
+        beside: "peer",
+        note: "Private servers over the loopback interface, compare-and-swap of one key each. etcd syncs before it answers, as the SQLite store does; Redis and NATS sync each second and each two minutes as they come.",
+        rows,
+    }
+}
+
+fn named(what: &str) -> &str {
+    match what {
+        "sqlite" => "SQLite",
+        "redis" => "Redis",
+        "nats" => "NATS",
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn no_two_rows_of_a_table_are_called_the_same() {
+        for section in sections() {
+            let names: HashSet<_> = section.rows.iter().map(|row| &row.work).collect();
+            assert_eq!(names.len(), section.rows.len(), "{}", section.title);
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! [`Row`]: one line of a table, and whether it is as fast as it is to be.
+
+use std::time::Duration;
+
+use super::figures::{Figures, Measured};
+
+/// One thing that is measured, and what it is compared with.
+#[derive(Debug, Clone)]
+pub(super) struct Row {
+    pub(super) work: String,
+    pub(super) unit: Unit,
+    /// The raw limit, or a peer.
+    pub(super) beside: Option<String>,
+    pub(super) roa: String,
+    pub(super) budget: Budget,
+}
+
+/// How a figure is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unit {
+    /// So many of these per second.
+    PerSecond(&'static str),
+    /// How long one takes.
+    Time,
+}
+
+/// What is to be reached.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Budget {
+    /// Nothing was set.
+    None,
+    /// So many times as fast.
+    AtLeast(f64),
+    /// Takes so many times as long, at most.
+    AtMost(f64),
+    /// Takes so long at most, whatever it stands beside.
+    Within(Duration),
+    /// Takes so much longer at most.
+    Beyond(Duration),
+}
+
+/// Whether it is reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verdict {
+    Met,
+    Missed,
+    /// There is no budget.
+    Open,
+    NotMeasured,
+}
+
+impl Row {
+    pub(super) fn new(work: impl Into<String>, unit: Unit, roa: impl Into<String>) -> Self {
+        Self { work: work.into(), unit, beside: None, roa: roa.into(), budget: Budget::None }
+    }
+
+    pub(super) fn beside(mut self, id: impl Into<String>) -> Self {
+        self.beside = Some(id.into());
+        self
+    }
+
+    pub(super) fn budget(mut self, budget: Budget) -> Self {
+        self.budget = budget;
+        self
+    }
+
+    /// How it compares: a rate as a ratio of rates, a time as a ratio of times.
+    pub(super) fn ratio(&self, figures: &Figures) -> Option<f64> {
+        let times = figures.times(&self.roa, self.beside.as_deref()?)?;
+        Some(if self.unit == Unit::Time { times } else { 1.0 / times })
+    }
+
+    pub(super) fn verdict(&self, figures: &Figures) -> Verdict {
+        let Some(roa) = figures.measured.get(&self.roa) else { return Verdict::NotMeasured };
+        let beside = self.beside.as_ref().and_then(|id| figures.measured.get(id));
+        let times = self.beside.as_ref().and_then(|id| figures.times(&self.roa, id));
+        let nanos = |duration: Duration| duration.as_secs_f64() * 1e9;
+        let met = match (self.budget, times, beside) {
+            (Budget::None, _, _) => return Verdict::Open,
+            (Budget::Within(limit), _, _) => roa.nanos() <= nanos(limit),
+            (Budget::AtLeast(least), Some(times), _) => 1.0 / times >= least,
+            (Budget::AtMost(most), Some(times), _) => times <= most,
+            (Budget::Beyond(more), _, Some(beside)) => roa.nanos() <= beside.nanos() + nanos(more),
+            (Budget::AtLeast(_) | Budget::AtMost(_) | Budget::Beyond(_), _, _) => return Verdict::NotMeasured,
+        };
+        if met { Verdict::Met } else { Verdict::Missed }
+    }
+
+    /// The cells of a table.
+    pub(super) fn cells(&self, figures: &Figures) -> [String; 6] {
+        let told = |id: &String| figures.measured.get(id).map(|measured| self.unit.told(measured));
+        let beside = match &self.beside {
+            Some(id) => told(id).unwrap_or_else(|| figures.skipped.get(id).cloned().unwrap_or_default()),
+            None => String::new(),
+        };
+        let ratio = self.ratio(figures).map(|ratio| format!("{ratio:.2}")).unwrap_or_default();
+        let verdict = match self.verdict(figures) {
+            Verdict::Met => "met",
+            Verdict::Missed => "**missed**",
+            Verdict::Open => "",
+            Verdict::NotMeasured => "not measured",
+        };
+        [self.work.clone(), beside, told(&self.roa).unwrap_or_default(), ratio, self.budget.told(), verdict.to_owned()]
+    }
+}
+
+impl Unit {
+    pub(super) fn told(self, measured: &Measured) -> String {
+        match self {
+            Self::PerSecond(what) => format!("{} {what}/s", short(measured.rate())),
+            Self::Time => duration(measured.nanos()),
+        }
+    }
+}
+
+impl Budget {
+    fn told(self) -> String {
+        match self {
+            Self::None => String::new(),
+            Self::AtLeast(least) => format!("≥ {least}"),
+            Self::AtMost(most) => format!("≤ {most}"),
+            Self::Within(limit) => format!("≤ {}", duration(limit.as_secs_f64() * 1e9)),
+            Self::Beyond(more) => format!("≤ + {}", duration(more.as_secs_f64() * 1e9)),
+        }
+    }
+}
+
+/// A number in three digits.
+pub(super) fn short(value: f64) -> String {
+    match value {
+        value if value >= 1e9 => format!("{} G", three(value / 1e9)),
+        value if value >= 1e6 => format!("{} M", three(value / 1e6)),
+        value if value >= 1e4 => format!("{} k", three(value / 1e3)),
+        value => three(value),
+    }
+}
+
+/// Nanoseconds, as people say them.
+pub(super) fn duration(nanos: f64) -> String {
+    match nanos {
+        nanos if nanos >= 1e9 => format!("{} s", three(nanos / 1e9)),
+        nanos if nanos >= 1e6 => format!("{} ms", three(nanos / 1e6)),
+        nanos if nanos >= 1e3 => format!("{} us", three(nanos / 1e3)),
+        nanos => format!("{} ns", three(nanos)),
+    }
+}
+
+fn three(value: f64) -> String {
+    match value {
+        value if value >= 100.0 => format!("{value:.0}"),
+        value if value >= 10.0 => trimmed(&format!("{value:.1}")),
+        value => trimmed(&format!("{value:.2}")),
+    }
+}
+
+fn trimmed(text: &str) -> String {
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn figures(roa: f64, raw: f64) -> Figures {
+        let measured = |nanos| Measured { elements: None, nanos: vec![nanos] };
+        let measured = [("roa".to_owned(), measured(roa)), ("raw".to_owned(), measured(raw))].into();
+        Figures { measured, ..Figures::default() }
+    }
+
+    #[test]
+    fn each_budget_is_met_at_its_edge_and_missed_beyond() {
+        let micros = Duration::from_micros;
+        for (budget, met, missed) in [
+            (Budget::AtLeast(0.5), (2e3, 1e3), (2.1e3, 1e3)),
+            (Budget::AtMost(1.5), (1.5e3, 1e3), (1.6e3, 1e3)),
+            (Budget::Within(micros(5)), (5e3, 1e3), (5.1e3, 9e3)),
+            (Budget::Beyond(micros(50)), (150e3, 100e3), (151e3, 100e3)),
+        ] {
+            let row = Row::new("work", Unit::Time, "roa").beside("raw").budget(budget);
+            assert_eq!(row.verdict(&figures(met.0, met.1)), Verdict::Met, "{budget:?}");
+            assert_eq!(row.verdict(&figures(missed.0, missed.1)), Verdict::Missed, "{budget:?}");
+        }
+    }
+
+    #[test]
+    fn what_was_not_measured_is_not_met() {
+        let row = Row::new("work", Unit::Time, "roa").beside("raw").budget(Budget::AtMost(1.5));
+        assert_eq!(row.verdict(&Figures::default()), Verdict::NotMeasured);
+        let mut only_roa = figures(1.0, 1.0);
+        only_roa.measured.remove("raw");
+        assert_eq!(row.verdict(&only_roa), Verdict::NotMeasured);
+    }
+
+    #[test]
+    fn a_rate_that_is_half_is_a_half_and_a_time_that_is_twice_is_two() {
+        let figures = figures(2e3, 1e3);
+        let row = |unit| Row::new("work", unit, "roa").beside("raw");
+        assert_eq!(row(Unit::PerSecond("events")).ratio(&figures), Some(0.5));
+        assert_eq!(row(Unit::Time).ratio(&figures), Some(2.0));
+    }
+
+    #[test]
+    fn numbers_have_three_digits() {
+        let told = |values: &[f64]| values.iter().map(|value| short(*value)).collect::<Vec<_>>();
+        assert_eq!(
+            told(&[1.0, 12.34, 999.4, 9_876.0, 43_210.0, 2.5e6, 1.25e9]),
+            ["1", "12.3", "999", "9876", "43.2 k", "2.5 M", "1.25 G"]
+        );
+        assert_eq!(
+            [duration(5.0), duration(1_500.0), duration(2e6), duration(3.25e9)],
+            ["5 ns", "1.5 us", "2 ms", "3.25 s"]
+        );
+    }
+}
