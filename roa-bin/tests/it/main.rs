@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that fails says where")]
 
+mod cloudevents;
 mod config;
 mod control_plane;
 mod copy;
@@ -13,3 +14,4 @@ mod run;
 mod running;
 mod sharded;
 mod store;
+mod why;

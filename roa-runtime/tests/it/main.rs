@@ -11,6 +11,7 @@ mod events;
 mod garbage;
 mod handlers;
 mod hub;
+mod leadership;
 mod managers;
 mod measured;
 mod metrics;
