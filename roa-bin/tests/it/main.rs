@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that fails says where")]
 
 mod bench;
+mod cloudevents;
 mod config;
 mod control_plane;
 mod copy;
@@ -19,3 +20,4 @@ mod samples;
 mod secrets;
 mod sharded;
 mod store;
+mod why;
