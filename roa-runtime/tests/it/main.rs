@@ -12,6 +12,7 @@ mod events;
 mod garbage;
 mod handlers;
 mod hub;
+mod large;
 mod managers;
 mod metrics;
 mod outbox;
