@@ -12,8 +12,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use roa_core::lifecycle::DeleteOptions;
 use roa_core::{
-    Action, CancellationSource, Context, Controller, Drift, DriftKind, KindRegistry, Object, ReconcileError,
-    Reconciler, ResourceStore, Scope, Spec, SystemRandom, Timestamp,
+    Action, Cancellation, Context, Controller, Drift, DriftKind, KindRegistry, Object, ReconcileError, Reconciler,
+    ResourceStore, Scope, Spec, SystemRandom, Timestamp,
 };
 use roa_runtime::{Clocks, ControllerConfig, Manager, ManagerConfig, Mode, ReconcilerConfig, SystemClock};
 use roa_store_memory::{MemoryConfig, MemoryStore};
@@ -117,6 +117,7 @@ impl Reconciler for Keeper {
 #[expect(clippy::print_stdout, reason = "it is what there is to see")]
 async fn main() -> Result<(), Box<dyn Error>> {
     let directory = tempfile::tempdir()?;
+    let path = directory.path().join("motd");
     let (clock, random) = (Arc::new(SystemClock::new()), Arc::new(SystemRandom));
     let store = Arc::new(MemoryStore::new(MemoryConfig::default(), clock.clone(), random.clone()));
     let kinds = Arc::new(KindRegistry::new().with::<File>());
@@ -126,9 +127,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let (told, mut listener) = mpsc::unbounded_channel();
     let keeper = Keeper(directory.path().to_owned(), told);
     manager.add_controller::<File, _>(keeper.clone(), ControllerConfig::default())?;
-    let sweeps = ReconcilerConfig { interval: Duration::from_millis(100), ..ReconcilerConfig::default() };
-    manager.add_reconciler::<File, _>(keeper, sweeps)?;
-    let (done, path) = (CancellationSource::new(), directory.path().join("motd"));
+    let interval = Duration::from_millis(100);
+    manager.add_reconciler::<File, _>(keeper, ReconcilerConfig { interval, ..ReconcilerConfig::default() })?;
     let story = async {
         let files = resources.api::<File>()?;
         files.create(&Object::new("", "motd", File { text: "welcome".into() })).await?;
@@ -138,12 +138,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
                 "motd is written" => fs::write(&path, "tampered with").await?,
                 "motd was changed" => fs::remove_file(&path).await?,
                 "motd was missing" => _ = files.delete("", "motd", &DeleteOptions::default()).await?,
-                _ => break done.cancel(),
+                _ => break,
             }
         }
         Ok::<_, Box<dyn Error>>(())
     };
-    let (ran, told) = tokio::join!(manager.run(done.token(), || ()), story);
-    ran?;
-    told
+    tokio::select! { ran = manager.run(Cancellation::never(), || ()) => Ok(ran?), told = story => told }
 }
