@@ -92,7 +92,13 @@ fn programs(root: &Path) -> Result<(), String> {
 
 /// The examples that end by themselves do what they show.
 fn examples(root: &Path) -> Result<(), String> {
-    for (package, example) in [("roa-core", "greeting"), ("roa-runtime", "greeter"), ("roa-runtime", "replicas")] {
+    for (package, example) in [
+        ("roa-core", "greeting"),
+        ("roa-runtime", "greeter"),
+        ("roa-runtime", "workflow"),
+        ("roa-runtime", "directory"),
+        ("roa-runtime", "replicas"),
+    ] {
         Run::cargo(root, &["run", "--locked", "--package", package, "--example", example]).run()?;
     }
     Ok(())

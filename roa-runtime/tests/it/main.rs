@@ -12,6 +12,7 @@ mod events;
 mod garbage;
 mod handlers;
 mod hub;
+mod large;
 mod leadership;
 mod managers;
 mod measured;
