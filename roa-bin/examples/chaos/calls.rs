@@ -1,6 +1,6 @@
 //! [`Calls`]: what the members' logs say of who called a controller for which lab, under which ownership.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::path::Path;
 
@@ -12,7 +12,7 @@ use serde_json::Value;
 pub(crate) struct Calls {
     /// By key and the revision of the ownership: which member.
     owners: HashMap<(String, u64), String>,
-    keys: std::collections::HashSet<String>,
+    keys: HashSet<String>,
     count: u64,
 }
 
@@ -45,9 +45,8 @@ impl Calls {
 /// The key and the ownership of a line that says that a call begins.
 fn call(line: &str) -> Option<(String, u64)> {
     let line: Value = serde_json::from_str(line).ok()?;
-    let fields = line.get("fields")?;
-    (fields.get("message")? == "call begins").then_some(())?;
-    Some((fields.get("key")?.as_str()?.to_owned(), fields.get("since")?.as_u64()?))
+    (line.get("message")? == "call begins").then_some(())?;
+    Some((line.get("key")?.as_str()?.to_owned(), line.get("since")?.as_u64()?))
 }
 
 impl fmt::Display for Calls {
