@@ -2,13 +2,18 @@
 //! memory that takes.
 //!
 //! `cargo run --release -p roa-benches --example labs -- 10000`
+//!
+//! With rates, as if some failed or hung, and time that passes faster for labs; then how long they took is in their time:
+//!
+//! `cargo run --release -p roa-benches --example labs -- 1000 --failure-rate 0.3 --stuck-rate 0.05 --scale 100`
 
 use std::error::Error;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use roa_core::{CancellationSource, Key, KindRegistry, Object, ResourceStore, Store, SystemRandom};
+use roa_core::{CancellationSource, Clock, Key, KindRegistry, ListOptions, Object, ResourceStore, Store, SystemRandom};
 use roa_lab::provision::SimulatedProvisioner;
 use roa_lab::{
     Capacity, Lab, LabController, LabInstance, LabMetrics, LabPolicy, LabReconciler, LabSettings, LabState,
@@ -16,15 +21,47 @@ use roa_lab::{
 };
 use roa_runtime::{
     CacheListener, Clocks, ControllerConfig, Manager, ManagerConfig, Mode, ReconcilerConfig, RuntimeMetrics,
-    SystemClock,
+    ScaledClock, SystemClock,
 };
 use roa_store_memory::{MemoryConfig, MemoryStore};
 use tokio::sync::Notify;
 
+/// How many are brought up at a time, where some fail.
+const AT_ONCE: usize = 200;
 /// No run may take longer.
 const LIMIT: Duration = Duration::from_secs(300);
 
-/// Counts the labs that became ready, and tells when all are.
+/// What is measured.
+struct Options {
+    labs: usize,
+    failure_rate: f64,
+    stuck_rate: f64,
+    scale: NonZeroU32,
+}
+
+impl Options {
+    fn read() -> Result<Self, Box<dyn Error>> {
+        let mut options = Self { labs: 10_000, failure_rate: 0.0, stuck_rate: 0.0, scale: NonZeroU32::MIN };
+        let mut words = std::env::args().skip(1);
+        while let Some(word) = words.next() {
+            let mut value = || words.next().ok_or_else(|| format!("{word} needs a value"));
+            match word.as_str() {
+                "--failure-rate" => options.failure_rate = value()?.parse()?,
+                "--stuck-rate" => options.stuck_rate = value()?.parse()?,
+                "--scale" => options.scale = value()?.parse()?,
+                count => options.labs = count.parse().map_err(|error| format!("{count:?} is no number: {error}"))?,
+            }
+        }
+        Ok(options)
+    }
+
+    /// Whether all labs come up.
+    fn all_work(&self) -> bool {
+        self.failure_rate == 0.0 && self.stuck_rate == 0.0
+    }
+}
+
+/// Counts the labs that became ready or failed, and tells when all have.
 struct Ready {
     wanted: usize,
     count: AtomicUsize,
@@ -33,7 +70,9 @@ struct Ready {
 
 impl CacheListener<Lab> for Ready {
     fn changed(&self, _key: &Key, before: Option<&Arc<Lab>>, after: Option<&Arc<Lab>>) {
-        let ready = |lab: Option<&Arc<Lab>>| lab.is_some_and(|lab| lab.status.state() == LabState::Ready);
+        let ready = |lab: Option<&Arc<Lab>>| {
+            lab.is_some_and(|lab| matches!(lab.status.state(), LabState::Ready | LabState::Failed))
+        };
         if ready(after) && !ready(before) && self.count.fetch_add(1, Ordering::AcqRel) + 1 == self.wanted {
             self.all.notify_one();
         }
@@ -42,20 +81,27 @@ impl CacheListener<Lab> for Ready {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let wanted = std::env::args().nth(1).map_or(Ok(10_000), |count| count.parse())?;
-    let clock = Arc::new(SystemClock::new());
+    let options = Options::read()?;
+    let wanted = options.labs;
+    let io = Arc::new(SystemClock::new());
+    let clock: Arc<dyn Clock> = match options.scale.get() {
+        1 => io.clone(),
+        _ => Arc::new(ScaledClock::new(io.clone(), options.scale)),
+    };
     let random = Arc::new(SystemRandom);
     let store: Arc<dyn Store> = Arc::new(MemoryStore::new(MemoryConfig::default(), clock.clone(), random.clone()));
     let kinds = Arc::new(roa_lab::kinds(KindRegistry::new()));
     let resources = ResourceStore::new(store.clone(), kinds, clock.clone(), random, "load");
     let metrics = RuntimeMetrics::unregistered();
-    let clocks = Clocks::same(clock.clone());
+    let clocks = Clocks { domain: clock.clone(), ..Clocks::same(io) };
     let manager = Manager::new(store, resources.clone(), clocks, ManagerConfig::new(Mode::Single)).await?;
     let mut manager = manager.with_metrics(metrics.clone());
     let ready = Arc::new(Ready { wanted, count: AtomicUsize::new(0), all: Notify::new() });
     manager.cache::<LabTemplate>()?;
     manager.cache::<LabInstance>()?.listen(ready.clone());
-    let settings = settings(wanted, Provisioners::default().with(Arc::new(SimulatedProvisioner::new(clock, wanted))));
+    let provisioners = Provisioners::default().with(Arc::new(SimulatedProvisioner::new(clock.clone(), wanted)));
+    let breaker = Provisioners::default_breaker();
+    let settings = settings(&options, provisioners.behind_breakers(&breaker, &clock, &metrics));
     manager.add_controller::<LabInstance, _>(LabController::new(settings.clone()), ControllerConfig::default())?;
     manager.add_reconciler::<LabInstance, _>(LabReconciler::new(settings), ReconcilerConfig::default())?;
 
@@ -65,12 +111,17 @@ async fn main() -> Result<(), Box<dyn Error>> {
         let before = resident("VmRSS:");
         let begun = Instant::now();
         let api = resources.api::<LabInstance>()?;
+        resources.api::<LabTemplate>()?.create(&template(&options)).await?;
         for number in 0..wanted {
             api.create(&lab(number)).await?;
         }
         let created = begun.elapsed();
         tokio::time::timeout(LIMIT, ready.all.notified()).await?;
         report(wanted, created, begun.elapsed(), &metrics, before);
+        if !options.all_work() {
+            let (labs, _) = api.list(&ListOptions::everywhere()).await?;
+            distribution(&labs, &metrics);
+        }
         stop.cancel();
         Ok::<(), Box<dyn Error>>(())
     };
@@ -79,11 +130,22 @@ async fn main() -> Result<(), Box<dyn Error>> {
     worked
 }
 
-fn settings(wanted: usize, provisioners: Provisioners) -> LabSettings {
-    let policy = LabPolicy { max_provisionings: usize::MAX, ..LabPolicy::default() };
-    let capacity = Capacity { cpu: Quantity::whole(1_000_000), memory: Quantity::mebi(1 << 30), labs: wanted };
+fn settings(options: &Options, provisioners: Provisioners) -> LabSettings {
+    let max_provisionings = if options.all_work() { usize::MAX } else { AT_ONCE };
+    // What failed is to be there when it is counted.
+    let cleanup_grace = Duration::from_secs(24 * 3600);
+    let policy = LabPolicy { max_provisionings, cleanup_grace, ..LabPolicy::default() };
+    let capacity = Capacity { cpu: Quantity::whole(1_000_000), memory: Quantity::mebi(1 << 30), labs: options.labs };
     let (node, metrics) = ("bench".to_owned(), LabMetrics::unregistered());
     LabSettings { policy, capacity, node, provisioners, metrics }
+}
+
+/// The built-in one's labs, but for the rates.
+fn template(options: &Options) -> Object<LabTemplate> {
+    let mut spec = roa_lab::builtin("simulated").unwrap_or_default();
+    let simulated = spec.simulated.get_or_insert_default();
+    (simulated.failure_rate, simulated.stuck_rate) = (options.failure_rate, options.stuck_rate);
+    Object::new("bench", "simulated", spec)
 }
 
 fn lab(number: usize) -> Lab {
@@ -116,4 +178,18 @@ fn report(wanted: usize, created: Duration, all: Duration, metrics: &RuntimeMetr
     println!("{reconciles} reconciles, {:.0} per second", reconciles as f64 / all.as_secs_f64());
     println!("{} errors, {} panics, {} time-outs", of.count("error"), of.count("panic"), of.count("timeout"));
     println!("peak memory {:.1} MiB, before the labs {:.1} MiB", peak as f64 / 1024.0, before as f64 / 1024.0);
+}
+
+/// How long the labs took, in their time, and what became of the others.
+#[expect(clippy::print_stdout, reason = "figures for people")]
+fn distribution(labs: &[Lab], metrics: &RuntimeMetrics) {
+    let time = |lab: &Lab| Some(lab.status.ready_at?.duration_since(lab.metadata.creation_timestamp?));
+    let mut times: Vec<Duration> = labs.iter().filter_map(time).collect();
+    times.sort_unstable();
+    let at = |percent: usize| times.get((times.len() * percent / 100).min(times.len().saturating_sub(1)));
+    let [p50, p90, p99, max] = [50, 90, 99, 100].map(|percent| at(percent).map_or(0.0, Duration::as_secs_f64));
+    println!("{} of {} labs ready, {} failed", times.len(), labs.len(), labs.len() - times.len());
+    println!("time to ready, in theirs: p50 {p50:.1} s, p90 {p90:.1} s, p99 {p99:.1} s, max {max:.1} s");
+    let breaker = metrics.dependency("provisioner-simulated");
+    println!("the breaker opened {} times, closed again {} times", breaker.changes("open"), breaker.changes("closed"));
 }

@@ -4,9 +4,11 @@
 //! runs it beside ROA in the same run, so that the ratio counts and not the machine.
 
 mod backend;
+mod course;
 mod hot;
 mod pace;
 mod raw;
+mod raw_queue;
 mod raw_redis;
 mod raw_sqlite;
 mod replay;
@@ -14,9 +16,11 @@ mod sample;
 mod side;
 
 pub use backend::Backend;
+pub use course::{Course, CourseStatus, Generated, added, course};
 pub use hot::HotPath;
 pub use pace::{Group, group, is_quick};
 pub use raw::{RawCursor, RawLog, RawStore};
+pub use raw_queue::RawQueue;
 pub use raw_redis::RawRedis;
 pub use raw_sqlite::{RawCommit, RawPut, RawReader, RawRow, RawSqlite};
 pub use replay::ReplayStore;

@@ -1,16 +1,19 @@
 //! The raw limit of Redis: one script over one connection that multiplexes, and the stream read back.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use redis::aio::MultiplexedConnection;
-use redis::{RedisResult, Script, Value};
+use redis::{AsyncConnectionConfig, RedisResult, Script, Value};
 use roa_core::{Key, SeededRandom, TxnId, Value as Stored};
 
 use crate::Side;
 
 /// The keys, beside those of a store.
 const KEYS: [&str; 4] = ["{raw}:meta", "{raw}:objects", "{raw}:index", "{raw}:log"];
+/// How long an answer may take: on a busy machine, long.
+const PATIENCE: Duration = Duration::from_secs(30);
 /// How many rows a list takes at a time.
 const PAGE: usize = 1_000;
 const EPOCH: &str = "1-0000000000000001";
@@ -30,7 +33,7 @@ impl RawRedis {
     /// # Errors
     /// Those of redis.
     pub async fn open(url: &str) -> RedisResult<Self> {
-        let mut connection = redis::Client::open(url)?.get_multiplexed_async_connection().await?;
+        let mut connection = Self::connect(url).await?;
         redis::cmd("DEL").arg(&KEYS).exec_async(&mut connection).await?;
         let none = TxnId::none();
         let mut meta = redis::cmd("HSET");
@@ -39,6 +42,16 @@ impl RawRedis {
         let script = Script::new(include_str!("raw_redis.lua"));
         let (seen, random) = (Arc::new(Mutex::new((1, none))), Arc::new(SeededRandom::new(1)));
         Ok(Self { connection, script: script.into(), seen, random })
+    }
+
+    /// A connection that waits for answers longer than the library's half a second.
+    ///
+    /// # Errors
+    /// Those of redis.
+    pub async fn connect(url: &str) -> RedisResult<MultiplexedConnection> {
+        let settings = AsyncConnectionConfig::new().set_connection_timeout(Some(PATIENCE));
+        let settings = settings.set_response_timeout(Some(PATIENCE));
+        redis::Client::open(url)?.get_multiplexed_async_connection_with_config(&settings).await
     }
 
     /// Writes a key that is at `expect`, or absent; gives its revision.

@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use self::objects::{
     AccessArgs, ApplyArgs, Cascade, CompletionsArgs, DeleteArgs, DescribeArgs, DryRun, ExplainArgs, Format, GetArgs,
-    HistoryArgs, PlaceArgs, PlacesArgs, SelectArgs, WaitArgs, WatchArgs,
+    HistoryArgs, WaitArgs, WatchArgs,
 };
 use crate::config::{CONFIG_VARIABLE, ConfigFile, Flags};
 
@@ -67,6 +67,10 @@ pub(crate) enum Command {
     Logs(LogsArgs),
     /// Measure how fast the configured store is
     Bench(BenchArgs),
+    /// Serve the API alone, without controllers
+    Serve(ServeArgs),
+    /// Print a kubeconfig for kubectl and other clients
+    Kubeconfig(KubeconfigArgs),
     /// Look at the configuration
     Config {
         #[command(subcommand)]
@@ -90,6 +94,9 @@ pub(crate) enum Command {
 /// What `roa demo` takes.
 #[derive(Debug, Args)]
 pub(crate) struct DemoArgs {
+    /// Tell the story of a pool of workers instead: it grows with its labs, drains, shrinks and goes
+    #[arg(long)]
+    pub(crate) workers: bool,
     /// Which store holds the demo's labs: memory, sqlite (if not said) or redis
     #[arg(long, value_name = "STORE")]
     pub(crate) backend: Option<String>,
@@ -130,6 +137,13 @@ pub(crate) struct WhyArgs {
     /// How to print it; without it, for people
     #[arg(short, long, value_name = "FORMAT")]
     pub(crate) output: Option<Output>,
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+}
+
+/// What `roa serve` takes.
+#[derive(Debug, Args)]
+pub(crate) struct ServeArgs {
     #[command(flatten)]
     pub(crate) config: ConfigArgs,
 }
@@ -182,6 +196,28 @@ pub(crate) struct LogsArgs {
     pub(crate) config: ConfigArgs,
 }
 
+/// What `roa kubeconfig` takes.
+#[derive(Debug, Args)]
+pub(crate) struct KubeconfigArgs {
+    /// Where clients reach the API; without it, where it listens
+    #[arg(long, value_name = "URL")]
+    pub(crate) server: Option<String>,
+    /// The namespace that commands are about
+    #[arg(long, value_name = "NAMESPACE", default_value = "default")]
+    pub(crate) namespace: String,
+    /// A file with a token to show
+    #[arg(long, value_name = "FILE")]
+    pub(crate) token_file: Option<PathBuf>,
+    /// A certificate to show
+    #[arg(long, value_name = "FILE", requires = "client_key")]
+    pub(crate) client_certificate: Option<PathBuf>,
+    /// The key of the certificate
+    #[arg(long, value_name = "FILE", requires = "client_certificate")]
+    pub(crate) client_key: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+}
+
 /// How something is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Output {
@@ -192,6 +228,7 @@ pub(crate) enum Output {
 const WHY_HELP: &str = "\
 The `roa run` on the configured admin socket is asked. If another process handles the object, and is on this machine, that \
 one is asked; if none answers, the store is read.";
+
 /// How the result of `roa bench` looks.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum BenchOutput {

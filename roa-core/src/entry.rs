@@ -1,5 +1,6 @@
 //! [`Entry`]: one stored object at one revision. [`Value`]: its bytes.
 
+use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
@@ -38,7 +39,7 @@ impl Format {
 }
 
 /// Bytes in a small typed envelope; a clone shares them.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Value {
     /// How to read the bytes.
     pub format: Format,
@@ -58,6 +59,16 @@ impl Value {
     /// An object's JSON, as [`StoredObject::encode`](crate::StoredObject::encode) writes it.
     pub fn json(bytes: impl Into<Bytes>) -> Self {
         Self { format: Format::Json, bytes: bytes.into() }
+    }
+}
+
+/// Shows how long an object is, not what is in it: that may be secret.
+impl fmt::Debug for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.format {
+            Format::Opaque => f.debug_tuple("Opaque").field(&self.bytes).finish(),
+            Format::Json => write!(f, "Json({} bytes)", self.bytes.len()),
+        }
     }
 }
 

@@ -62,7 +62,13 @@ impl FieldPath {
     /// All values that stand there, in order: more than one where a step fits several elements of a list.
     #[must_use]
     pub fn all<'a>(&self, object: &'a Json) -> Vec<&'a Json> {
-        self.steps.iter().fold(vec![object], |found, step| found.into_iter().flat_map(|json| step.of(json)).collect())
+        Rest(&self.steps).all(object)
+    }
+
+    /// The field at the top that it begins with, and the rest.
+    pub(crate) fn split_first(&self) -> Option<(&str, Rest<'_>)> {
+        let (first, rest) = self.steps.split_first()?;
+        Some((first.name()?, Rest(rest)))
     }
 
     /// The names of the fields on the way, if it names fields alone: a path at which a value can be set.
@@ -77,6 +83,15 @@ impl FieldPath {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.text
+    }
+}
+
+/// Steps on the way to a field.
+pub(crate) struct Rest<'s>(&'s [Step]);
+
+impl Rest<'_> {
+    pub(crate) fn all<'a>(&self, from: &'a Json) -> Vec<&'a Json> {
+        self.0.iter().fold(vec![from], |found, step| found.into_iter().flat_map(|json| step.of(json)).collect())
     }
 }
 

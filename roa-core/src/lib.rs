@@ -2,7 +2,7 @@
 //! of an object's life as pure functions. No input or output, no tasks, no timers.
 //!
 //! # Layout
-//! - A kind: [`Spec`], [`Object`], [`DynamicObject`], [`KindDescriptor`], [`StateMachine`]; built in: [`Namespace`]
+//! - A kind: [`Spec`], [`Object`], [`DynamicObject`], [`RawObject`], [`KindDescriptor`], [`StateMachine`]; built in: [`Namespace`]
 //! - What authors of kinds write: [`Controller`], [`Reconciler`]; what they are given: [`Context`], [`Api`], [`Index`], [`KeyOf`]
 //! - How changes are seen: [`Watcher`]
 //! - How objects are written: [`ResourceStore`] over the rules in [`lifecycle`]
@@ -29,10 +29,13 @@ pub mod names;
 mod namespace;
 mod object;
 mod random;
+mod raw;
 mod recent;
 mod resources;
 mod revision;
 mod rewind;
+#[cfg(feature = "schema")]
+mod schema;
 mod selector;
 mod state_machine;
 mod store;
@@ -62,6 +65,7 @@ pub use metadata::{Metadata, OwnerReference};
 pub use namespace::{DEFAULT_NAMESPACE, Namespace, NamespaceStatus, namespace_kind};
 pub use object::{DecodeError, DynamicObject, StoredObject};
 pub use random::{Random, RandomExt, SeededRandom, SystemRandom};
+pub use raw::RawObject;
 pub use recent::{LookBack, RecentBatches};
 pub use resources::{
     Api, Effect, EffectState, ListOptions, MAX_CONFLICTS, NamespaceContent, ObjectList, Ownership, ResourceStore,
@@ -69,6 +73,8 @@ pub use resources::{
 };
 pub use revision::{Epoch, Position, Revision, RevisionError, StoreId, TxnId};
 pub use rewind::Rewind;
+#[cfg(feature = "schema")]
+pub use schema::{structural, structural_schema};
 pub use selector::{FieldSelector, LabelSelector, SelectorError};
 pub use state_machine::{StateMachine, Transition, TransitionError, TransitionFacts, When};
 pub use store::{

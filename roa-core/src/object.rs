@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
+use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
@@ -11,7 +12,7 @@ use serde_json::{Map, Value as Json};
 use thiserror::Error;
 
 use crate::metadata::FIELDS;
-use crate::{Entry, FieldSelector, Format, LabelSelector, Metadata, Revision, Value};
+use crate::{Entry, FieldPath, FieldSelector, Format, LabelSelector, Metadata, Revision, Value};
 
 /// What a value begins with that holds an object: the place where its `resourceVersion` is put in.
 const OPENING: &[u8] = b"{\"metadata\":{";
@@ -33,7 +34,7 @@ impl DecodeError {
 }
 
 /// An object of any kind: metadata parsed, everything else as it came. Fields that nobody knows survive.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Clone, Default, PartialEq)]
 pub struct DynamicObject {
     /// `group/version` of its kind.
     pub api_version: String,
@@ -45,6 +46,16 @@ pub struct DynamicObject {
     pub other_metadata: Map<String, Json>,
     /// All other fields: `spec`, `status`, and whatever else the kind has.
     pub body: Map<String, Json>,
+}
+
+/// Shows which object it is and which fields it has, not what is in them: that may be secret.
+impl fmt::Debug for DynamicObject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let revision = self.metadata.resource_version;
+        let mut shown = f.debug_struct("DynamicObject");
+        shown.field("object", &self.display_name()).field("revision", &revision);
+        shown.field("fields", &self.body.keys()).finish_non_exhaustive()
+    }
 }
 
 impl DynamicObject {
@@ -88,6 +99,19 @@ impl DynamicObject {
             Some(("metadata", rest)) => walk(&self.metadata_json(), rest).cloned(),
             Some((first, rest)) => walk(self.body.get(first)?, rest).cloned(),
             None => self.body.get(path).cloned(),
+        }
+    }
+
+    /// All values at a path that may fit several, such as that of a column.
+    #[must_use]
+    pub fn find(&self, path: &FieldPath) -> Vec<Json> {
+        let owned = |found: Vec<&Json>| found.into_iter().cloned().collect();
+        match path.split_first() {
+            Some(("metadata", rest)) => owned(rest.all(&self.metadata_json())),
+            Some(("apiVersion", _)) => vec![self.api_version.as_str().into()],
+            Some(("kind", _)) => vec![self.kind.as_str().into()],
+            Some((name, rest)) => self.body.get(name).map(|value| owned(rest.all(value))).unwrap_or_default(),
+            None => Vec::new(),
         }
     }
 
@@ -181,12 +205,20 @@ const fn kind_of(json: &Json) -> &'static str {
 }
 
 /// An object as it is stored: its metadata parsed, the rest as the bytes that were written.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct StoredObject {
     /// The metadata, with `resourceVersion`.
     pub metadata: Metadata,
     stored: Bytes,
     json: OnceLock<Bytes>,
+}
+
+/// Shows which object it is and how long, not what is in it: that may be secret.
+impl fmt::Debug for StoredObject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (name, bytes) = (&self.metadata.name, self.stored.len());
+        f.debug_struct("StoredObject").field("name", name).field("bytes", &bytes).finish_non_exhaustive()
+    }
 }
 
 impl StoredObject {
@@ -210,18 +242,23 @@ impl StoredObject {
     /// # Errors
     /// [`DecodeError`] if the entry's value is none.
     pub fn decode(entry: &Entry) -> Result<Self, DecodeError> {
+        let mut metadata = Self::head(&entry.value, &entry.key)?;
+        metadata.resource_version = Some(entry.revision);
+        Ok(Self { metadata, stored: entry.value.bytes.clone(), json: OnceLock::new() })
+    }
+
+    /// The metadata in a value, without `resourceVersion`.
+    pub(crate) fn head(value: &Value, subject: &dyn ToString) -> Result<Metadata, DecodeError> {
         #[derive(Deserialize)]
         struct Head {
             metadata: Metadata,
         }
-        let failed = |reason: &dyn ToString| DecodeError::new(&entry.key, reason);
-        let stored = &entry.value.bytes;
-        if entry.value.format != Format::Json || !stored.starts_with(OPENING) {
+        let failed = |reason: &dyn ToString| DecodeError::new(subject, reason);
+        if value.format != Format::Json || !value.bytes.starts_with(OPENING) {
             return Err(failed(&"not an object: expected JSON that begins with its metadata"));
         }
-        let Head { mut metadata } = serde_json::from_slice(stored).map_err(|error| failed(&error))?;
-        metadata.resource_version = Some(entry.revision);
-        Ok(Self { metadata, stored: stored.clone(), json: OnceLock::new() })
+        let Head { metadata } = serde_json::from_slice(&value.bytes).map_err(|error| failed(&error))?;
+        Ok(metadata)
     }
 
     /// The whole object as JSON, `resourceVersion` included; made once, then shared.
@@ -293,6 +330,18 @@ mod tests {
     }
 
     #[test]
+    fn t14_debug_of_an_object_shows_nothing_of_its_spec_in_any_form() {
+        let json = serde_json::json!({
+            "apiVersion": "v1", "kind": "Thing", "metadata": {"name": "a", "namespace": "b"},
+            "spec": {"environment": {"DB_PASSWORD": "canary"}}
+        });
+        let object = DynamicObject::from_json(json).unwrap();
+        let value = StoredObject::encode(&object).unwrap();
+        let shown = format!("{object:?} {value:?}");
+        assert!(!shown.contains("canary") && shown.contains("\"spec\"") && shown.contains("Json("), "{shown}");
+    }
+
+    #[test]
     fn unknown_fields_survive_a_round_trip_through_the_store() {
         let object = DynamicObject::from_json(sample()).unwrap();
         let entry = entry(StoredObject::encode(&object).unwrap());
@@ -310,6 +359,16 @@ mod tests {
         assert_eq!(object.field("status.state"), Some(json!("ready")));
         assert_eq!(object.field("metadata.labels.x"), Some(json!("y")));
         assert_eq!(object.field("spec.nothing.here"), None);
+        for (path, expected) in [
+            (".metadata.labels.x", vec![json!("y")]),
+            (".metadata.futureField.deep[0]", vec![json!(1)]),
+            (".status.state", vec![json!("ready")]),
+            (".kind", vec![json!("Thing")]),
+            (".data", vec![json!("kept")]),
+            (".spec.nothing[0]", vec![]),
+        ] {
+            assert_eq!(object.find(&path.parse().unwrap()), expected, "{path}");
+        }
         assert_eq!((object.state(), object.observed_generation()), (Some("ready"), 3));
     }
 

@@ -18,6 +18,11 @@ pub trait Resource: Clone + Debug + Send + Sync + 'static {
     /// Its metadata.
     fn metadata(&self) -> &Metadata;
 
+    /// The revision that wrote it: as its metadata say, perhaps without parsing them.
+    fn revision(&self) -> Option<Revision> {
+        self.metadata().resource_version
+    }
+
     /// The desired state.
     fn spec(&self) -> &Self::Spec;
 
@@ -135,9 +140,11 @@ impl<S: Spec> Resource for Object<S> {
     }
 
     fn decode(entry: &Entry) -> Result<Self, DecodeError> {
-        let mut json = serde_json::Deserializer::from_slice(&entry.value.bytes);
-        let wire: Wire<S, S::Status> = serde_path_to_error::deserialize(&mut json)
-            .map_err(|error| DecodeError::new(&entry.key, &format!("{}: {}", error.path(), error.inner())))?;
+        let wire: Wire<S, S::Status> = match serde_json::from_slice(&entry.value.bytes) {
+            Ok(wire) => wire,
+            // Once more, to say where: to keep track of that costs more than the rest.
+            Err(error) => return Err(located::<Wire<S, S::Status>>(entry, &error)),
+        };
         let mut metadata = wire.metadata;
         metadata.resource_version = Some(entry.revision);
         Ok(Self { metadata, spec: wire.spec, status: wire.status.unwrap_or_default() })
@@ -186,6 +193,16 @@ impl Resource for DynamicObject {
 
     fn merge_into(&self, _before: Option<&Self>, _stored: Self) -> Result<Self, DecodeError> {
         Ok(self.clone())
+    }
+}
+
+/// What is wrong with an entry, and where.
+fn located<T: serde::de::DeserializeOwned>(entry: &Entry, error: &serde_json::Error) -> DecodeError {
+    let mut json = serde_json::Deserializer::from_slice(&entry.value.bytes);
+    match serde_path_to_error::deserialize::<_, T>(&mut json) {
+        Err(located) => DecodeError::new(&entry.key, &format!("{}: {}", located.path(), located.inner())),
+        // Nothing but what comes after the object.
+        Ok(_) => DecodeError::new(&entry.key, error),
     }
 }
 

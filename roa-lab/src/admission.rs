@@ -53,8 +53,8 @@ impl Turn<'_> {
         self.settle(provisioner.name(), error.outcome());
     }
 
-    /// The attempt was let begin, but found no place: another lab may try the provisioner instead.
-    pub(crate) fn not_begun(&self, provisioner: &str) {
+    /// The attempt that was let begin does not: the lab got no place.
+    pub(crate) fn withdrew(&self, provisioner: &str) {
         self.settle(provisioner, CallOutcome::Unknown);
     }
 

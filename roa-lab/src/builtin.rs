@@ -68,11 +68,11 @@ fn python_basics() -> LabTemplate {
 
 /// A process that serves a page, and is ready when it does.
 fn served(command: &[&str]) -> ProcessTemplate {
-    let second = HumanDuration(Duration::from_secs(1));
+    let [period, timeout] = [200, 1000].map(|millis| HumanDuration(Duration::from_millis(millis)));
     ProcessTemplate {
         command: command.iter().map(|&argument| argument.to_owned()).collect(),
         files: BTreeMap::from([("index.html".to_owned(), INDEX.to_owned())]),
-        readiness: Readiness { http_get: Some("/".to_owned()), tcp: false, period: second, timeout: second },
+        readiness: Readiness { http_get: Some("/".to_owned()), tcp: false, period, timeout },
         ..ProcessTemplate::default()
     }
 }

@@ -45,7 +45,8 @@ pub struct LabInstance {
     /// For how long, from 1m to 8h; an hour if not given. A template may allow less.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub duration: Option<Written<HumanDuration>>,
-    /// Variables of its environment.
+    /// Variables of its environment. The values of those whose names end in `PASSWORD`, `TOKEN`, `SECRET` or `KEY` reach
+    /// the lab's process, and no log, event or message. Who may read this object reads them.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub environment: BTreeMap<String, String>,
     /// When it is to be ready. It is brought up some minutes before, and its time counts from here.

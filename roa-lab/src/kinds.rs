@@ -14,6 +14,7 @@ pub const VERSION: &str = "v1";
 pub fn kinds(registry: KindRegistry) -> KindRegistry {
     let mut pool = KindDescriptor::of::<LabWorkerPool>();
     pool.scale_path = Some("spec.replicas".into());
+    pool.scale_status_path = Some("status.replicas".into());
     registry
         .with::<LabInstance>()
         .with::<LabTemplate>()

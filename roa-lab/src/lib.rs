@@ -71,7 +71,7 @@ pub use settings::LabSettings;
 pub use state::{LabState, MACHINE};
 pub use status::{Allocation, LabStatus, WorkerIdentity, conditions};
 pub use template::{LabTemplate, NoStatus, Template};
-pub use wake::WakeOnWorkers;
+pub use wake::{concerns_labs, labs_concerned_by};
 pub use worker::{
     Account, DesiredPhase, LabWorker, LabWorkerHeartbeat, SILENCE_ANNOTATION, SimulatedWorker, SimulatedWorkers,
     Utilisation, WORKER_FINALIZER, WORKER_MACHINE, Worker, WorkerCapacity, WorkerController, WorkerHeartbeat,

@@ -233,7 +233,6 @@ pub(crate) mod or_nothing {
 
     use super::Quantity;
 
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde asks for")]
     pub(crate) fn serialize<S: Serializer>(amount: &Quantity, serializer: S) -> Result<S::Ok, S::Error> {
         amount.serialize(serializer)
     }

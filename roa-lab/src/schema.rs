@@ -43,10 +43,8 @@ fn make_structural(schema: &mut Value) {
     if let Some(text) = object.get_mut("description").and_then(|text| text.as_str().map(first_paragraph)) {
         object.insert("description".to_owned(), text.into());
     }
-    for name in ["properties"] {
-        let children = object.get_mut(name).and_then(Value::as_object_mut);
-        children.into_iter().flat_map(Map::values_mut).for_each(make_structural);
-    }
+    let fields = object.get_mut("properties").and_then(Value::as_object_mut);
+    fields.into_iter().flat_map(Map::values_mut).for_each(make_structural);
     for name in ["items", "additionalProperties"] {
         if let Some(child) = object.get_mut(name) {
             make_structural(child);

@@ -1,93 +1,144 @@
-//! [`WakeOnWorkers`]: labs and pools are looked at as soon as something happens to a worker that matters to them.
+//! Which labs a change of a worker concerns: those that wait for the room that it has, and those that it loses.
 
-use std::sync::Arc;
+use roa_core::{CacheReader, KeyOf};
+use roa_runtime::Update;
 
-use roa_core::{CacheReader, Cause, Key, KindRegistry, Resource, Spec};
-use roa_runtime::{Cache, CacheListener, ControllerDriver, Priority};
-
-use crate::worker::Worker;
-use crate::{Lab, LabController, LabInstance, LabWorkerPool, PoolController, conditions};
+use crate::worker::{DesiredPhase, Worker};
+use crate::{Lab, LabInstance, conditions};
 
 /// How many labs that wait are looked at for one change of a worker; the others look by themselves after a while.
 const MOST_WOKEN: usize = 64;
 
-/// Listens to the cache of workers: room that appears wakes labs that wait for it, a worker that is lost wakes its labs,
-/// and any change wakes the worker's pool.
-pub struct WakeOnWorkers {
-    /// The labs.
-    pub labs: Cache<Lab>,
-    /// Who handles labs.
-    pub lab_controller: Option<ControllerDriver<LabController>>,
-    /// Who handles pools.
-    pub pool_controller: Option<ControllerDriver<PoolController>>,
-    /// The kinds, for keys.
-    pub kinds: Arc<KindRegistry>,
+/// Whether a change of a worker concerns any labs: it has room that it had not, or is lost for its labs.
+pub fn concerns_labs(update: &Update<'_, Worker>) -> bool {
+    let (before, after) = (update.before(), update.after());
+    has_more(before, after) || is_lost(after) && !is_lost(before)
 }
 
-impl WakeOnWorkers {
-    fn wake_labs(&self, namespace: &str, most: usize, is_meant: impl Fn(&Lab) -> bool) {
-        let (Some(driver), Ok(kind)) = (&self.lab_controller, self.kinds.of::<LabInstance>()) else { return };
-        for lab in self.labs.list(Some(namespace)).iter().filter(|lab| is_meant(lab)).take(most) {
-            if let Ok(key) = kind.key(namespace, &lab.metadata().name) {
-                // A queue that is full, or shut down, has all of them looked at anyway.
-                let _ = driver.queue().try_add(&key, Priority::User, Cause::Related);
-            }
-        }
+/// The labs that a worker concerns, as it is: those that it is lost for, or as many of those that wait as it may have room
+/// for. For [`watches`](roa_runtime::ControllerBuilder::watches).
+pub fn labs_concerned_by(worker: &Worker, labs: &dyn CacheReader<Lab>) -> Vec<KeyOf<LabInstance>> {
+    let (uid, lost) = (worker.metadata.uid.as_str(), is_lost(worker));
+    let most = if lost { usize::MAX } else { room(worker).min(MOST_WOKEN) };
+    if most == 0 {
+        return Vec::new();
     }
-
-    fn wake_pool(&self, worker: &Worker) {
-        let owner = worker.metadata.controller().filter(|owner| owner.kind == LabWorkerPool::KIND);
-        let (Some(owner), Some(driver)) = (owner, &self.pool_controller) else { return };
-        let Ok(kind) = self.kinds.of::<LabWorkerPool>() else { return };
-        if let Ok(key) = kind.key(&worker.metadata.namespace, &owner.name) {
-            let _ = driver.queue().try_add(&key, Priority::User, Cause::Related);
-        }
-    }
+    let is_meant = |lab: &Lab| match &lab.status.allocation {
+        Some(held) => lost && held.is_on(uid),
+        None => !lost && lab.status.conditions.get(conditions::SCHEDULED).is_some(),
+    };
+    let labs = labs.list(Some(&worker.metadata.namespace));
+    let meant = labs.iter().filter(|lab| is_meant(lab)).take(most);
+    meant.filter_map(|lab| KeyOf::of(lab).ok()).collect()
 }
 
-impl CacheListener<Worker> for WakeOnWorkers {
-    fn changed(&self, _key: &Key, before: Option<&Arc<Worker>>, after: Option<&Arc<Worker>>) {
-        let Some(worker) = after.or(before) else { return };
-        let namespace = worker.metadata.namespace.as_str();
-        let slots = room(after);
-        if has_more(before, after) {
-            self.wake_labs(namespace, slots.min(MOST_WOKEN), waits);
-        }
-        let kept = |worker: Option<&Arc<Worker>>| worker.is_some_and(|worker| worker.status.phase().keeps_labs());
-        let same_wish = before.map(|it| it.spec.desired_phase()) == after.map(|it| it.spec.desired_phase());
-        if kept(before) && !(kept(after) && same_wish) {
-            let uid = worker.metadata.uid.clone();
-            let is_on = |lab: &Lab| lab.status.allocation.as_ref().is_some_and(|held| held.is_on(&uid));
-            self.wake_labs(namespace, usize::MAX, is_on);
-        }
-        self.wake_pool(worker);
-    }
-}
-
-fn waits(lab: &Lab) -> bool {
-    lab.status.allocation.is_none() && lab.status.conditions.get(conditions::SCHEDULED).is_some()
+/// Whether labs can't stay on it.
+fn is_lost(worker: &Worker) -> bool {
+    !worker.status.phase().keeps_labs() || worker.spec.desired_phase() == DesiredPhase::Terminated
 }
 
 /// For how many labs more there is room.
-fn room(worker: Option<&Arc<Worker>>) -> usize {
-    let Some(worker) = worker.filter(|worker| worker.status.is_accepting()) else { return 0 };
-    worker.spec.capacity().labs.saturating_sub(usize::try_from(worker.status.allocated.labs).unwrap_or(usize::MAX))
+fn room(worker: &Worker) -> usize {
+    let given = usize::try_from(worker.status.allocated.labs).unwrap_or(usize::MAX);
+    if worker.status.is_accepting() { worker.spec.capacity().labs.saturating_sub(given) } else { 0 }
 }
 
 /// Whether something is free that was not.
-fn has_more(before: Option<&Arc<Worker>>, after: Option<&Arc<Worker>>) -> bool {
+fn has_more(before: &Worker, after: &Worker) -> bool {
     let free = |worker: &Worker| {
         let (capacity, given) = (worker.spec.capacity(), worker.status.allocated);
         (capacity.cpu - given.cpu, capacity.memory - given.memory)
     };
-    let Some(after) = after.filter(|worker| worker.status.is_accepting()) else { return false };
-    let Some(before) = before.filter(|worker| worker.status.is_accepting()) else { return true };
     let (then, now) = (free(before), free(after));
-    room(Some(after)) > room(Some(before)) || now.0 > then.0 || now.1 > then.1
+    let opened = after.status.is_accepting() && !before.status.is_accepting();
+    opened || room(after) > room(before) || room(after) > 0 && (now.0 > then.0 || now.1 > then.1)
 }
 
-impl std::fmt::Debug for WakeOnWorkers {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "WakeOnWorkers({} labs)", self.labs.len())
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use roa_core::{Key, Revision, Timestamp};
+    use serde_json::json;
+
+    use super::*;
+    use crate::worker::{WorkerPhase, worker_conditions};
+    use crate::{Account, Allocation, Quantity, Resources, WorkerIdentity};
+
+    const NEEDS: Resources = Resources { cpu: Quantity::whole(1), memory: Quantity::mebi(1) };
+
+    struct Shown(Vec<Arc<Lab>>);
+
+    impl CacheReader<Lab> for Shown {
+        fn get(&self, _: &Key) -> Option<Arc<Lab>> {
+            None
+        }
+
+        fn list(&self, _: Option<&str>) -> Vec<Arc<Lab>> {
+            self.0.clone()
+        }
+
+        fn revision(&self) -> Option<Revision> {
+            None
+        }
+    }
+
+    fn now() -> Timestamp {
+        Timestamp::from_unix_seconds(0).unwrap()
+    }
+
+    fn worker(phase: WorkerPhase, labs: u32) -> Worker {
+        let spec = json!({"capacity": {"cpu": 4, "memory": "4Gi", "maxLabs": 4}});
+        let mut worker = Worker::new("labs", "w", serde_json::from_value(spec).unwrap());
+        worker.metadata.uid = "1".into();
+        worker.status.enter(phase, "", now());
+        worker.status.condition(worker_conditions::ACCEPTING_LABS, phase == WorkerPhase::Ready, ("Test", ""), now());
+        let account = (0..labs).fold(Account::default(), |account, _| account.with(NEEDS));
+        worker.status.set_account(account, worker.spec.capacity());
+        worker
+    }
+
+    fn lab(name: &str, on: Option<&str>) -> Arc<Lab> {
+        let mut lab = Lab::new("labs", name, LabInstance::default());
+        lab.status.condition(conditions::SCHEDULED, on.is_some(), ("Test", ""), now());
+        let worker = on.map(|uid| WorkerIdentity { name: "w".into(), uid: uid.into() });
+        let allocation = |worker| {
+            let Resources { cpu, memory } = NEEDS;
+            Allocation { node: "n".into(), provisioner: "p".into(), cpu, memory, worker: Some(worker) }
+        };
+        lab.status.allocation = worker.map(allocation);
+        Arc::new(lab)
+    }
+
+    #[test]
+    fn room_wakes_as_many_as_it_may_hold_and_a_loss_wakes_all_that_are_there() {
+        let waiting = ["a", "b", "c"].map(|name| lab(name, None));
+        let placed = [lab("x", Some("1")), lab("y", Some("2"))];
+        let labs = Shown(waiting.into_iter().chain(placed).collect());
+        let woken = |worker: &Worker| {
+            let keys = labs_concerned_by(worker, &labs);
+            keys.iter().map(|key| key.key().name().to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(woken(&worker(WorkerPhase::Ready, 2)), ["a", "b"]);
+        assert!(woken(&worker(WorkerPhase::Ready, 4)).is_empty());
+        assert!(woken(&worker(WorkerPhase::Draining, 0)).is_empty());
+        assert_eq!(woken(&worker(WorkerPhase::Failed, 1)), ["x"]);
+        let mut ending = worker(WorkerPhase::Ready, 1);
+        ending.spec.desired_phase = Some(DesiredPhase::Terminated.into());
+        assert_eq!(woken(&ending), ["x"]);
+    }
+
+    #[test]
+    fn only_what_becomes_free_counts_as_more() {
+        let cases = [
+            ((WorkerPhase::Ready, 2), (WorkerPhase::Ready, 1), true),
+            ((WorkerPhase::Ready, 1), (WorkerPhase::Ready, 2), false),
+            ((WorkerPhase::Provisioning, 0), (WorkerPhase::Ready, 0), true),
+            ((WorkerPhase::Draining, 2), (WorkerPhase::Draining, 1), false),
+        ];
+        for (before, after, expected) in cases {
+            let (before, after) = (worker(before.0, before.1), worker(after.0, after.1));
+            assert_eq!(has_more(&before, &after), expected, "{before:?} to {after:?}");
+        }
     }
 }

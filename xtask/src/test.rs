@@ -73,6 +73,7 @@ const PROGRAMS: &[(&str, &str, &str)] = &[
     ("redis-server", "--version", "redis-server"),
     ("redis-cli", "--version", "redis-tools"),
     ("openssl", "version", "openssl"),
+    ("kubectl", "--help", "kubernetes-client"),
 ];
 
 /// Installs the programs that are missing.

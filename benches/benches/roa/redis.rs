@@ -133,8 +133,7 @@ fn write_to_watcher(criterion: &mut Criterion) {
     let (runtime, mut group) = (runtime(), group(criterion, "redis/write-to-watcher"));
     let server = runtime.block_on(async { RedisServer::start() });
     let side = runtime.block_on(raw(&server));
-    let mut connection =
-        runtime.block_on(redis::Client::open(server.unix_url()).unwrap().get_multiplexed_async_connection()).unwrap();
+    let mut connection = runtime.block_on(RawRedis::connect(&server.unix_url())).unwrap();
     let mut client = Client::one(&side, SLOTS);
     for (quantile, name) in Quantile::ALL {
         group.bench_function(format!("raw-{name}"), |bencher| {

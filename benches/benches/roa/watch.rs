@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use criterion::{Bencher, BenchmarkId, Criterion, Throughput, criterion_group};
 use futures_util::future::{BoxFuture, join_all};
-use roa_benches::{Client, Quantile, RawLog, ReplayStore, Roa, batches, group, prefix};
+use roa_benches::{Client, Quantile, RawLog, ReplayStore, Roa, batches, group, is_quick, prefix};
 use roa_core::{Batch, Change, Revision, Start, Store, SystemRandom};
 use roa_runtime::{HubConfig, HubItem, Selection, SystemClock, WatchHub};
 use roa_store_memory::{MemoryConfig, MemoryStore};
@@ -28,7 +28,11 @@ fn head() -> Revision {
 }
 
 fn events_for(watchers: usize) -> usize {
-    if watchers >= 1_000 { 20_000 } else { 50_000 }
+    match watchers {
+        watchers if is_quick() => (400_000 / watchers).clamp(1_000, 20_000),
+        1_000.. => 20_000,
+        _ => 50_000,
+    }
 }
 
 /// What a watcher does with an event: looks at its revision and its key.
@@ -198,7 +202,7 @@ fn select(criterion: &mut Criterion) {
     let runtime = runtime();
     let mut group = group(criterion, "watch/select-one-percent");
     for watchers in [1, 100] {
-        let made = Arc::new(batches(20_000, head()));
+        let made = Arc::new(batches(events_for(watchers).min(20_000), head()));
         group.throughput(Throughput::Elements((made.len() * watchers) as u64));
         let rare = Selection::prefix(prefix()).labels("rare=yes".parse().unwrap());
         for name in ["raw-log", "roa-lent"] {

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use futures_util::StreamExt;
-use roa_core::{Batch, Change, Entry, Revision, Tail};
+use roa_core::{Batch, Change, Entry, Revision, Spec, Tail, Timestamp};
+use roa_lab::LabInstance;
 use serde_json::Value;
 
 use crate::onlooker::Onlooker;
@@ -26,6 +27,37 @@ pub(crate) struct Feed {
     hand_overs: u64,
     take_overs: u64,
     last: Option<Revision>,
+    idle: Idle,
+}
+
+/// How long labs that were not ready yet went without anybody doing anything for them, by the times of the writes.
+#[derive(Default)]
+struct Idle {
+    /// When each lab that is on its way was last written, and as what.
+    waiting: HashMap<String, (Timestamp, String)>,
+    longest: Duration,
+    whose: String,
+}
+
+impl Idle {
+    fn take(&mut self, change: &Change) -> anyhow::Result<()> {
+        let name = change.key().name().to_owned();
+        let before = self.waiting.remove(&name);
+        let Some(entry) = change.current() else { return Ok(()) };
+        let state = field(entry, "/status/state")?.unwrap_or_else(|| "pending".to_owned());
+        let at = field(entry, "/metadata/lastModified")?.context("a lab without a time")?;
+        let at: Timestamp = at.parse().context("a lab's time can't be read")?;
+        if let Some((since, was)) = before {
+            let idle = at.duration_since(since);
+            if idle > self.longest {
+                (self.longest, self.whose) = (idle, format!("{name}, {was}"));
+            }
+        }
+        if matches!(state.as_str(), "pending" | "provisioning") {
+            self.waiting.insert(name, (at, state));
+        }
+        Ok(())
+    }
 }
 
 impl Feed {
@@ -43,6 +75,7 @@ impl Feed {
             hand_overs: 0,
             take_overs: 0,
             last: None,
+            idle: Idle::default(),
         })
     }
 
@@ -59,12 +92,22 @@ impl Feed {
         Ok(())
     }
 
+    /// No lab waited longer for its next step than `limit`.
+    pub(crate) fn check_idle(&self, limit: Duration) -> anyhow::Result<()> {
+        let Idle { longest, whose, .. } = &self.idle;
+        ensure!(*longest <= limit, "{whose}, waited for {longest:.1?}, expected at most {limit:?}");
+        Ok(())
+    }
+
     fn take(&mut self, batch: &Batch) -> anyhow::Result<()> {
         if let Some(last) = self.last {
             ensure!(batch.revision.get() == last.get() + 1, "revision {} came after {last}", batch.revision);
         }
         self.last = Some(batch.revision);
         self.batches += 1;
+        for change in batch.changes.iter().filter(|change| change.key().resource() == LabInstance::PLURAL) {
+            self.idle.take(change)?;
+        }
         for change in batch.changes.iter().filter(|change| change.key().is_system()) {
             match change.key().resource() {
                 "heartbeats" => self.lives(change)?,
@@ -114,7 +157,8 @@ fn field(entry: &Entry, pointer: &str) -> anyhow::Result<Option<String>> {
 
 impl fmt::Display for Feed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { batches, hand_overs, take_overs, .. } = self;
+        let Self { batches, hand_overs, take_overs, idle, .. } = self;
+        writeln!(f, "no lab waited longer for its next step than {:.1?} ({})", idle.longest, idle.whose)?;
         write!(
             f,
             "{batches} commits seen without a gap; {hand_overs} ownerships handed over, {take_overs} taken over, none shared"

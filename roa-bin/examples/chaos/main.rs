@@ -11,6 +11,7 @@
 #[expect(clippy::unwrap_used, reason = "shared with the tests, which look at more")]
 mod onlooker;
 
+mod calls;
 mod feed;
 mod member;
 mod options;
@@ -23,6 +24,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, ensure};
 use roa_core::{RandomExt, SeededRandom};
 
+use calls::Calls;
 use feed::Feed;
 use member::Member;
 use onlooker::Onlooker;
@@ -33,6 +35,8 @@ use shared::SharedStore;
 const BOUND: Duration = Duration::from_millis(4_500);
 /// What a busy machine may add.
 const SLACK: Duration = Duration::from_secs(10);
+/// How long a lab takes to be provisioned.
+const PROVISIONING: Duration = Duration::from_millis(500);
 /// How long all labs may take to be ready when all disturbances are over.
 const SETTLE: Duration = Duration::from_secs(120);
 /// How long a pause is at most: beyond a lease, or not.
@@ -76,7 +80,7 @@ fn run(options: &Options) -> anyhow::Result<()> {
     let first = Member::start(options, &shared, directory.path(), 0)?;
     first.await_ready()?;
     let onlooker = Onlooker::open(&shared.place());
-    onlooker.create_template(Duration::from_millis(500));
+    onlooker.create_template(PROVISIONING);
     let feed = Feed::begin(&onlooker)?;
     let mut chaos = Chaos {
         options,
@@ -112,7 +116,11 @@ impl Chaos<'_> {
         self.create_labs(self.options.labs);
         let settled = self.settle()?;
         feed.check(&self.onlooker)?;
+        // A lab is written when it begins and when it ends; in between its provisioner takes its time.
+        feed.check_idle(BOUND + SLACK + PROVISIONING)?;
+        let calls = Calls::check(self.directory.path())?;
         self.report(settled, &feed);
+        println!("{calls}");
         Ok(())
     }
 

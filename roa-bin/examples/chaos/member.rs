@@ -21,6 +21,9 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const ANSWER: Duration = Duration::from_millis(500);
 
 const VARIABLES: &[(&str, &str)] = &[
+    // Each call of a controller shows, with what it is made under.
+    ("ROA_LOG__FORMAT", "json"),
+    ("ROA_LOG__FILTER", "info,roa_runtime::controller=debug"),
     ("ROA_LEASE__DURATION", "3s"),
     ("ROA_LEASE__RENEW_DEADLINE", "2s"),
     ("ROA_LEASE__RETRY_PERIOD", "250ms"),

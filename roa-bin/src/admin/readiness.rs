@@ -19,7 +19,7 @@ impl Readiness {
     }
 
     /// A line for each check that fails; without any check, nothing has started.
-    pub(super) fn failures(&self) -> Vec<String> {
+    pub(crate) fn failures(&self) -> Vec<String> {
         let checks = self.lock();
         if checks.is_empty() {
             return vec!["nothing has started yet".to_owned()];

@@ -1,11 +1,12 @@
 //! [`Access`]: where the API is. Without a server, this process serves the store to itself.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use roa_runtime::SystemClock;
+use roa_server::tls::ServerTls;
 use serde_json::Value as Json;
 
 use super::{Ask, Client, ClientError, Endpoint, Http, Login};
@@ -37,8 +38,9 @@ pub(crate) fn with_client(
 ) -> Result<(), Failure> {
     let config = load_from(&args.config, log)?.config;
     logging::start(&quiet(&config.log, log))?;
+    let logins = Logins { named: named(args).map_err(anyhow::Error::from)?, listening: listening(&config)? };
     let done = runtime()?.block_on(async {
-        let access = Access::open(args, &config).await?;
+        let access = Access::open(logins, args.request_timeout.0, &config).await?;
         let done = work(&access.client).await;
         access.close().await;
         done
@@ -58,16 +60,23 @@ fn quiet(config: &LogConfig, log: &LogArgs) -> LogConfig {
     config
 }
 
+/// Where a server may be.
+struct Logins {
+    /// The one that is named: no other will do.
+    named: Option<Login>,
+    /// The one that the configuration says to be on this machine.
+    listening: Option<Login>,
+}
+
 impl Access {
-    async fn open(args: &AccessArgs, config: &Config) -> anyhow::Result<Self> {
+    async fn open(logins: Logins, patience: Duration, config: &Config) -> anyhow::Result<Self> {
         let clock = Arc::new(SystemClock::new());
-        let patience = args.request_timeout.0;
-        if let Some(login) = named(args)? {
+        if let Some(login) = logins.named {
             let namespace = login.namespace.clone();
             let client = Client::new(Http::new(login, patience)?, namespace, clock, false);
             return Ok(Self { client, direct: None });
         }
-        if let Some(http) = configured(config, patience).await? {
+        if let Some(http) = answering(logins.listening, patience).await? {
             return Ok(Self { client: Client::new(http, None, clock, false), direct: None });
         }
         refuse_without_server(config)?;
@@ -95,8 +104,8 @@ fn named(args: &AccessArgs) -> Result<Option<Login>, ClientError> {
 }
 
 /// The server that the configuration says to be on this machine, if one answers.
-async fn configured(config: &Config, patience: Duration) -> Result<Option<Http>, ClientError> {
-    let Some(login) = listening(config) else { return Ok(None) };
+async fn answering(login: Option<Login>, patience: Duration) -> Result<Option<Http>, ClientError> {
+    let Some(login) = login else { return Ok(None) };
     let probe = Http::new(login.clone(), PROBE)?;
     match probe.ask(&Ask::get("/version")).await {
         Ok((_, body)) if is_roa(&body) => Http::new(login, patience).map(Some),
@@ -110,12 +119,23 @@ async fn configured(config: &Config, patience: Duration) -> Result<Option<Http>,
     }
 }
 
-fn listening(config: &Config) -> Option<Login> {
-    let mut address: SocketAddr = config.server.listen.parse().ok().filter(|address: &SocketAddr| address.port() != 0)?;
+/// Where the configuration says that a server on this machine listens.
+fn listening(config: &Config) -> anyhow::Result<Option<Login>> {
+    let parsed = config.server.listen.parse().ok().filter(|address: &SocketAddr| address.port() != 0);
+    let Some(mut address) = parsed else { return Ok(None) };
     if address.ip().is_unspecified() {
-        address.set_ip(if address.is_ipv4() { [127, 0, 0, 1].into() } else { std::net::Ipv6Addr::LOCALHOST.into() });
+        address.set_ip(if address.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() });
     }
-    Some(Login::anonymous(Endpoint::at(address)))
+    let tls = config.server.tls.is_enabled();
+    let login = Login::anonymous(Endpoint::at(address, tls));
+    if !tls {
+        return Ok(Some(login));
+    }
+    let opened = ServerTls::open(&config.server.tls, &config.data_dir, &[])?;
+    Ok(Some(match opened.own_authority()? {
+        Some(pem) => login.trusting(pem),
+        None => login,
+    }))
 }
 
 /// Whether it is this program that says its version.

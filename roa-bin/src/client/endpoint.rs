@@ -20,9 +20,9 @@ pub(crate) enum Endpoint {
 const EXPECTED: &str = "expected http://HOST:PORT, https://HOST:PORT or unix:PATH";
 
 impl Endpoint {
-    /// Plain HTTP at an address.
-    pub(crate) fn at(address: SocketAddr) -> Self {
-        Self::Tcp { host: address.ip().to_string(), port: address.port(), tls: false, base: String::new() }
+    /// An address.
+    pub(crate) fn at(address: SocketAddr, tls: bool) -> Self {
+        Self::Tcp { host: address.ip().to_string(), port: address.port(), tls, base: String::new() }
     }
 
     /// What stands before every path.

@@ -37,6 +37,17 @@ impl Login {
         Self { endpoint, token: None, namespace: None, trust: Trust::System, identity: None }
     }
 
+    /// With a token.
+    pub(crate) fn with_token(endpoint: Endpoint, token: String) -> Self {
+        Self { endpoint, token: Some(token), namespace: None, trust: Trust::System, identity: None }
+    }
+
+    /// The same, trusting only these authorities, in PEM.
+    pub(crate) fn trusting(mut self, authorities: Vec<u8>) -> Self {
+        self.trust = Trust::Authorities(authorities);
+        self
+    }
+
     /// As the current context of a kubeconfig says. Reads the files that it names; blocks that long.
     ///
     /// # Errors

@@ -1,7 +1,7 @@
 //! A client of the API: what the commands speak that show and change objects.
 //!
 //! # Layout
-//! - Where the API is: [`Endpoint`], [`Login`], [`Access`]; with no server, this process serves its store to itself
+//! - Where the API is: [`Endpoint`], [`Login`], [`with_client`]; with no server, this process serves its store to itself
 //! - How it is asked: [`Http`], [`ClientError`]
 //! - What it serves: [`Kinds`]; which objects a command means: [`choose`]
 //! - Objects: [`Client`]; what becomes of them: [`Follow`]
@@ -18,7 +18,7 @@ mod lines;
 mod objects;
 mod tls;
 
-pub(crate) use access::{Access, with_client};
+pub(crate) use access::with_client;
 pub(crate) use choice::{Chosen, choose, one};
 pub(crate) use endpoint::Endpoint;
 pub(crate) use error::{ClientError, Refusal};

@@ -31,7 +31,7 @@ pub(crate) fn load_from(args: &ConfigArgs, log: &LogArgs) -> Result<Loaded, Prob
 }
 
 /// Prints `text`. A reader that has left is no failure.
-fn print(text: &str) -> Result<(), Failure> {
+pub(crate) fn print(text: &str) -> Result<(), Failure> {
     match anstream::stdout().write_all(text.as_bytes()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             Err(Failure::Run(anyhow::Error::new(error).context("failed to write to stdout")))

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use roa_core::{ClockExt as _, Monotonic};
+use roa_core::Monotonic;
 use serde_json::Value as Json;
 
 use crate::client::{Change, Client, ClientError, Form, Kind, Seen, Selectors};

@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use roa_core::{ClockExt as _, FieldPath, Monotonic};
+use roa_core::{FieldPath, Monotonic};
 use serde_json::Value as Json;
 
 use super::gone::until_gone;

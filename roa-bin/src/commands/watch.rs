@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 
-use roa_core::Clock as _;
 use serde_json::Value as Json;
 
 use crate::cli::{LogArgs, WatchArgs};

@@ -44,6 +44,13 @@ fn the_reference_sets_every_key_that_depends_on_nothing() {
         "store.redis.cert_file",
         "store.redis.key_file",
         "admin.socket",
+        "server.tls.cert_file",
+        "server.tls.key_file",
+        "server.tls.client_ca_file",
+        "server.auth.tokens_file",
+        "server.audit.path",
+        "cloudevents.path",
+        "cloudevents.url",
         "lab.poll_interval",
         "lab.sweep_interval",
         "lab.worker.cpu",
@@ -64,6 +71,9 @@ fn the_reference_shows_every_other_key_behind_a_comment_at_its_default() {
     (redis.password_file, redis.sentinels) = (given.password_file.clone(), given.sentinels.clone());
     (redis.ca_file, redis.cert_file, redis.key_file) =
         (given.ca_file.clone(), given.cert_file.clone(), given.key_file.clone());
+    let (server, given) = (&mut expected.server, &config.server);
+    (server.tls, server.auth, server.audit.path) = (given.tls.clone(), given.auth.clone(), given.audit.path.clone());
+    expected.cloudevents = config.cloudevents.clone();
     assert_eq!(config, expected);
     assert_eq!(config.store.sqlite.path, Path::new("roa-data/roa.db"));
     assert_eq!(config.admin.socket, Path::new("roa-data/admin.sock"));

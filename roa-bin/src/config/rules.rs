@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use super::settings::{CloudEventsSink, Config, EngineMode, StoreBackend};
+use roa_server::auth::{ListenPolicy, Listener};
+
+use super::settings::{CloudEventsSink, Config, EngineMode, ServerConfig, StoreBackend};
 
 /// One rule.
 pub(super) struct Rule {
@@ -40,6 +42,8 @@ pub(super) const RULES: &[Rule] = &[
             (several && alone).then(|| reason.to_owned())
         },
     },
+    // Nothing is served to anybody who could do everything without being known.
+    Rule { keys: &["server.listen"], broken: |config| server(&config.server).err() },
     Rule {
         keys: &["cloudevents.path", "cloudevents.sink"],
         broken: |config| {
@@ -63,6 +67,18 @@ pub(super) const RULES: &[Rule] = &[
         },
     },
 ];
+
+/// Whether the API may be served so.
+fn server(server: &ServerConfig) -> Result<(), String> {
+    let Ok(address) = server.listen.parse() else { return Ok(()) };
+    let ServerConfig { authorization, tls, auth, audit, .. } = server;
+    let mut found = tls.validate().nested("server.tls");
+    found.merge(auth.validate(tls, *authorization).nested("server.auth"));
+    found.merge(audit.validate().nested("server.audit"));
+    found.into_result().map_err(|found| found.to_string())?;
+    let policy = ListenPolicy { auth, authorization: *authorization, tls };
+    policy.check(Listener::Tcp(address)).map(drop).map_err(|error| error.to_string())
+}
 
 fn six_fifths(duration: Duration) -> Duration {
     duration.saturating_mul(6) / 5

@@ -5,6 +5,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use roa_core::HumanDuration;
+use roa_server::audit::AuditConfig;
+use roa_server::auth::{AuthConfig, Authorization};
+use roa_server::tls::TlsConfig;
 use serde::{Deserialize, Serialize};
 
 use super::secret::{Secret, SecretUrl};
@@ -145,7 +148,10 @@ pub(crate) struct AdminConfig {
 pub(crate) struct ServerConfig {
     /// An address and a port; empty for no server.
     pub(crate) listen: String,
-    pub(crate) strict_namespaces: bool,
+    pub(crate) authorization: Authorization,
+    pub(crate) tls: TlsConfig,
+    pub(crate) auth: AuthConfig,
+    pub(crate) audit: AuditConfig,
 }
 
 /// `[runtime]`: how controllers are driven.
@@ -287,6 +293,7 @@ pub(crate) struct LabConfig {
     pub(crate) breaker_failures: u32,
     pub(crate) breaker_open_for: HumanDuration,
     pub(crate) worker: WorkerConfig,
+    pub(crate) scheduler: SchedulerConfig,
     pub(crate) components: ComponentsConfig,
 }
 
@@ -334,7 +341,33 @@ impl Profile {
     }
 }
 
-/// `[lab.worker]`: the capacity of the implicit local worker. What is absent is taken from the machine.
+/// `[lab.scheduler]`: which of several workers a lab gets.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SchedulerConfig {
+    pub(crate) strategy: SchedulerStrategy,
+    /// For `random`.
+    pub(crate) seed: u64,
+}
+
+/// By which rule a worker is chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum SchedulerStrategy {
+    /// The fullest that has room.
+    BestFit,
+    /// The one with the least given away.
+    LeastUtilized,
+    /// The one with the fewest labs.
+    LeastLabs,
+    /// One after the other.
+    RoundRobin,
+    /// Any.
+    Random,
+}
+
+/// `[lab.worker]`: the capacity of the implicit local worker, and how often declared ones give a sign of life. What is
+/// absent of the capacity is taken from the machine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct WorkerConfig {
@@ -343,6 +376,7 @@ pub(crate) struct WorkerConfig {
     /// A quantity, such as `16Gi`.
     pub(crate) memory: Option<String>,
     pub(crate) max_labs: Option<usize>,
+    pub(crate) heartbeat: HumanDuration,
 }
 
 /// `[lab.components]`: which parts run. All of them, unless somebody debugs.
@@ -382,7 +416,7 @@ impl Config {
             store: StoreConfig::defaults(data_dir),
             log: LogConfig::default(),
             admin: AdminConfig { socket: data_dir.join("admin.sock") },
-            server: ServerConfig { listen: "127.0.0.1:8080".to_owned(), strict_namespaces: false },
+            server: ServerConfig::default(),
             runtime: RuntimeConfig::default(),
             watch: WatchConfig::default(),
             engine: EngineConfig { mode: EngineMode::Auto, shard_by: ShardBy::Object },
@@ -453,6 +487,18 @@ impl Default for LogConfig {
     }
 }
 
+impl Default for ServerConfig {
+    fn default() -> Self {
+        Self {
+            listen: "127.0.0.1:8080".to_owned(),
+            authorization: Authorization::None,
+            tls: TlsConfig::default(),
+            auth: AuthConfig::default(),
+            audit: AuditConfig::default(),
+        }
+    }
+}
+
 impl Default for RuntimeConfig {
     fn default() -> Self {
         Self {
@@ -508,7 +554,8 @@ impl LabConfig {
             max_concurrent_provisionings: 10,
             breaker_failures: 5,
             breaker_open_for: seconds(30),
-            worker: WorkerConfig { cpu: None, memory: None, max_labs: None },
+            worker: WorkerConfig { cpu: None, memory: None, max_labs: None, heartbeat: seconds(10) },
+            scheduler: SchedulerConfig { strategy: SchedulerStrategy::BestFit, seed: 0 },
             components: ComponentsConfig { watcher: true, controller: true, reconciler: true, provisioner: true },
         }
     }

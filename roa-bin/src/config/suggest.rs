@@ -75,7 +75,7 @@ mod tests {
             ("lab.sweep-interval", Some("lab.sweep_interval")),
             ("backend", Some("store.backend")),
             ("lab.poll_intervall", Some("lab.poll_interval")),
-            ("kitchen.sink", None),
+            ("kitchen.knife", None),
             ("x", None),
             ("", None),
         ] {

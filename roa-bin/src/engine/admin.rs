@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
-use roa_core::{CancellationSource, Clock, ClockExt, Health, Store};
+use roa_core::{CancellationSource, Clock, ClockExt, Health, Revision, Store};
 use roa_runtime::{Explainer, Membership, Readings, Tasks, WatchHealth, WatchHub};
 
 use crate::admin::{AdminError, AdminSocket, Check, Limits, Readiness, routes, serve};
@@ -52,9 +52,18 @@ pub(super) async fn start(
 ) -> Result<Admin, AdminError> {
     let socket = AdminSocket::bind(&config.admin.socket).await?;
     let (tasks, stop, hub) = (Tasks::new("admin", 4), CancellationSource::new(), watched.hub);
-    let store = StoreWatch { store: Arc::clone(hub.store()), check: readiness.check("store"), gauge: Gauge::default() };
+    let store = StoreWatch {
+        store: Arc::clone(hub.store()),
+        check: readiness.check("store"),
+        gauge: Gauge::default(),
+        hub: hub.clone(),
+        feed: readiness.check("feed"),
+        lag: Gauge::default(),
+    };
     store.check.fail("not asked yet");
     registry.register("store_health", "What the store says: 0 healthy, 1 degraded, 2 failing", store.gauge.clone());
+    let help = "Revisions that the store is ahead of what this process has seen";
+    registry.register("watch_lag_revisions", help, store.lag.clone());
     registry.register_collector(Box::new(readings(hub)));
     let registry = Arc::new(registry);
     let (routes, stopped) = (routes(readiness.clone(), Arc::clone(&registry), Some(watched.explainer)), stop.token());
@@ -106,13 +115,17 @@ struct StoreWatch {
     store: Arc<dyn Store>,
     check: Check,
     gauge: Gauge,
+    hub: WatchHub,
+    feed: Check,
+    lag: Gauge,
 }
 
 impl StoreWatch {
     async fn watch(self, clock: &dyn Clock) {
-        let mut degraded = None;
+        let (mut degraded, mut head) = (None, None);
         loop {
             self.look(&mut degraded).await;
+            self.look_at_lag(&mut head).await;
             clock.sleep(HEALTH_INTERVAL).await;
         }
     }
@@ -134,6 +147,25 @@ impl StoreWatch {
             tracing::warn!(store = %self.store, reason, "store is degraded");
         }
         *degraded = reason;
+    }
+}
+
+impl StoreWatch {
+    /// How far the store is ahead of what this process has seen of it. What was the head at the last look must have been
+    /// seen by now.
+    async fn look_at_lag(&self, head_before: &mut Option<Revision>) {
+        let Ok(state) = self.store.state().await else { return };
+        let seen = self.hub.position().revision;
+        self.lag.set(i64::try_from(state.head.get().saturating_sub(seen.get())).unwrap_or(i64::MAX));
+        match *head_before {
+            Some(head) if seen < head => {
+                self.feed.fail(format!(
+                    "revision {head} has not been seen for {HEALTH_INTERVAL:?}, the newest seen is {seen}"
+                ));
+            }
+            _ => self.feed.pass(),
+        }
+        *head_before = Some(state.head);
     }
 }
 
@@ -175,5 +207,110 @@ impl Admin {
     pub(super) async fn stop(self) {
         self.stop.cancel();
         self.tasks.shutdown(&*self.clock, GRACE).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use async_trait::async_trait;
+    use roa_core::{
+        Capabilities, CommitError, Epoch, Key, ListRequest, Page, Read, Result, StoreId, StoreState, SystemRandom,
+        Tail, Txn, TxnId, Value,
+    };
+    use roa_runtime::{HubConfig, SystemClock};
+    use roa_store_memory::{MemoryConfig, MemoryStore};
+
+    use super::*;
+
+    /// A store that tells nobody of its changes, and fails when it is told to.
+    #[derive(Debug)]
+    struct Mute {
+        inner: MemoryStore,
+        failing: std::sync::atomic::AtomicBool,
+    }
+
+    #[async_trait]
+    impl Store for Mute {
+        fn id(&self) -> StoreId {
+            self.inner.id()
+        }
+
+        fn capabilities(&self) -> &Capabilities {
+            self.inner.capabilities()
+        }
+
+        async fn get(&self, key: &Key) -> Result<Read> {
+            self.inner.get(key).await
+        }
+
+        async fn list(&self, request: ListRequest) -> Result<Page> {
+            self.inner.list(request).await
+        }
+
+        async fn commit(&self, txn: Txn) -> Result<Revision, CommitError> {
+            self.inner.commit(txn).await
+        }
+
+        async fn tail(&self, after: Revision) -> Result<Tail> {
+            let (store, state) = (self.id(), self.state().await?);
+            Ok(Tail::new(store, state.epoch, (after, None), Box::pin(futures_util::stream::pending())))
+        }
+
+        async fn compact(&self, to: Revision) -> Result<Revision> {
+            self.inner.compact(to).await
+        }
+
+        async fn fence(&self, expected: Epoch, highest: Revision) -> Result<StoreState> {
+            self.inner.fence(expected, highest).await
+        }
+
+        async fn state(&self) -> Result<StoreState> {
+            self.inner.state().await
+        }
+
+        async fn health(&self) -> Health {
+            match self.failing.load(std::sync::atomic::Ordering::SeqCst) {
+                true => Health::Failing("no disk".to_owned()),
+                false => Health::Healthy,
+            }
+        }
+    }
+
+    impl std::fmt::Display for Mute {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("mute")
+        }
+    }
+
+    #[tokio::test]
+    async fn a_feed_that_does_not_move_and_a_store_that_fails_are_not_ready() {
+        let (clock, random) = (Arc::new(SystemClock::new()), Arc::new(SystemRandom));
+        let inner = MemoryStore::new(MemoryConfig::default(), clock.clone(), random.clone());
+        let mute = Arc::new(Mute { inner, failing: false.into() });
+        let hub = WatchHub::start(mute.clone(), clock, HubConfig::default()).await.unwrap();
+        let readiness = Readiness::default();
+        let watch = StoreWatch {
+            store: mute.clone(),
+            check: readiness.check("store"),
+            gauge: Gauge::default(),
+            hub: hub.clone(),
+            feed: readiness.check("feed"),
+            lag: Gauge::default(),
+        };
+        let (mut degraded, mut head) = (None, None);
+        watch.look(&mut degraded).await;
+        watch.look_at_lag(&mut head).await;
+        assert!(readiness.failures().is_empty(), "{:?}", readiness.failures());
+        let key = Key::new("g", "things", "n", "a").unwrap();
+        let txn = Txn::new(TxnId::random(&*random), "test").create(key, Value::opaque("x"));
+        mute.commit(txn).await.unwrap();
+        watch.look_at_lag(&mut head).await;
+        assert_eq!((watch.lag.get(), readiness.failures().len()), (1, 0), "it may be on its way");
+        watch.look_at_lag(&mut head).await;
+        assert!(readiness.failures()[0].starts_with("feed: revision "), "{:?}", readiness.failures());
+        mute.failing.store(true, std::sync::atomic::Ordering::SeqCst);
+        watch.look(&mut degraded).await;
+        assert_eq!((readiness.failures()[1].as_str(), watch.gauge.get()), ("store: no disk", 2));
+        hub.close().await;
     }
 }

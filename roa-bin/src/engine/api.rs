@@ -1,19 +1,28 @@
 //! The API, while the engine runs.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use roa_core::{Cancellation, ResourceStore, SystemRandom};
-use roa_runtime::{Clocks, Tasks, WatchHub};
-use roa_server::{ApiConfig, ApiListener, ApiMetrics, ApiParts, ApiServer, HealthCheck, HealthChecks};
+use prometheus_client::registry::Registry;
+use roa_core::{Cancellation, Clock, ClockExt, ResourceStore, SystemRandom};
+use roa_runtime::{Clocks, SpawnError, Tasks, WatchHub};
+use roa_server::audit::{AuditLog, AuditMetrics};
+use roa_server::auth::{AuthMetrics, Authenticator, Authorization, ListenPolicy, Listener, Rbac, create_default_roles};
+use roa_server::tls::ServerTls;
+use roa_server::{ApiConfig, ApiListener, ApiMetrics, ApiParts, ApiSecurity, ApiServer, HealthCheck, HealthChecks};
 
 use crate::admin::Readiness;
-use crate::config::settings::ServerConfig;
+use crate::config::settings::{Config, ServerConfig};
 
 /// How long the server may take to end, beyond what it gives its own connections.
 const GRACE: Duration = Duration::from_secs(15);
+/// How long to wait before the default roles are written again after a failure.
+const RETRY: Duration = Duration::from_secs(2);
+/// The server, what recognises users, the roles, the default roles, the certificates.
+const TASKS: usize = 5;
 
 /// The server, until it is stopped.
 pub(super) struct Api(Tasks);
@@ -26,45 +35,139 @@ pub(super) struct Served {
     pub(super) readiness: Readiness,
 }
 
-/// Takes the address that is configured, if one is.
+/// What is counted of requests.
+#[derive(Debug, Clone)]
+pub(super) struct Metrics {
+    pub(super) requests: ApiMetrics,
+    auth: AuthMetrics,
+    audit: AuditMetrics,
+}
+
+impl Metrics {
+    pub(super) fn register(registry: &mut Registry) -> Self {
+        Self {
+            requests: ApiMetrics::register(registry),
+            auth: AuthMetrics::register(registry.sub_registry_with_prefix("auth")),
+            audit: AuditMetrics::register(registry.sub_registry_with_prefix("audit")),
+        }
+    }
+}
+
+/// A server that is ready to serve: its address is taken, its files are read.
+pub(super) struct Opened {
+    listener: ApiListener,
+    security: ApiSecurity,
+    authenticator: Arc<Authenticator>,
+    roles: Option<Rbac>,
+    tls: Option<ServerTls>,
+}
+
+/// Takes the address that is configured, if one is, and reads what the server needs.
 ///
 /// # Errors
-/// Somebody else has it.
-pub(super) async fn listen(config: &ServerConfig) -> anyhow::Result<Option<ApiListener>> {
-    if config.listen.is_empty() {
+/// Somebody else has the address, or a file can't be used.
+pub(super) async fn open(config: &Config, clocks: &Clocks, metrics: &Metrics) -> anyhow::Result<Option<Opened>> {
+    let server = &config.server;
+    if server.listen.is_empty() {
         return Ok(None);
     }
-    let address: SocketAddr = config.listen.parse().context("failed to read server.listen")?;
-    let listener = ApiListener::bind(address).await;
-    let listener =
-        listener.context("failed to start the API; hint: set `server.listen` to another address, or to \"\"")?;
-    Ok(Some(listener))
+    let address: SocketAddr = server.listen.parse().context("failed to read server.listen")?;
+    let policy = ListenPolicy { auth: &server.auth, authorization: server.authorization, tls: &server.tls };
+    for warning in policy.check(Listener::Tcp(address))? {
+        tracing::warn!(%address, "{warning}");
+    }
+    let listener = ApiListener::bind(address)
+        .await
+        .context("failed to start the API; hint: set `server.listen` to another address, or to \"\" for no API")?;
+    let (server, data_dir, io) = (server.clone(), config.data_dir.clone(), Arc::clone(&clocks.io));
+    let metrics = metrics.clone();
+    let read = tokio::task::spawn_blocking(move || read(&server, &data_dir, io, metrics));
+    let Read { tls, authenticator, audit } = read.await.context("failed to read the files of the API")??;
+    let listener = match &tls {
+        Some(tls) => listener.over_tls(tls.clone()),
+        None => listener,
+    };
+    let authenticator = Arc::new(authenticator);
+    let recognises = config.server.auth.recognises_anybody(&config.server.tls);
+    let mut security = ApiSecurity::open().authenticated_by(Arc::clone(&authenticator), recognises);
+    let roles = (config.server.authorization == Authorization::Rbac).then(Rbac::new);
+    if let Some(roles) = &roles {
+        security = security.authorized_by(roles.clone());
+    }
+    if let Some(audit) = audit {
+        security = security.audited_by(audit);
+    }
+    Ok(Some(Opened { listener, security, authenticator, roles, tls }))
+}
+
+/// What is read from files.
+struct Read {
+    tls: Option<ServerTls>,
+    authenticator: Authenticator,
+    audit: Option<AuditLog>,
+}
+
+fn read(server: &ServerConfig, data_dir: &Path, clock: Arc<dyn Clock>, metrics: Metrics) -> anyhow::Result<Read> {
+    let tls = server.tls.is_enabled().then(|| ServerTls::open(&server.tls, data_dir, &[])).transpose()?;
+    let authenticator = Authenticator::open(&server.auth, &server.tls, Arc::clone(&clock), metrics.auth)?;
+    let audit = AuditLog::open(&server.audit, clock, metrics.audit)?;
+    Ok(Read { tls, authenticator, audit })
 }
 
 /// Serves the API until `stop`.
-pub(super) fn start(
-    config: &ServerConfig,
-    listener: Option<ApiListener>,
-    served: Served,
-    clocks: &Clocks,
-    stop: Cancellation,
-) -> Api {
-    let tasks = Tasks::new("api", 1);
-    let Some(listener) = listener else { return Api(tasks) };
+pub(super) fn start(opened: Option<Opened>, served: Served, clocks: &Clocks, stop: Cancellation) -> Api {
+    let tasks = Tasks::new("api", TASKS);
+    let Some(opened) = opened else { return Api(tasks) };
     let Served { resources, hub, metrics, readiness } = served;
     let health = HealthChecks::new(move || {
         let checks = readiness.all().into_iter();
         checks.map(|(name, failure)| HealthCheck { name: name.to_owned(), failure }).collect()
     });
     let (clock, random) = (Arc::clone(&clocks.io), Arc::new(SystemRandom));
-    let parts = ApiParts { resources, hub, clock, random, health, metrics };
-    let server = ApiServer::new(parts, ApiConfig::default().strict_namespaces(config.strict_namespaces));
-    tracing::info!(address = %listener.address(), "serving the API");
+    if let Err(error) = start_followers(&tasks, &opened, &resources, &hub, &clock) {
+        tracing::error!(%error, "the API is incomplete");
+    }
+    let Opened { listener, security, tls, .. } = opened;
+    let parts = ApiParts { resources, hub, clock, random, health, metrics, security };
+    let server = ApiServer::new(parts, ApiConfig::default());
+    tracing::info!(address = %listener.address(), tls = tls.is_some(), "serving the API");
     let serving = tasks.spawn_draining("server", move |_| async move { server.serve(listener, stop).await });
     if let Err(error) = serving {
         tracing::error!(%error, "the API is not served");
     }
     Api(tasks)
+}
+
+/// Starts what keeps tokens, roles and certificates as they are now.
+fn start_followers(
+    tasks: &Tasks,
+    opened: &Opened,
+    resources: &ResourceStore,
+    hub: &WatchHub,
+    clock: &Arc<dyn Clock>,
+) -> Result<(), SpawnError> {
+    let authenticator = Arc::clone(&opened.authenticator);
+    tasks.spawn("users", async move { authenticator.run().await })?;
+    if let Some(tls) = opened.tls.clone() {
+        let clock = Arc::clone(clock);
+        tasks.spawn("certificates", async move { tls.run(&*clock).await })?;
+    }
+    if let Some(roles) = opened.roles.clone() {
+        let (hub, io) = (hub.clone(), Arc::clone(clock));
+        tasks.spawn("roles", async move {
+            if let Err(error) = roles.run(&hub, &*io).await {
+                tracing::error!(%error, "roles are not followed");
+            }
+        })?;
+        let (resources, clock) = (resources.clone(), Arc::clone(clock));
+        tasks.spawn("default roles", async move {
+            while let Err(error) = create_default_roles(&resources).await {
+                tracing::warn!(%error, "failed to write the default roles, trying again");
+                clock.sleep(RETRY).await;
+            }
+        })?;
+    }
+    Ok(())
 }
 
 impl Api {

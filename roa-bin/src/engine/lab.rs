@@ -4,20 +4,22 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use prometheus_client::registry::Registry;
-use roa_core::Clock;
+use roa_core::{Clock, KeyOf};
 use roa_lab::provision::{ProcessConfig, ProcessProvisioner, SimulatedProvisioner};
 use roa_lab::{
-    Capacity, LabController, LabInstance, LabMetrics, LabPolicy, LabReconciler, LabSettings, LabTemplate, Provisioners,
+    Capacity, LabController, LabInstance, LabMetrics, LabPolicy, LabReconciler, LabSettings, LabTemplate, LabWorker,
+    LabWorkerPool, PoolController, Provisioners, Scheduling, SimulatedWorkers, Strategy, WorkerController,
+    WorkerProvisioners, WorkerReconciler, concerns_labs, labs_concerned_by,
 };
 use roa_runtime::{
-    BackoffPolicy, BreakerConfig, Clocks, ControllerConfig, Manager, QueueConfig, ReconcilerConfig, RetryBudgetConfig,
-    RuntimeMetrics, Trip,
+    BackoffPolicy, BreakerConfig, Clocks, ControllerConfig, Filter, Manager, QueueConfig, ReconcilerConfig,
+    RetryBudgetConfig, RuntimeMetrics, Trip,
 };
 
 use super::node;
-use crate::config::settings::{Config, LabConfig, WorkerConfig};
+use crate::config::settings::{Config, LabConfig, SchedulerConfig, SchedulerStrategy, WorkerConfig};
 
-/// Adds the controller and the reconciler of labs, as far as they are to run.
+/// Adds the controllers and reconcilers of labs, workers and pools, as far as they are to run.
 pub(super) async fn add(
     manager: &mut Manager,
     config: &Config,
@@ -34,6 +36,8 @@ pub(super) async fn add(
         capacity: capacity(&config.lab.worker)?,
         node,
         provisioners,
+        workers: WorkerProvisioners::default(),
+        scheduling: scheduling(&config.lab.scheduler),
         metrics: LabMetrics::register(registry.sub_registry_with_prefix("lab")),
     };
     let components = &config.lab.components;
@@ -41,15 +45,45 @@ pub(super) async fn add(
         // Without a watcher nothing is seen, so that nothing is done.
         return Ok(());
     }
+    // Before the first controller: what each reads.
     manager.cache::<LabTemplate>()?;
     manager.cache::<LabInstance>()?;
+    manager.cache::<LabWorker>()?;
+    manager.cache::<LabWorkerPool>()?;
+    let settings = with_workers(manager, settings, components.provisioner);
     if components.controller {
-        manager.add_controller::<LabInstance, _>(LabController::new(settings.clone()), controller(config))?;
+        add_controllers(manager, config, &settings)?;
     }
     if components.reconciler {
         let sweeps = ReconcilerConfig { interval: config.lab.sweep_interval.0, ..ReconcilerConfig::default() };
-        manager.add_reconciler::<LabInstance, _>(LabReconciler::new(settings), sweeps)?;
+        manager.add_reconciler::<LabInstance, _>(LabReconciler::new(settings.clone()), sweeps.clone())?;
+        manager.add_reconciler::<LabWorker, _>(WorkerReconciler::new(settings), sweeps)?;
     }
+    Ok(())
+}
+
+/// The same with those who bring workers up; one of them gives the signs of life of its own.
+fn with_workers(manager: &mut Manager, settings: LabSettings, wanted: bool) -> LabSettings {
+    if !wanted {
+        return settings;
+    }
+    let simulated = Arc::new(SimulatedWorkers::new(settings.policy.heartbeat));
+    manager.add_runnable(simulated.clone());
+    LabSettings { workers: WorkerProvisioners::new().with(simulated), ..settings }
+}
+
+fn add_controllers(manager: &mut Manager, config: &Config, settings: &LabSettings) -> roa_core::Result<()> {
+    let labs = manager.cache::<LabInstance>()?;
+    manager
+        .controller::<LabInstance, _>(LabController::new(settings.clone()), controller(config))
+        .refers_to::<LabTemplate, _>(Filter::specs(), |lab| KeyOf::new(&lab.metadata.namespace, &lab.spec.template))?
+        .watches::<LabWorker, _>(Filter::updates(concerns_labs), move |worker| labs_concerned_by(worker, &labs))?
+        .add()?;
+    manager.add_controller::<LabWorker, _>(WorkerController::new(settings.clone()), controller(config))?;
+    manager
+        .controller::<LabWorkerPool, _>(PoolController::new(settings.clone()), controller(config))
+        .owns::<LabWorker>(Filter::all())?
+        .add()?;
     Ok(())
 }
 
@@ -79,14 +113,27 @@ fn make_private(directory: &std::path::Path) -> std::io::Result<()> {
 fn policy(lab: &LabConfig) -> LabPolicy {
     LabPolicy {
         poll: lab.poll_interval.0,
+        sweep: lab.sweep_interval.0,
         provisioning_timeout: lab.provisioning_timeout.0,
         max_retries: lab.max_retries,
         retry_backoff: lab.retry_backoff.0,
         default_duration: lab.default_duration.0,
         cleanup_grace: lab.cleanup_grace.0,
         max_provisionings: lab.max_concurrent_provisionings,
+        heartbeat: lab.worker.heartbeat.0,
         ..LabPolicy::default()
     }
+}
+
+fn scheduling(scheduler: &SchedulerConfig) -> Scheduling {
+    let strategy = match scheduler.strategy {
+        SchedulerStrategy::BestFit => Strategy::BestFit,
+        SchedulerStrategy::LeastUtilized => Strategy::LeastUtilized,
+        SchedulerStrategy::LeastLabs => Strategy::LeastLabs,
+        SchedulerStrategy::RoundRobin => Strategy::RoundRobin,
+        SchedulerStrategy::Random => Strategy::Random,
+    };
+    Scheduling { strategy, seed: scheduler.seed }
 }
 
 fn breaker(lab: &LabConfig) -> BreakerConfig {
@@ -124,5 +171,29 @@ pub(super) fn controller(config: &Config) -> ControllerConfig {
         }),
         queue: QueueConfig { backoff, ..QueueConfig::default() },
         ..ControllerConfig::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::config::settings::Profile;
+
+    #[test]
+    fn the_profiles_of_the_configuration_are_those_of_the_labs() {
+        let policy_of = |profile| policy(&Config::defaults(profile, Path::new("d")).lab);
+        assert_eq!(policy_of(Profile::Development), LabPolicy::development());
+        assert_eq!(policy_of(Profile::Production), LabPolicy::production());
+        assert_eq!(policy_of(Profile::Default), LabPolicy::default());
+    }
+
+    #[test]
+    fn the_breaker_of_the_configuration_is_that_of_the_labs_and_never_closes_before_it_opened() {
+        let mut lab = Config::defaults(Profile::Default, Path::new("d")).lab;
+        assert_eq!(breaker(&lab), Provisioners::default_breaker());
+        lab.breaker_open_for.0 = std::time::Duration::from_secs(3600);
+        assert_eq!(breaker(&lab).open_max, breaker(&lab).open_for);
     }
 }

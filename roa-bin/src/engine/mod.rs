@@ -1,6 +1,7 @@
 //! [`Engine`]: configuration in, a running control plane out. `roa run` and `roa demo` start the same.
 
 mod admin;
+mod alone;
 mod api;
 mod apply;
 mod cloud_events;
@@ -21,7 +22,6 @@ use roa_runtime::{
     BootClock, Clocks, FanOutSink, HubConfig, LeaseConfig, LogSink, Manager, ManagerConfig, MeasuredStore, Membership,
     Mode, Reading, Readings, RuntimeMetrics, ScaledClock, ShardBy, SystemClock, WatchHub, WatchKind,
 };
-use roa_server::ApiMetrics;
 
 pub(crate) use apply::Rejected;
 pub(crate) use direct::Direct;
@@ -44,7 +44,7 @@ pub(crate) struct Engine {
     clocks: Clocks,
     manager: Manager,
     registry: Registry,
-    api_metrics: ApiMetrics,
+    api_metrics: api::Metrics,
 }
 
 impl Engine {
@@ -68,7 +68,7 @@ impl Engine {
                 .await?;
         let mut sinks: Vec<Arc<dyn EventSink>> = vec![Arc::new(LogSink)];
         sinks.extend(events);
-        let api_metrics = ApiMetrics::register(registry.sub_registry_with_prefix("api"));
+        let api_metrics = api::Metrics::register(registry.sub_registry_with_prefix("api"));
         let recorder = upkeep::recorder(&clocks, &metrics);
         sinks.push(recorder.clone());
         let mut manager = manager.with_events(Arc::new(FanOutSink::new(sinks))).with_metrics(metrics.clone());
@@ -112,7 +112,7 @@ impl Engine {
         let readiness = crate::admin::Readiness::default();
         let synced = readiness.check("caches");
         synced.fail("not synced yet");
-        let listener = api::listen(&self.config.server).await?;
+        let opened = api::open(&self.config, &self.clocks, &self.api_metrics).await?;
         let watched = admin::Watched {
             hub: self.manager.hub().clone(),
             membership: self.manager.membership(),
@@ -122,9 +122,9 @@ impl Engine {
         };
         let admin = admin::start(&self.config, self.registry, readiness.clone(), watched, self.clocks.io.clone());
         let admin = admin.await.context("failed to start the admin socket")?;
-        let metrics = self.api_metrics.showing(Arc::clone(&admin.registry));
+        let metrics = self.api_metrics.requests.showing(Arc::clone(&admin.registry));
         let served = api::Served { resources: self.resources, hub: self.manager.hub().clone(), metrics, readiness };
-        let api = api::start(&self.config.server, listener, served, &self.clocks, shutdown.clone());
+        let api = api::start(opened, served, &self.clocks, shutdown.clone());
         let ready = move || {
             synced.pass();
             tracing::info!("ready");

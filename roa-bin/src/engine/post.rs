@@ -1,5 +1,6 @@
 //! [`Post`]: posts CloudEvents to one address, without encryption: a receiver on this machine or in the same network.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -51,15 +52,13 @@ impl Post {
             .header(CONTENT_TYPE, content_type)
             .body(Body::from(body))
             .map_err(|error| failed("post to", &error))?;
-        let answered = async { sender.send_request(request).await };
-        tokio::select! {
-            answer = answered => answer.map(|answer| answer.status().as_u16()).map_err(|error| failed("post to", &error)),
-            // It drives the connection, and ends only with it.
-            ended = connection => Err(match ended {
-                Ok(()) => format!("post to {}:{}: closed before it answered", self.host, self.port),
-                Err(error) => failed("post to", &error),
-            }),
-        }
+        let mut answered = pin!(sender.send_request(request));
+        let answer = tokio::select! {
+            answer = &mut answered => answer,
+            // It drives the connection; what was answered before it ended is there.
+            _ = connection => answered.await,
+        };
+        answer.map(|answer| answer.status().as_u16()).map_err(|error| failed("post to", &error))
     }
 }
 

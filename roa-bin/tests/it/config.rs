@@ -183,3 +183,15 @@ fn colour_is_for_terminals_unless_it_is_forced_and_never_where_it_is_forbidden()
     assert!(wrong().variable("CLICOLOR_FORCE", "1").refusal().contains('\u{1b}'));
     assert!(!wrong().variable("CLICOLOR_FORCE", "1").variable("NO_COLOR", "1").refusal().contains('\u{1b}'));
 }
+
+#[test]
+fn a_profile_is_a_word_that_decides_how_often_labs_are_looked_at() {
+    for (profile, poll, sweep) in [("development", "1s", "5s"), ("default", "2s", "10s"), ("production", "5s", "30s")] {
+        let shown = Place::empty().variable("ROA_LAB__PROFILE", profile).roa(&["config", "show"]).stdout;
+        for line in [format!("poll_interval = \"{poll}\""), format!("sweep_interval = \"{sweep}\"")] {
+            assert!(shown.contains(&line), "{line} is not in {shown}");
+        }
+    }
+    let overruled = Place::with_config("[lab]\nprofile = \"production\"\nsweep_interval = \"7s\"\n");
+    assert!(overruled.roa(&["config", "show"]).stdout.contains("sweep_interval = \"7s\""));
+}

@@ -33,13 +33,18 @@ pub fn command(dir: &Path) -> Command {
 impl Roa {
     /// In a directory of its own, with these manifests.
     pub fn start(manifests: &[(&str, &str)]) -> Self {
+        Self::start_with(manifests, &[])
+    }
+
+    /// The same with these variables.
+    pub fn start_with(manifests: &[(&str, &str)], variables: &[(&str, &str)]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let folder = dir.path().join("manifests");
         std::fs::create_dir(&folder).unwrap();
         for (name, text) in manifests {
             std::fs::write(folder.join(name), text).unwrap();
         }
-        Self::start_in(Rc::new(dir), "data", &[])
+        Self::start_in(Rc::new(dir), "data", variables)
     }
 
     /// In a directory that is there, with these variables.

@@ -102,3 +102,50 @@ fn without_the_reconciler_it_fails() {
 fn without_the_provisioner_it_fails() {
     fails_without("PROVISIONER");
 }
+
+/// The other story, of a pool of workers, with these arguments and without a part.
+fn workers(arguments: &[&str], switched_off: Option<&str>) -> (Option<i32>, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_roa"));
+    command.args(["demo", "--workers"]).args(arguments).env_remove("ROA_CONFIG").env("NO_COLOR", "1");
+    if let Some(part) = switched_off {
+        command.env(format!("ROA_LAB__COMPONENTS__{part}"), "false");
+    }
+    let output = command.output().unwrap();
+    (output.status.code(), told(&output))
+}
+
+fn the_pool_does_as_it_should(arguments: &[&str]) {
+    let (status, told) = workers(arguments, None);
+    assert_eq!(status, Some(0), "{told}");
+    for line in [
+        "the pool grew, drained and went as it should",
+        "a lab waited: 0/2 workers: 2 insufficient cpu",
+        "ScaledUp: classroom-2 comes",
+        "ScaledDown: classroom-2 drains",
+        "Ready -> Draining",
+    ] {
+        assert!(told.contains(line), "{line:?} is missing in\n{told}");
+    }
+    assert!(!told.contains("DID NOT HAPPEN"), "{told}");
+}
+
+#[test]
+fn the_story_of_the_pool_ends_as_it_should() {
+    the_pool_does_as_it_should(&["--speed", "10"]);
+}
+
+#[test]
+fn the_story_of_the_pool_is_the_same_in_memory_and_in_redis() {
+    the_pool_does_as_it_should(&["--speed", "10", "--backend", "memory"]);
+    let server = RedisServer::start();
+    the_pool_does_as_it_should(&["--speed", "10", "--backend", "redis", "--redis-url", &server.url()]);
+}
+
+#[test]
+fn without_controller_or_provisioner_the_story_of_the_pool_fails() {
+    for part in ["CONTROLLER", "PROVISIONER"] {
+        let (status, told) = workers(&["--speed", "100"], Some(part));
+        assert_eq!(status, Some(1), "{part}: {told}");
+        assert!(told.contains("steps did not happen"), "{part}: {told}");
+    }
+}

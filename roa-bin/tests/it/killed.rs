@@ -1,7 +1,7 @@
 //! `roa run` is killed while it brings labs up and takes them away: after each restart there is one process for each lab
 //! that should run, none for any other, and all reach the state that they should.
 //!
-//! A few kills by default; `ROA_TEST_KILLS=30` makes it as many, `ROA_TEST_SEED` other moments.
+//! A few kills by default; `KILLS=30` makes it as many, `SEED` other moments.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -148,7 +148,7 @@ fn entries(directory: &Path) -> BTreeSet<String> {
 
 #[expect(clippy::print_stdout, reason = "a run that fails is run again with its seed")]
 fn kill_again_and_again(store: impl FnOnce(&Path) -> Address, kills: u32, variables: &[(&str, &str)]) {
-    let seed = number("ROA_TEST_SEED", SEED);
+    let seed = number("SEED", SEED);
     println!("{kills} kills with seed {seed}");
     let dir = Rc::new(tempfile::tempdir().unwrap());
     std::fs::create_dir(dir.path().join("manifests")).unwrap();
@@ -177,7 +177,7 @@ fn kill_again_and_again(store: impl FnOnce(&Path) -> Address, kills: u32, variab
 #[test]
 fn killed_at_random_it_loses_no_lab_and_runs_none_twice() {
     let sqlite = |dir: &Path| Address::Sqlite(dir.join("data/roa.db"));
-    kill_again_and_again(sqlite, number("ROA_TEST_KILLS", KILLS), &[]);
+    kill_again_and_again(sqlite, number("KILLS", KILLS), &[]);
 }
 
 #[test]
@@ -185,5 +185,5 @@ fn killed_at_random_on_redis_it_loses_no_lab_and_runs_none_twice() {
     let server = RedisServer::start();
     let url = server.url();
     let variables = [("ROA_STORE__BACKEND", "redis"), ("ROA_STORE__REDIS__URL", url.as_str())];
-    kill_again_and_again(|_| Address::Redis(url.clone()), number("ROA_TEST_KILLS", KILLS).div_ceil(3), &variables);
+    kill_again_and_again(|_| Address::Redis(url.clone()), number("KILLS", KILLS).div_ceil(3), &variables);
 }

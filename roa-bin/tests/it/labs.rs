@@ -98,7 +98,8 @@ pub struct LabProcess {
 /// The processes that run labs, or keep them, for `roa` in the directory `root` and below: shims are known by the lab's
 /// directory in their arguments, labs by where they work.
 pub fn processes_below(root: &Path) -> Vec<LabProcess> {
-    let root = root.canonicalize().unwrap();
+    // What is not there yet has no labs.
+    let Ok(root) = root.canonicalize() else { return Vec::new() };
     let pids = std::fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
     let mut found: Vec<LabProcess> = pids.filter_map(|pid| lab_process(&root, pid)).collect();
     found.sort_unstable();

@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that fails says where")]
 
+mod bench;
+mod cloudevents;
 mod config;
 mod control_plane;
 mod copy;
@@ -14,6 +16,8 @@ mod onlooker;
 mod redis;
 mod run;
 mod running;
+mod samples;
 mod secrets;
 mod sharded;
 mod store;
+mod why;

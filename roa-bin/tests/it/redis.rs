@@ -68,6 +68,25 @@ fn s14_a_redis_that_is_killed_and_started_again_is_worked_on() {
     assert!(backup.stderr.contains("BGSAVE"), "{}", backup.stderr);
 }
 
+/// Readiness tells the truth: the store does not answer, so nobody counts on this process.
+#[test]
+fn readiness_names_the_store_and_the_membership_while_the_store_is_paused() {
+    let (server, dir) = (RedisServer::start(), place());
+    let url = server.url();
+    let timeouts = [("ROA_STORE__REDIS__CONNECT_TIMEOUT", "500ms"), ("ROA_STORE__REDIS__RESPONSE_TIMEOUT", "500ms")];
+    let redis = [("ROA_STORE__BACKEND", "redis"), ("ROA_STORE__REDIS__URL", url.as_str())];
+    let variables = [SHORT, &timeouts, &redis].concat();
+    let mut roa = Roa::start_in(dir, "data", &variables);
+    roa.until("it is ready", || is_ready(&roa));
+    server.pause();
+    for part in ["store: ", "membership: "] {
+        roa.until(part, || roa.ask("/readyz").filter(|answer| answer.contains(" 503 ") && answer.contains(part)));
+    }
+    server.resume();
+    roa.until("it is ready again", || is_ready(&roa));
+    assert!(roa.terminate().success(), "{}", roa.log());
+}
+
 #[test]
 fn l2_l6_a_leader_that_is_told_to_stop_hands_over_at_once_and_each_lab_is_made_once() {
     let (server, dir) = (RedisServer::start(), place());

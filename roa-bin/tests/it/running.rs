@@ -132,19 +132,3 @@ fn one_bad_manifest_of_two_keeps_the_good_one_out() {
     assert_eq!(output.status.code(), Some(2), "{told}");
     assert!(told.contains("labs.yaml") && told.contains("none of the manifests was applied"), "{told}");
 }
-
-#[test]
-fn the_sample_manifests_are_taken_as_they_are() {
-    let samples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../roa-lab/manifests");
-    let files: Vec<(String, String)> = std::fs::read_dir(samples)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .filter(|path| !path.ends_with("python-basics-lab.json"))
-        .map(|path| (path.file_name().unwrap().to_string_lossy().into_owned(), std::fs::read_to_string(path).unwrap()))
-        .collect();
-    let manifests: Vec<(&str, &str)> = files.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
-    let mut roa = Roa::start(&manifests);
-    roa.until("the lab is ready", || ready_labs(&roa));
-    assert!(roa.log().contains("manifests applied"), "{}", roa.log());
-    assert!(roa.terminate().success());
-}

@@ -260,3 +260,14 @@ fn d4_preconditions_are_compared() {
         Err(Error::Conflict { expected: Expected::Revision(_), .. })
     ));
 }
+
+#[test]
+fn the_status_path_takes_over_who_owns_its_fields_and_nothing_else_of_metadata() {
+    let current = stored();
+    let mut incoming = current.clone();
+    incoming.body.insert("status".into(), json!({"state": "ready"}));
+    incoming.metadata.managed_fields = vec![json!({"manager": "m"})];
+    incoming.metadata.labels.insert("a".into(), "b".into());
+    let next = written(update_status(&kind(), &key(), &current, &incoming, now()));
+    assert_eq!((next.metadata.managed_fields.len(), next.metadata.labels.len()), (1, 0));
+}

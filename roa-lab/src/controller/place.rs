@@ -69,13 +69,13 @@ async fn on_worker(
     match assigned.await? {
         Assigned::To(lab) => Ok(settle(turn, reservation, &lab)),
         Assigned::Nowhere(reasons) => {
+            turn.withdrew(&plan.provisioner);
             turn.settings.metrics.attempted(Attempt::Unschedulable);
-            turn.not_begun(&plan.provisioner);
             keep_waiting(turn, Wait::new(UNSCHEDULABLE, reasons)).await
         }
         Assigned::Contended => {
+            turn.withdrew(&plan.provisioner);
             turn.settings.metrics.attempted(Attempt::Contended);
-            turn.not_begun(&plan.provisioner);
             Ok(Action::Requeue)
         }
     }
@@ -133,7 +133,7 @@ fn check_duration(turn: &Turn<'_>, template: &LabTemplate) -> Result<(), Wait> {
 /// The status of a lab that has a place. One that lost its place keeps its state.
 fn placed(turn: &Turn<'_>, plan: &Plan, worker: Option<&Worker>) -> LabStatus {
     let Resources { cpu, memory } = plan.resources;
-    let identity = worker.map(|worker| worker.metadata());
+    let identity = worker.map(Resource::metadata);
     let name = identity.map_or(LOCAL_WORKER, |worker| worker.name.as_str());
     let (node, provisioner) = (turn.settings.node.clone(), plan.provisioner.clone());
     let worker = identity.map(|worker| WorkerIdentity { name: worker.name.clone(), uid: worker.uid.clone() });

@@ -95,7 +95,7 @@ pub struct Readiness {
     pub http_get: Option<String>,
     /// That its port takes connections. Also holds when `http_get` is not set.
     pub tcp: bool,
-    /// How often to look.
+    /// How often to look until it is ready; less often if that is how often labs are looked at.
     #[schemars(with = "crate::schema::Span")]
     pub period: HumanDuration,
     /// How long a look may take; at most 60 seconds.

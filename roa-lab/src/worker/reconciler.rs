@@ -20,6 +20,9 @@ const MISSED: u32 = 3;
 /// Missed heartbeats after which it has failed.
 const LOST: u32 = 10;
 
+/// How often an account is read anew when others write to it meanwhile, in one look.
+const AUDITS: usize = 3;
+
 const HEARTBEAT_MISSED: &str = "HeartbeatMissed";
 const HEARTBEAT_LOST: &str = "HeartbeatLost";
 const HEARTBEAT_BACK: &str = "HeartbeatBack";
@@ -216,17 +219,25 @@ async fn wrong_account(worker: &Worker, cx: &Context) -> roa_core::Result<Option
     Ok(Some(real).filter(|&real| is_current && real != now.status.allocated))
 }
 
-/// The worker as it is stored, and then what its labs hold. The account changes with each lab that comes or goes, in the
-/// same commit: if the worker is still at its revision when it is written, the sum is true.
+/// The worker as it is stored, and what its labs hold. The account changes with each lab that comes or goes, in the same
+/// commit: a worker that is the same before and after its labs were read is as of the same moment as they are. `None` if
+/// it is another one, or written to by many.
 async fn audit(worker: &Worker, cx: &Context) -> roa_core::Result<Option<(Worker, Account)>> {
     let (namespace, uid) = (&worker.metadata.namespace, &worker.metadata.uid);
     let workers = cx.api::<LabWorker>()?;
-    let Some(now) = workers.find(&workers.key(namespace, &worker.metadata.name)?).await? else { return Ok(None) };
-    if now.metadata.uid != *uid {
-        return Ok(None);
+    let key = workers.key(namespace, &worker.metadata.name)?;
+    for _ in 0..AUDITS {
+        let Some(before) = workers.find(&key).await?.filter(|found| found.metadata.uid == *uid) else {
+            return Ok(None);
+        };
+        let (labs, _) = cx.api::<LabInstance>()?.list(&ListOptions::namespace(namespace.as_str())).await?;
+        let after = workers.find(&key).await?;
+        let revision = |worker: &Worker| worker.metadata.resource_version;
+        if after.is_some_and(|after| revision(&after) == revision(&before)) {
+            return Ok(Some((before, Account::of(uid, labs.iter()))));
+        }
     }
-    let (labs, _) = cx.api::<LabInstance>()?.list(&ListOptions::namespace(namespace.as_str())).await?;
-    Ok(Some((now, Account::of(uid, labs.iter()))))
+    Ok(None)
 }
 
 async fn correct_account(worker: &Worker, cx: &Context) -> roa_core::Result<()> {

@@ -6,6 +6,7 @@
 mod fleet;
 #[cfg(test)]
 mod lab;
+#[cfg(test)]
 mod logs;
 #[cfg(test)]
 mod process;

@@ -170,6 +170,22 @@ async fn a_stop_leaves_no_process_and_no_directory() {
 }
 
 #[tokio::test]
+async fn a_lab_whose_directory_was_taken_away_is_found_and_ended() {
+    let (place, lab) = place_and_lab();
+    let (provisioner, request) = (place.provisioner(), request(&lab, site("")));
+    provisioner.start(&request).await.unwrap();
+    ready(&provisioner, &request).await;
+    let elsewhere = Place::new();
+    fs::remove_dir_all(place.lab_dir(&lab)).unwrap();
+    let listed = provisioner.list().await.unwrap();
+    assert_eq!(listed.iter().map(|found| found.uid.as_str()).collect::<Vec<_>>(), [lab.uid.as_str()]);
+    assert!(elsewhere.provisioner().list().await.unwrap().is_empty(), "it is none of another data directory's");
+    stopped(&provisioner, &listed[0]).await;
+    assert_gone(&place, &lab);
+    assert!(provisioner.list().await.unwrap().is_empty());
+}
+
+#[tokio::test]
 async fn a_lab_is_asked_with_its_own_signal_and_may_end_in_its_own_way() {
     let (place, lab) = place_and_lab();
     let farewell = place.path().join("farewell");

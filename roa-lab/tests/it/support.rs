@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use roa_core::HumanDuration;
 use roa_lab::provision::{
     LabIdentity, Observation, ProcessConfig, ProcessProvisioner, ProcessTemplate, ProvisionRequest, Provisioner,
     Readiness, StopProgress,
@@ -135,10 +136,15 @@ pub fn roa() -> PathBuf {
     roa
 }
 
+/// As often as a test looks.
+fn often() -> Readiness {
+    Readiness { period: HumanDuration(Duration::from_millis(10)), ..Readiness::default() }
+}
+
 /// A template that runs this shell script.
 pub fn script(text: &str) -> ProcessTemplate {
     let command = ["sh", "-c", text].map(str::to_owned).to_vec();
-    ProcessTemplate { command, ..ProcessTemplate::default() }
+    ProcessTemplate { command, readiness: often(), ..ProcessTemplate::default() }
 }
 
 /// A template that serves its own directory.
@@ -147,7 +153,7 @@ pub fn site(content: &str) -> ProcessTemplate {
     ProcessTemplate {
         command,
         files: BTreeMap::from([("index.html".to_owned(), content.to_owned())]),
-        readiness: Readiness { http_get: Some("/".to_owned()), ..Readiness::default() },
+        readiness: Readiness { http_get: Some("/".to_owned()), ..often() },
         ..ProcessTemplate::default()
     }
 }

@@ -99,7 +99,7 @@ impl<R: Resource> Feed<'_, R> {
     fn apply(&self, WatchEvent { change, key, object }: WatchEvent<R>, position: Position) {
         match change {
             ChangeKind::Deleted => self.cache.remove(&key, Some(position.revision)),
-            ChangeKind::Added | ChangeKind::Modified => self.cache.put(&key, object),
+            ChangeKind::Added | ChangeKind::Modified => self.cache.put(&key, object, self.listing),
         }
     }
 

@@ -194,18 +194,20 @@ impl<R: Resource> Cache<R> {
         objects.unreadable().map(|(key, error)| (key.clone(), error.clone())).collect()
     }
 
-    fn put(&self, key: &Key, object: Result<Arc<R>, DecodeError>) {
+    /// While it is listed anew, what came in place of another object may never have been seen to come.
+    fn put(&self, key: &Key, object: Result<Arc<R>, DecodeError>, listing: bool) {
         let object = match object {
             Ok(object) => object,
             Err(error) => return locks::write(&self.shared.objects).set_aside(key, error),
         };
-        let ended = locks::write(&self.shared.objects).end_other_life(key, &object);
-        if let Some(last) = ended {
-            self.tell_gone(key, &Tombstone { last, revision: None });
+        if listing {
+            let ended = locks::write(&self.shared.objects).end_other_life(key, &object);
+            if let Some(last) = ended {
+                self.tell_gone(key, &Tombstone { last, revision: None });
+            }
         }
         let before = locks::write(&self.shared.objects).put(key, &object);
-        let version = |object: &Arc<R>| object.metadata().resource_version;
-        if before.as_ref().map(version) != Some(version(&object)) {
+        if before.as_ref().is_none_or(|before| before.revision() != object.revision()) {
             self.tell(key, before.as_ref(), Some(&object));
         }
     }

@@ -69,21 +69,27 @@ impl<R: Resource> Objects<R> {
     /// What is known under a key, if `object` is another one of the same name: that one went, though nobody said so.
     pub(super) fn end_other_life(&mut self, key: &Key, object: &R) -> Option<Arc<R>> {
         let known = self.last_known(key)?;
-        if known.metadata().uid == object.metadata().uid { None } else { self.remove(key) }
+        let same = known.revision() == object.revision() || known.metadata().uid == object.metadata().uid;
+        if same { None } else { self.remove(key) }
     }
 
     fn last_known(&self, key: &Key) -> Option<&Arc<R>> {
         self.get(key).or_else(|| self.unreadable.get(key)?.last.as_ref())
     }
 
-    /// Gives what was known under the key before.
+    /// Gives what was known under the key before. Of one revision there is one object: the first stays.
     pub(super) fn put(&mut self, key: &Key, object: &Arc<R>) -> Option<Arc<R>> {
-        let slot = Slot { object: Arc::clone(object), seen: self.list };
         let before = match self.by_key.get_mut(key) {
-            Some(known) => Some(std::mem::replace(known, slot).object),
+            Some(slot) => {
+                slot.seen = self.list;
+                if slot.object.revision() == object.revision() {
+                    return Some(Arc::clone(&slot.object));
+                }
+                Some(std::mem::replace(&mut slot.object, Arc::clone(object)))
+            }
             None => {
                 // Whoever holds the key elsewhere shares its bytes with both.
-                self.by_key.insert(key.clone(), slot);
+                self.by_key.insert(key.clone(), Slot { object: Arc::clone(object), seen: self.list });
                 self.keys.insert(key.clone());
                 None
             }

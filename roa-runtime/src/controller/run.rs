@@ -26,6 +26,7 @@ pub(super) async fn handle<C: Controller>(inner: &Inner<C>, run: &Run<Key>, perm
     let causes = tracing::field::debug(run.causes());
     let span = tracing::info_span!("reconcile", controller = name, key = %run.key(), causes, failures = run.failures());
     inner.metrics.queued(run.queued_for());
+    tracing::debug!(parent: &span, key = %run.key(), since = permit.since().map(Revision::get), "call begins");
     let seen = inner.cache.get(run.key()).map(|object| object.metadata().generation);
     let mark = Arc::new(WriteMark::default());
     let cx = context(inner, run, permit, &mark);

@@ -1,18 +1,17 @@
-//! [`Process`]: a controller with all that drives it, over its own view of the store.
+//! [`Process`]: a manager with a controller, over its own view of the store.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::join_all;
-use roa_core::{Cancellation, Clock, ClockExt, Context, Controller, Object, ResourceStore, Result, Spec};
+use roa_core::{Cancellation, Clock, ClockExt, Controller, ResourceStore, Result};
 
 use super::World;
 use super::view::View;
 use crate::tasks::SpawnError;
-use crate::{
-    Cache, Clocks, ControllerConfig, ControllerDriver, HubConfig, RuntimeMetrics, Selection, StreamWatcher, Tasks,
-    WatchHub,
-};
+use crate::{Clocks, ControllerConfig, Manager, ManagerConfig, ManagerError, Mode, Tasks};
+
+/// Adds a controller to a process, and whatever else belongs to it there.
+pub(super) type Wiring<C, O> = dyn Fn(&mut Manager, C, ControllerConfig, &Arc<O>) -> Result<()> + Send + Sync;
 
 /// Ends when dropped, wherever it is.
 pub(super) struct Process {
@@ -21,15 +20,16 @@ pub(super) struct Process {
 }
 
 impl Process {
-    pub(super) fn start<S, C, O>(
+    pub(super) fn start<C, O>(
         world: &World<O>,
         view: View,
         controller: C,
         config: ControllerConfig,
+        wiring: &Arc<Wiring<C, O>>,
     ) -> Result<Self, SpawnError>
     where
-        S: Spec,
-        C: Controller<Resource = Object<S>>,
+        C: Controller,
+        O: Send + Sync + 'static,
     {
         let (view, tasks) = (Arc::new(view), Tasks::new("process", 1));
         let kinds = Arc::new(world.resources.kinds().clone());
@@ -37,9 +37,14 @@ impl Process {
         let random = Arc::clone(world.resources.random());
         let resources =
             ResourceStore::new(Arc::clone(&view) as _, kinds, Arc::clone(&clock), random, controller.name().to_owned());
-        let running = Arc::clone(&view);
+        let (running, wiring, outside) = (Arc::clone(&view), Arc::clone(wiring), Arc::clone(&world.outside));
         tasks.spawn("process", async move {
-            if let Err(error) = run(running, resources, clock, controller, config).await {
+            let mut manager = begin(running, resources, clock).await;
+            let run = match wiring(&mut manager, controller, config, &outside) {
+                Ok(()) => manager.run(Cancellation::never(), || ()).await,
+                Err(error) => Err(ManagerError::Resource(error)),
+            };
+            if let Err(error) = run {
                 tracing::warn!(%error, "the process did not start");
             }
         })?;
@@ -47,39 +52,16 @@ impl Process {
     }
 }
 
-async fn run<S, C>(
-    view: Arc<View>,
-    resources: ResourceStore,
-    clock: Arc<dyn Clock>,
-    controller: C,
-    config: ControllerConfig,
-) -> Result<()>
-where
-    S: Spec,
-    C: Controller<Resource = Object<S>>,
-{
-    let selection = Selection::prefix(resources.kinds().of::<S>()?.prefix(None)?);
-    let hub = loop {
-        match WatchHub::start(Arc::clone(&view) as _, Arc::clone(&clock), HubConfig::default()).await {
-            Ok(hub) => break hub,
+/// What supervises processes starts them again until they do start.
+async fn begin(view: Arc<View>, resources: ResourceStore, clock: Arc<dyn Clock>) -> Manager {
+    loop {
+        let (store, clocks) = (Arc::clone(&view) as _, Clocks::same(Arc::clone(&clock)));
+        match Manager::new(store, resources.clone(), clocks, ManagerConfig::new(Mode::Single)).await {
+            Ok(manager) => return manager,
             Err(error) => {
                 tracing::debug!(%error, "the process starts again");
                 clock.sleep(Duration::from_secs(1)).await;
             }
         }
-    };
-    let watcher = StreamWatcher::new(hub, selection);
-    let cache: Cache<Object<S>> = Cache::new();
-    let metrics = RuntimeMetrics::unregistered().of(controller.name());
-    let cx = Context::new(controller.name().to_owned(), resources);
-    let clocks = Clocks::same(Arc::clone(&clock));
-    let driver = ControllerDriver::new(controller, cache.clone(), cx, config, clocks, metrics);
-    let workers = (0..driver.workers()).map(|_| driver.work(Cancellation::never()));
-    // In order (C12): the workers begin when the cache is synced.
-    let work = async {
-        cache.synced().await;
-        join_all(workers).await
-    };
-    tokio::join!(cache.run(&watcher, &*clock), work);
-    Ok(())
+    }
 }

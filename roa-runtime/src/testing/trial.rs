@@ -10,22 +10,23 @@ use roa_core::{Controller, KindRegistry, Object, Result, Revision, Spec};
 use thiserror::Error;
 use tokio::time::timeout;
 
-use super::process::Process;
+use super::process::{Process, Wiring};
 use super::view::View;
 use super::{Fault, World};
-use crate::ControllerConfig;
+use crate::{ControllerConfig, Manager};
 
 /// A controller, what there is at the begin, and what must come of it.
-pub struct Trial<S, O, M, C, G, D> {
+pub struct Trial<S, O, C, M, K, G, D> {
     kinds: Arc<KindRegistry>,
     outside: M,
-    controller: C,
+    controller: K,
+    wiring: Arc<Wiring<C, O>>,
     given: G,
     done: D,
     config: ControllerConfig,
     max_steps: usize,
     quiet_steps: usize,
-    kind: PhantomData<fn() -> (S, O)>,
+    kind: PhantomData<fn() -> S>,
 }
 
 /// A run that came to its end.
@@ -66,9 +67,10 @@ pub struct Failure {
 /// How many operations a failure tells of.
 const TOLD: usize = 40;
 
-impl<S, O, M, C, K, G, D> Trial<S, O, M, K, G, D>
+impl<S, O, C, M, K, G, D> Trial<S, O, C, M, K, G, D>
 where
     S: Spec,
+    O: Send + Sync + 'static,
     C: Controller<Resource = Object<S>>,
     M: Fn() -> O,
     K: Fn(&Arc<O>) -> C,
@@ -81,7 +83,32 @@ where
     pub fn new(kinds: KindRegistry, outside: M, controller: K, given: G, done: D) -> Self {
         let config = ControllerConfig { workers: 2, ..ControllerConfig::default() };
         let kinds = Arc::new(kinds);
-        Self { kinds, outside, controller, given, done, config, max_steps: 2_000, quiet_steps: 10, kind: PhantomData }
+        let wiring = |manager: &mut Manager, controller: C, config: ControllerConfig, _outside: &Arc<O>| {
+            manager.add_controller::<S, C>(controller, config).map(|_| ())
+        };
+        Self {
+            kinds,
+            outside,
+            controller,
+            wiring: Arc::new(wiring),
+            given,
+            done,
+            config,
+            max_steps: 2_000,
+            quiet_steps: 10,
+            kind: PhantomData,
+        }
+    }
+
+    /// The same, with processes that add the controller so: with what else leads to its calls, beside reconcilers and other
+    /// controllers, or reading caches of other kinds. By default it is alone in its process.
+    #[must_use]
+    pub fn wired(
+        mut self,
+        wiring: impl Fn(&mut Manager, C, ControllerConfig, &Arc<O>) -> Result<()> + Send + Sync + 'static,
+    ) -> Self {
+        self.wiring = Arc::new(wiring);
+        self
     }
 
     /// The same, driven so. By default as any controller, by two workers.
@@ -168,17 +195,18 @@ where
 }
 
 /// One run.
-struct Running<'a, S, O, M, K, G, D> {
-    trial: &'a Trial<S, O, M, K, G, D>,
+struct Running<'a, S, O, C, M, K, G, D> {
+    trial: &'a Trial<S, O, C, M, K, G, D>,
     world: World<O>,
     /// The last one runs.
     processes: Vec<Arc<View>>,
     fault: Fault,
 }
 
-impl<S, O, M, C, K, G, D> Running<'_, S, O, M, K, G, D>
+impl<S, O, C, M, K, G, D> Running<'_, S, O, C, M, K, G, D>
 where
     S: Spec,
+    O: Send + Sync + 'static,
     C: Controller<Resource = Object<S>>,
     M: Fn() -> O,
     K: Fn(&Arc<O>) -> C,
@@ -247,7 +275,7 @@ where
         let clock = Arc::new(self.world.clock.clone());
         let view = View::new(Arc::clone(&self.world.store), clock, fault);
         let controller = (self.trial.controller)(&self.world.outside);
-        let process = Process::start(&self.world, view, controller, self.trial.config.clone());
+        let process = Process::start(&self.world, view, controller, self.trial.config.clone(), &self.trial.wiring);
         let process = process.map_err(|error| error.to_string())?;
         self.processes.push(Arc::clone(&process.view));
         Ok(process)
@@ -263,7 +291,7 @@ async fn rest() {
     let _ = timeout(Duration::from_millis(1), pending::<()>()).await;
 }
 
-impl<S, O, M, K, G, D> fmt::Debug for Trial<S, O, M, K, G, D> {
+impl<S, O, C, M, K, G, D> fmt::Debug for Trial<S, O, C, M, K, G, D> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Trial(of at most {} steps)", self.max_steps)
     }

@@ -91,9 +91,9 @@ async fn each_change_is_told_in_order_and_a_restart_goes_on_where_it_stopped() {
     stop(running).await;
 }
 
-/// Lesson 35: a sink that fails disturbs nobody, and loses nothing.
+/// A sink that fails disturbs nobody, and loses nothing.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_the_sink_does_not_take_comes_again_in_order() {
+async fn lesson_35_what_the_sink_does_not_take_comes_again_in_order() {
     let (world, paper) = (World::new().await, Paper::default());
     let running = run(&world, &paper).await;
     world.create("a", 1).await;

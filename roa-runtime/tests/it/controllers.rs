@@ -101,6 +101,10 @@ impl Controller for Handle {
             }
         }
         let _leave = Leave(&self.0, name);
+        assert!(
+            !self.0.finalizer || thing.metadata.has_finalizer(FINALIZER),
+            "the finalizer is on before the first call"
+        );
         tokio::task::yield_now().await;
         self.0.do_it(&thing, cx).await
     }
@@ -188,7 +192,7 @@ async fn done(world: &World, name: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn lessons_2_6_and_32_a_new_object_and_each_change_of_its_spec_are_handled_and_that_is_seen() {
+async fn lesson_32_and_2_and_6_a_new_object_and_each_change_of_its_spec_are_handled_and_that_is_seen() {
     let world = World::new().await;
     let running = run(&world, Doer::default()).await;
     world.create("a", 1).await;
@@ -311,7 +315,7 @@ async fn what_cannot_succeed_is_not_tried_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn lessons_33_and_34_finalizers_are_put_on_before_the_first_call_and_taken_off_after_the_last() {
+async fn lesson_33_a_finalizer_is_taken_off_after_the_clean_up_which_runs_once() {
     let world = World::new().await;
     let running = run(&world, Doer { finalizer: true, ..Doer::default() }).await;
     world.create("a", 1).await;
@@ -325,6 +329,29 @@ async fn lessons_33_and_34_finalizers_are_put_on_before_the_first_call_and_taken
     })
     .await;
     assert_eq!(running.doer.calls("finalize a"), 1, "clean-up runs once when it succeeds");
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lesson_34_the_finalizer_is_put_on_before_the_first_call_and_nothing_is_finalized_that_is_gone() {
+    let world = World::new().await;
+    let running = run(&world, Doer { finalizer: true, ..Doer::default() }).await;
+    for number in 0..20 {
+        world.create(&format!("t{number}"), 1).await;
+    }
+    for number in 0..20 {
+        done(&world, &format!("t{number}")).await;
+    }
+    assert_eq!(running.count("panic"), 0, "each call found the finalizer on");
+    running.stop().await;
+
+    let running = run(&world, Doer::default()).await;
+    world.create("gone", 1).await;
+    done(&world, "gone").await;
+    world.delete("gone").await;
+    world.create("after", 1).await;
+    done(&world, "after").await;
+    assert_eq!(running.doer.calls("finalize gone"), 0);
     running.stop().await;
 }
 

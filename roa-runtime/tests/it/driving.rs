@@ -23,11 +23,18 @@ pub struct Scripted {
     pub script: Script,
     pub dependency: Option<&'static str>,
     pub calls: Arc<AtomicUsize>,
+    notes: bool,
 }
 
 impl Scripted {
     pub fn new(script: impl Fn(&Object<Thing>, &Context) -> Answer + Send + Sync + 'static) -> Self {
-        Self { script: Box::new(script), dependency: None, calls: Arc::default() }
+        Self { script: Box::new(script), dependency: None, calls: Arc::default(), notes: false }
+    }
+
+    /// The same, writing a note into the status before.
+    pub fn noting(mut self) -> Self {
+        self.notes = true;
+        self
     }
 
     /// The same, asking a dependency.
@@ -47,6 +54,10 @@ impl Controller for Scripted {
 
     async fn reconcile(&self, thing: Arc<Object<Thing>>, cx: &Context) -> Answer {
         self.calls.fetch_add(1, Ordering::SeqCst);
+        if self.notes {
+            let note = |thing: &mut Object<Thing>| thing.status.note = "seen".into();
+            cx.api::<Thing>()?.patch_status(&thing.metadata.namespace, &thing.metadata.name, note).await?;
+        }
         match self.dependency {
             Some(dependency) => cx.call(dependency, async { (self.script)(&thing, cx) }).await,
             None => (self.script)(&thing, cx),

@@ -169,7 +169,7 @@ impl Runnable for Faint {
 
 /// Lesson 41: an end that nobody asked for leaves no process without its work.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn c11_what_panics_or_ends_too_early_runs_again() {
+async fn lesson_41_c11_what_panics_or_ends_too_early_runs_again() {
     let (world, faint) = (World::new().await, Arc::new(Faint::default()));
     let mut manager = manager(&world, &world.resources, Mode::Single).await;
     manager.add_runnable(faint.clone());

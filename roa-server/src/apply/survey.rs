@@ -38,7 +38,7 @@ impl<'a> Shape<'a> {
     /// What no schema speaks of is owned field by field, its lists as a whole.
     pub(super) fn of(node: Option<&'a Node>, value: &'a Json) -> Self {
         match (node, value) {
-            (Some(node), Json::Object(_)) if node.atomic => Self::Leaf,
+            (Some(node), _) if node.is_whole() => Self::Leaf,
             (_, Json::Object(fields)) => Self::Fields(fields),
             (Some(node), Json::Array(items)) if node.list != ListKind::Atomic => Self::Elements(items, node),
             _ => Self::Leaf,
@@ -234,11 +234,9 @@ pub(super) fn with_declared_parents(node: Option<&Node>, set: &FieldSet) -> Fiel
 
 /// The same set under a schema that may have changed since: what is now owned as a whole is in it as a whole.
 pub(super) fn with_whole_leaves(node: Option<&Node>, set: &FieldSet) -> FieldSet {
-    set.map(|element, member, below| {
-        let (child, _) = descend(node, element);
-        let whole =
-            child.is_some_and(|child| child.atomic || (child.items.is_some() && child.list == ListKind::Atomic));
-        if whole && !below.is_empty() { (true, FieldSet::default()) } else { (member, with_whole_leaves(child, below)) }
+    set.map(|element, member, below| match descend(node, element).0 {
+        Some(child) if child.is_whole() && !below.is_empty() => (true, FieldSet::default()),
+        child => (member, with_whole_leaves(child, below)),
     })
 }
 

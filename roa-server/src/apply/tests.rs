@@ -335,6 +335,22 @@ fn a_kind_without_a_schema_is_owned_field_by_field_with_whole_lists() {
 }
 
 #[test]
+fn a_list_that_is_owned_as_a_whole_since_its_schema_changed_has_the_owners_of_its_elements() {
+    let created =
+        applied(None, json!({"set": ["a", "b"], "list": [{"name": "web", "port": 80}]}), "m1", false).unwrap();
+    let changed =
+        Structural::compile(&json!({"type": "object", "properties": {"spec": {"type": "object", "properties": {
+            "set": {"type": "array", "items": {"type": "string"}},
+            "list": {"type": "array", "items": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}}
+        }}}}))
+        .unwrap();
+    let error = apply(&changed, Some(&created), &object(json!({"set": ["c"]})), &at("m2", 2), false).unwrap_err();
+    assert_eq!(error.to_string(), "Apply failed with 1 conflict: conflict with \"m1\": .spec.set");
+    let gone = apply(&changed, Some(&created), &object(json!({"set": ["c"]})), &at("m1", 2), false).unwrap();
+    assert_eq!((&gone["spec"], owner(&gone, "Apply m1")), (&json!({"set": ["c"]}), vec![".spec.set".to_owned()]));
+}
+
+#[test]
 fn the_number_of_managers_is_bounded() {
     let mut live = updated(None, object(json!({"size": 0})), &at("creator", 0));
     for number in 1..40 {
@@ -416,4 +432,45 @@ proptest! {
             }
         }
     }
+
+    #[test]
+    fn no_objects_make_it_panic(live in anything(), wanted in anything(), managed in anything(), force in any::<bool>()) {
+        let whole = |spec: Json, managed: Json| {
+            let mut object = object(spec);
+            object["status"] = object["spec"].clone();
+            object["metadata"]["managedFields"] = managed;
+            object
+        };
+        let stored = whole(live.clone(), json!([{
+            "manager": "m", "operation": "Apply", "fieldsType": "FieldsV1", "apiVersion": "g/v1", "fieldsV1": { "f:spec": managed.clone() }
+        }]));
+        for subresource in ["", "status"] {
+            let writer = Writer { subresource, ..at("m1", 1) };
+            let tracked = updated(Some(&stored), whole(wanted.clone(), managed.clone()), &writer);
+            // What was tracked can be read again, and says the same when nothing is written.
+            prop_assert_eq!(&updated(Some(&tracked), tracked.clone(), &writer), &tracked);
+            if let Ok(next) = apply(&schema(), Some(&stored), &whole(wanted.clone(), json!(null)), &writer, force) {
+                prop_assert_eq!(apply(&schema(), Some(&next), &whole(wanted.clone(), json!([])), &writer, true), Ok(next));
+            }
+        }
+        let _outcome = apply(&schema(), Some(&live), &wanted, &at("m1", 1), force);
+    }
+}
+
+/// Values that fit the schema here and there, and mostly not.
+fn anything() -> impl Strategy<Value = Json> {
+    let leaf = prop_oneof![
+        Just(Json::Null),
+        any::<bool>().prop_map(Json::from),
+        (0..3).prop_map(Json::from),
+        "[ab]".prop_map(Json::from),
+        Just(json!({"name": "a", "port": 1}))
+    ];
+    let names = "size|colour|nested|atomic|whole|set|map|list|a|b|name|protocol|conditions|type|f:size|f:set|v:\"a\"|k:\\{\"name\":\"a\"\\}|\\.";
+    leaf.prop_recursive(4, 24, 4, move |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Json::from),
+            prop::collection::btree_map(names, inner, 0..4).prop_map(|map| json!(map)),
+        ]
+    })
 }

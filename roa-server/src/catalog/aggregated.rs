@@ -38,14 +38,14 @@ fn resource(served: &Served) -> Json {
         "resource": kind.plural,
         "responseKind": { "group": served.group, "version": served.version, "kind": kind.kind },
         "scope": if served.is_namespaced() { "Namespaced" } else { "Cluster" },
-        "singularResource": served.singular(),
+        "singularResource": kind.singular,
         "verbs": served.verbs,
     });
     if !kind.short_names.is_empty() {
         resource["shortNames"] = json!(kind.short_names);
     }
-    if !served.categories.is_empty() {
-        resource["categories"] = json!(served.categories);
+    if !kind.categories.is_empty() {
+        resource["categories"] = json!(kind.categories);
     }
     let subresources = subresources(served);
     if !subresources.is_empty() {

@@ -48,14 +48,14 @@ impl Catalog {
 fn entries(served: &Served) -> Vec<Json> {
     let kind = &served.kind;
     let mut resource = json!({
-        "name": kind.plural, "singularName": served.singular(), "namespaced": served.is_namespaced(),
+        "name": kind.plural, "singularName": kind.singular, "namespaced": served.is_namespaced(),
         "kind": kind.kind, "verbs": served.verbs,
     });
     if !kind.short_names.is_empty() {
         resource["shortNames"] = json!(kind.short_names);
     }
-    if !served.categories.is_empty() {
-        resource["categories"] = json!(served.categories);
+    if !kind.categories.is_empty() {
+        resource["categories"] = json!(kind.categories);
     }
     let subresource = |name: &str, kind: &str| {
         json!({

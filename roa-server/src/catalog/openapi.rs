@@ -57,8 +57,7 @@ fn group_version_kind(served: &Served, kind: &str) -> Json {
 }
 
 fn schema(served: &Served) -> Json {
-    let own = served.kind.schema.as_deref().filter(|_| served.conversion == super::Conversion::None);
-    let mut schema = own.cloned().unwrap_or_else(|| permissive(served));
+    let mut schema = served.described.as_deref().cloned().unwrap_or_else(|| permissive(served));
     let properties = schema.as_object_mut().map(|schema| schema.entry("properties").or_insert_with(|| json!({})));
     if let Some(Json::Object(properties)) = properties {
         for (name, described) in [("apiVersion", API_VERSION), ("kind", KIND)] {
@@ -97,7 +96,7 @@ fn list_schema(served: &Served, name: &str) -> Json {
             "apiVersion": { "type": "string" }, "kind": { "type": "string" }, "items": items,
             "metadata": { "type": "object" },
         },
-        "x-kubernetes-group-version-kind": [group_version_kind(served, &served.list_kind())],
+        "x-kubernetes-group-version-kind": [group_version_kind(served, &served.kind.list_kind)],
     })
 }
 

@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
-use roa_core::{KindDescriptor, Scope};
+use roa_core::{Column, FieldPath, KindDescriptor, KindVersion, Scope};
+use serde_json::Value as Json;
 
 use crate::builtin;
+use crate::schema::Structural;
 
 /// A kind under one group and version.
 #[derive(Debug)]
@@ -21,15 +23,25 @@ pub(crate) struct Served {
     pub(crate) has_status: bool,
     /// What can be done with it.
     pub(crate) verbs: &'static [&'static str],
-    /// The groups of kinds that it belongs to, such as `all`.
-    pub(crate) categories: Vec<Arc<str>>,
+    /// What a table shows besides name and age, and where that stands.
+    pub(crate) columns: Vec<(Column, Option<FieldPath>)>,
+    /// Fields that field selectors may name.
+    pub(crate) selectable_fields: Vec<Arc<str>>,
+    /// What to warn of whoever uses this version.
+    pub(crate) deprecation: Option<Arc<str>>,
+    /// The schema as its author wrote it, if there is one.
+    pub(crate) described: Option<Arc<Json>>,
+    /// The same, compiled.
+    pub(crate) schema: Structural,
 }
 
 /// How stored objects differ from those of a served version.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Conversion {
     /// Not at all.
     None,
+    /// In the name of the version.
+    Version(Arc<str>),
     /// Events of `events.k8s.io/v1`: the same objects with other names of fields.
     Events,
 }
@@ -38,32 +50,57 @@ pub(crate) enum Conversion {
 const VERBS: &[&str] = &["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
 /// What can be done with what is there for its list alone.
 const LIST_ONLY: &[&str] = &["list"];
+/// What can be done with questions.
+const CREATE_ONLY: &[&str] = &["create"];
 
 impl Served {
     /// All places where a kind is served.
     pub(crate) fn of_kind(kind: &Arc<KindDescriptor>) -> Vec<Self> {
-        let own = Self {
-            group: Arc::clone(&kind.group),
+        let own = KindVersion {
             version: Arc::clone(&kind.version),
-            conversion: Conversion::None,
-            has_status: builtin::has_status(kind),
-            verbs: if builtin::is_placeholder(kind) { LIST_ONLY } else { VERBS },
-            categories: Vec::new(),
-            kind: Arc::clone(kind),
+            schema: kind.schema.clone(),
+            columns: kind.columns.clone(),
+            selectable_fields: kind.selectable_fields.clone(),
+            deprecation: kind.deprecation.clone(),
         };
-        let mut places = vec![own];
+        let mut places = Vec::new();
+        if kind.served {
+            places.push(Self::new(kind, &kind.group, &own, Conversion::None));
+        }
+        for other in &kind.other_versions {
+            places.push(Self::new(kind, &kind.group, other, Conversion::Version(Arc::clone(&other.version))));
+        }
         if builtin::is_event(kind) {
-            places.push(Self {
-                group: builtin::EVENTS_GROUP.into(),
-                version: "v1".into(),
-                conversion: Conversion::Events,
-                has_status: false,
-                verbs: VERBS,
-                categories: Vec::new(),
-                kind: Arc::clone(kind),
-            });
+            let version = KindVersion { schema: None, ..own };
+            places.push(Self::new(kind, &builtin::EVENTS_GROUP.into(), &version, Conversion::Events));
         }
         places
+    }
+
+    fn new(kind: &Arc<KindDescriptor>, group: &Arc<str>, version: &KindVersion, conversion: Conversion) -> Self {
+        let compiled = version.schema.as_deref().map(Structural::compile);
+        let schema = compiled.and_then(|compiled| {
+            compiled.inspect_err(|error| tracing::error!(kind = %kind.kind, %error, "a schema is not used")).ok()
+        });
+        let verbs = match () {
+            () if builtin::is_placeholder(kind) => LIST_ONLY,
+            () if builtin::is_review(kind) => CREATE_ONLY,
+            () => VERBS,
+        };
+        let columns = version.columns.iter().map(|column| (column.clone(), column.path.parse().ok()));
+        Self {
+            group: Arc::clone(group),
+            version: Arc::clone(&version.version),
+            has_status: kind.status_subresource && builtin::has_status(kind),
+            verbs,
+            columns: columns.collect(),
+            selectable_fields: version.selectable_fields.clone(),
+            deprecation: version.deprecation.clone(),
+            described: version.schema.clone(),
+            schema: schema.unwrap_or_else(Structural::untyped),
+            conversion,
+            kind: Arc::clone(kind),
+        }
     }
 
     /// `group/version`, or just the version for the core group.
@@ -71,22 +108,12 @@ impl Served {
         if self.group.is_empty() { self.version.to_string() } else { format!("{}/{}", self.group, self.version) }
     }
 
-    /// The kind of its lists.
-    pub(crate) fn list_kind(&self) -> String {
-        format!("{}List", self.kind.kind)
-    }
-
-    /// Its name for one object.
-    pub(crate) fn singular(&self) -> String {
-        self.kind.kind.to_lowercase()
-    }
-
     /// Whether its objects live in namespaces.
     pub(crate) fn is_namespaced(&self) -> bool {
         self.kind.scope == Scope::Namespaced
     }
 
-    /// Whether it is one of the server's own kinds, whose objects need not name their kind.
+    /// Whether it is one of Kubernetes' own kinds, whose objects need not name their kind.
     pub(crate) fn is_builtin(&self) -> bool {
         builtin::is_builtin(&self.kind)
     }

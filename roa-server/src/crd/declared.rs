@@ -61,9 +61,10 @@ fn describe(spec: &Spec, stored: &Version, schema: Option<&Arc<Structural>>) -> 
     kind.served = stored.served;
     kind.status_subresource = stored.has_status();
     if let Some(scale) = stored.scale() {
-        kind.scale_path = Some(scale.spec_replicas_path.as_str().into());
-        kind.scale_status_path = Some(scale.status_replicas_path.as_str().into());
-        kind.scale_selector_path = scale.label_selector_path.as_deref().map(Into::into);
+        let undotted = |path: &str| Arc::from(path.trim_start_matches('.'));
+        kind.scale_path = Some(undotted(&scale.spec_replicas_path));
+        kind.scale_status_path = Some(undotted(&scale.status_replicas_path));
+        kind.scale_selector_path = scale.label_selector_path.as_deref().map(undotted);
     }
     if let Some(schema) = schema.map(Arc::clone) {
         let same = Arc::clone(&schema);

@@ -62,7 +62,7 @@ fn a_definition_becomes_a_kind() {
     );
     assert_eq!((&*kind.singular, &*kind.list_kind), ("backup", "BackupList"));
     assert!(kind.is_called("bk") && kind.is_called("backup") && !kind.is_called("b"));
-    assert_eq!(kind.scale_path.as_deref(), Some(".spec.replicas"));
+    assert_eq!(kind.scale_path.as_deref(), Some("spec.replicas"));
     assert!(kind.status_subresource && !kind.age_column);
     let columns: Vec<_> = kind.columns.iter().map(|c| (c.name.as_str(), c.format.type_name(), c.priority)).collect();
     assert_eq!(columns, [("Source", "string", 0), ("Replicas", "integer", 1), ("Age", "date", 0)]);

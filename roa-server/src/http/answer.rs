@@ -8,11 +8,12 @@ use futures_util::StreamExt;
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::Frame;
-use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, VARY, WARNING};
+use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, VARY, WARNING, WWW_AUTHENTICATE};
 use hyper::{Response, StatusCode};
 use serde_json::Value as Json;
 
 use super::ApiError;
+use crate::auth::unauthorized;
 
 /// The body of an answer.
 pub(crate) type Body = UnsyncBoxBody<Bytes, Infallible>;
@@ -55,6 +56,9 @@ pub(crate) fn failure(error: &ApiError) -> Answer {
     let mut answer = json(error.code, &error.to_json());
     if let Some(seconds) = error.retry_after {
         answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    if error.code == StatusCode::UNAUTHORIZED {
+        answer.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static(unauthorized::CHALLENGE));
     }
     answer
 }

@@ -29,6 +29,11 @@ impl Call {
         Accept::of(&self.headers).form(include)
     }
 
+    /// Whether the client takes plain JSON.
+    pub(crate) fn takes_json(&self) -> bool {
+        Accept::of(&self.headers).takes_json()
+    }
+
     /// Whether it asks for a watch.
     pub(crate) fn is_watch(&self) -> bool {
         is_watch(&self.method, &self.query)

@@ -2,33 +2,44 @@
 
 use std::convert::Infallible;
 use std::error::Error as StdError;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::FutureExt;
 use hyper::body::Body as HttpBody;
 use hyper::header::CONNECTION;
+use hyper::http::request::Parts;
 use hyper::{Method, Request, StatusCode};
 use roa_core::ClockExt;
 
 use super::call::{is_watch, verb};
-use super::{Accept, Answer, ApiError, Call, DiscoveryForm, GroupVersion, Input, Query, Route, answer};
+use super::{
+    Accept, Access, Answer, ApiError, Call, DiscoveryForm, GroupVersion, Input, Peer, Query, Route, Written, answer,
+};
+use crate::auth::User;
 use crate::catalog::Catalog;
 use crate::objects::{Objects, Target};
-use crate::server::{InFlight, Shared};
+use crate::server::Shared;
 
 /// The types of aggregated discovery.
 const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
 const AGGREGATED_BETA: &str = "application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList";
 
 /// Answers a request: within its time, and only so many at once. Nothing is answered without a `Status` that says why.
-pub(crate) async fn respond<B>(shared: Arc<Shared>, request: Request<B>) -> Result<Answer, Infallible>
+pub(crate) async fn respond<B>(shared: Arc<Shared>, peer: Arc<Peer>, request: Request<B>) -> Result<Answer, Infallible>
 where
     B: HttpBody<Data = Bytes> + Send,
     B::Error: Into<Box<dyn StdError + Send + Sync>>,
 {
     let method = request.method().clone();
-    let outcome = within(&shared, request).await;
+    // A panic is an error of its request alone.
+    let outcome = AssertUnwindSafe(within(&shared, &peer, request)).catch_unwind().await;
+    let outcome = outcome.unwrap_or_else(|_| {
+        tracing::error!(%method, "a request panicked");
+        Err(ApiError::internal("an error inside of the server: its log says more"))
+    });
     let mut answered = outcome.unwrap_or_else(|error| answer::failure(&error));
     shared.metrics.note(&method, answered.status());
     if answered.status() == StatusCode::PAYLOAD_TOO_LARGE {
@@ -38,52 +49,77 @@ where
     Ok(answered)
 }
 
-async fn within<B>(shared: &Arc<Shared>, request: Request<B>) -> Result<Answer, ApiError>
+async fn within<B>(shared: &Arc<Shared>, peer: &Peer, request: Request<B>) -> Result<Answer, ApiError>
 where
     B: HttpBody<Data = Bytes> + Send,
     B::Error: Into<Box<dyn StdError + Send + Sync>>,
 {
     let route = Route::parse(request.uri().path())?;
     let query = Query::parse(request.uri().query())?;
-    let _place = take_place(shared, &route, request.method())?;
+    let (parts, body) = request.into_parts();
+    if matches!(route, Route::Health(..)) {
+        // To be answered when nothing else is, and to who knows nobody.
+        return documents(shared, &shared.catalog(), &route, &Accept::of(&parts.headers), &query);
+    }
+    let _place = shared.take_place(!matches!(parts.method, Method::GET | Method::HEAD))?;
     let timeout: Duration = shared.config.limits.request_timeout;
+    let verb = verb_of(&route, &parts.method, &query)?;
+    let access = Access::ask(&shared.security, peer, &parts, &route, &query, verb).await?;
+    let user = access.user.clone();
     // A watch is only begun here: its answer's body comes later, without this limit.
-    tokio::select! {
-        outcome = dispatch(shared, route, query, request) => outcome,
-        () = shared.clock.sleep(timeout) => Err(ApiError::timeout(format!(
-            "the request was not done within {} s; a write may have been", timeout.as_secs()
-        ))),
-    }
+    let outcome = match access.check() {
+        Err(refused) => Err(refused),
+        Ok(()) => tokio::select! {
+            outcome = dispatch(shared, &route, &query, parts, body, user) => outcome,
+            () = shared.clock.sleep(timeout) => Err(ApiError::timeout(format!(
+                "the request was not done within {} s; a write may have been", timeout.as_secs()
+            ))),
+        },
+    };
+    let answered = outcome.unwrap_or_else(|error| answer::failure(&error));
+    let (code, written) = (answered.status(), answered.extensions().get::<Written>().cloned());
+    access.audit(shared, peer, &query, code, written).await;
+    Ok(answered)
 }
 
-/// A place among the requests that are answered at once. Probes need none: they are to be answered when nothing else is.
-fn take_place<'a>(shared: &'a Shared, route: &Route, method: &Method) -> Result<Option<InFlight<'a>>, ApiError> {
-    match route {
-        Route::Health(..) | Route::Metrics => Ok(None),
-        _ => shared.take_place(!matches!(*method, Method::GET | Method::HEAD)).map(Some),
-    }
+/// What is to be done, in the words of roles.
+fn verb_of(route: &Route, method: &Method, query: &Query) -> Result<&'static str, ApiError> {
+    query.flag("watch")?;
+    Ok(match (route, method) {
+        (Route::Resource(path), method) => verb(method, path.name.is_some(), is_watch(method, query)),
+        (_, &Method::GET) => "get",
+        (_, &Method::HEAD) => "head",
+        (_, &Method::POST) => "post",
+        (_, &Method::PUT) => "put",
+        (_, &Method::DELETE) => "delete",
+        _ => "unknown",
+    })
 }
 
-async fn dispatch<B>(shared: &Arc<Shared>, route: Route, query: Query, request: Request<B>) -> Result<Answer, ApiError>
+async fn dispatch<B>(
+    shared: &Arc<Shared>,
+    route: &Route,
+    query: &Query,
+    parts: Parts,
+    body: B,
+    user: User,
+) -> Result<Answer, ApiError>
 where
     B: HttpBody<Data = Bytes> + Send,
     B::Error: Into<Box<dyn StdError + Send + Sync>>,
 {
-    let (parts, body) = request.into_parts();
     let catalog = shared.catalog();
     let Route::Resource(path) = route else {
         if !matches!(parts.method, Method::GET | Method::HEAD) {
             return Err(ApiError::method_not_allowed());
         }
-        return documents(shared, &catalog, &route, &Accept::of(&parts.headers), &query);
+        return documents(shared, &catalog, route, &Accept::of(&parts.headers), query);
     };
-    query.flag("watch")?;
-    let asked = verb(&parts.method, path.name.is_some(), is_watch(&parts.method, &query));
-    tracing::trace!(verb = asked, plural = %path.plural, "request");
-    let target = Target::find(&catalog, &path)?;
+    let target = Target::find(&catalog, path)?;
     let input = Input::read(&parts.headers, body).await?;
     let resources = shared.resources.clone().with_kinds(Arc::clone(catalog.kinds()));
-    Objects::new(Arc::clone(shared), resources).answer(&target, &Call::new(parts, query, input)).await
+    let objects = Objects::new(Arc::clone(shared), resources, user);
+    objects.answer(&target, &Call::new(parts, query.clone(), input)).await
 }
 
 /// Everything but objects.

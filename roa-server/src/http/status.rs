@@ -1,8 +1,10 @@
 //! [`ApiError`]: what a request is answered that can't be done, as a `Status` object. Clients branch on its `reason`.
 
 use hyper::StatusCode;
-use roa_core::{Error, Expected, Key, Violations};
+use roa_core::{Error, Expected, Key, Violation, Violations};
 use serde_json::{Map, Value as Json, json};
+
+use crate::auth::{Forbidden, unauthorized};
 
 /// The reason of a `Status` for a revision that is no longer kept.
 pub(crate) const EXPIRED: &str = "Expired";
@@ -92,19 +94,30 @@ impl ApiError {
         Self::new(StatusCode::FORBIDDEN, "Forbidden", message).about(group, plural, name)
     }
 
+    /// What roles do not allow.
+    pub(crate) fn refused(forbidden: &Forbidden) -> Self {
+        let Forbidden { message, name, group, kind, .. } = forbidden;
+        Self::new(StatusCode::FORBIDDEN, "Forbidden", message).about(group, kind, name)
+    }
+
+    /// Nobody who is known. Why not, only the log says.
+    pub(crate) fn unauthorized() -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, unauthorized::REASON, unauthorized::MESSAGE)
+    }
+
     /// An object breaks rules. Here `kind` is the kind itself, as in Kubernetes.
     pub(crate) fn invalid(group: &str, kind: &str, name: &str, violations: &Violations) -> Self {
-        let described = |violation: &roa_core::Violation| {
+        let described = |violation: &Violation| {
             let field = if violation.path.is_empty() { "<root>" } else { &violation.path };
-            format!("{field}: Invalid value: {}", violation.message)
+            format!("{field}: {}", worded(violation))
         };
         let all: Vec<_> = violations.iter().map(described).collect();
         let all = if let [only] = all.as_slice() { only.clone() } else { format!("[{}]", all.join(", ")) };
         let message = format!("{} {name:?} is invalid: {all}", qualified(kind, group));
         let this = Self::new(StatusCode::UNPROCESSABLE_ENTITY, "Invalid", message).about(group, kind, name);
-        violations.iter().fold(this, |this, violation| {
-            this.cause("FieldValueInvalid", format!("Invalid value: {}", violation.message), &violation.path)
-        })
+        violations
+            .iter()
+            .fold(this, |this, violation| this.cause(violation.reason.as_str(), worded(violation), &violation.path))
     }
 
     /// What the store or the rules of objects answered. `kind` names the kind of the object that was asked for.
@@ -147,6 +160,15 @@ impl ApiError {
                 Self::invalid(key.group(), kind, key.name(), &found)
             }
             Error::UnknownKind { .. } => Self::no_such_path(),
+            Error::NamespaceTerminating { namespace } => {
+                let why = "unable to create new content in it because it is being terminated";
+                let message = "the namespace is being terminated";
+                Self::forbidden("", "namespaces", &namespace, why).cause(
+                    "NamespaceTerminating",
+                    message,
+                    "metadata.namespace",
+                )
+            }
             Error::Unavailable { .. } => {
                 tracing::warn!(%error, "the store could not answer a request");
                 Self::unavailable("the store can't be reached at the moment")
@@ -197,10 +219,6 @@ impl ApiError {
         self
     }
 
-    pub(crate) const fn reason(&self) -> &'static str {
-        self.reason
-    }
-
     /// The `Status` object.
     pub(crate) fn to_json(&self) -> Json {
         let mut status = json!({
@@ -211,6 +229,26 @@ impl ApiError {
             status["details"] = Json::Object(self.details.clone());
         }
         status
+    }
+}
+
+/// What is wrong, beginning with the words that Kubernetes has for it.
+fn worded(violation: &Violation) -> String {
+    const WORDS: [&str; 8] = [
+        "Invalid value",
+        "Required value",
+        "Unsupported value",
+        "Duplicate value",
+        "Forbidden",
+        "Too long",
+        "Too many",
+        "Not found",
+    ];
+    let message = &violation.message;
+    if WORDS.iter().any(|words| message.starts_with(words)) {
+        message.clone()
+    } else {
+        format!("Invalid value: {message}")
     }
 }
 

@@ -57,7 +57,7 @@ impl Objects {
                 items.push(rendering.object(deleted, self.now()));
             }
         }
-        let kind = target.served.list_kind();
+        let kind = &target.served.kind.list_kind;
         let body = json!({
             "kind": kind, "apiVersion": target.served.api_version(),
             "metadata": { "resourceVersion": list.revision.to_string() }, "items": items,

@@ -78,13 +78,13 @@ impl Rendering {
     /// What a list begins with, up to its items.
     pub(crate) fn opening(&self, metadata: &Json) -> String {
         let (kind, api_version) = match self.form {
-            Form::Object => (self.served.list_kind(), self.served.api_version()),
+            Form::Object => (self.served.kind.list_kind.to_string(), self.served.api_version()),
             Form::Metadata => ("PartialObjectMetadataList".to_owned(), META.to_owned()),
             Form::Table(_) => ("Table".to_owned(), META.to_owned()),
         };
         let head = format!("{{\"kind\":{},\"apiVersion\":{},\"metadata\":{metadata}", json!(kind), json!(api_version));
         match self.form {
-            Form::Table(_) => format!("{head},\"columnDefinitions\":{},\"rows\":[", table::columns(&self.served.kind)),
+            Form::Table(_) => format!("{head},\"columnDefinitions\":{},\"rows\":[", table::columns(&self.served)),
             Form::Object | Form::Metadata => format!("{head},\"items\":["),
         }
     }
@@ -113,12 +113,12 @@ impl Rendering {
     fn table(&self, rows: &[Json], metadata: &Json) -> Json {
         json!({
             "kind": "Table", "apiVersion": META, "metadata": metadata,
-            "columnDefinitions": table::columns(&self.served.kind), "rows": rows,
+            "columnDefinitions": table::columns(&self.served), "rows": rows,
         })
     }
 
     fn row(&self, object: &DynamicObject, now: Timestamp) -> Json {
-        let mut row = json!({ "cells": table::cells(&self.served.kind, object, now) });
+        let mut row = json!({ "cells": table::cells(&self.served, object, now) });
         match self.form {
             Form::Table(IncludeObject::Object) => row["object"] = object.to_json(),
             Form::Table(IncludeObject::None) => {}
@@ -127,9 +127,11 @@ impl Rendering {
         row
     }
 
-    fn converted(&self, object: DynamicObject) -> DynamicObject {
-        match self.served.conversion {
+    /// A stored object as one of the version that was asked for.
+    pub(crate) fn converted(&self, object: DynamicObject) -> DynamicObject {
+        match &self.served.conversion {
             Conversion::None => object,
+            Conversion::Version(_) => DynamicObject { api_version: self.served.api_version(), ..object },
             Conversion::Events => builtin::event_from_stored(object),
         }
     }

@@ -1,16 +1,24 @@
 //! `scale`: how many there are to be, the same for every kind that has a number for it.
 
-use roa_core::{DynamicObject, KindDescriptor};
+use std::sync::Arc;
+
+use roa_core::{DynamicObject, FieldPath, KindDescriptor};
 use serde_json::{Value as Json, json};
 
 use crate::http::ApiError;
 
 /// The `Scale` of an object.
 pub(crate) fn of(kind: &KindDescriptor, object: &DynamicObject) -> Json {
-    let path = kind.scale_path.as_deref().unwrap_or("spec.replicas");
-    let wanted = object.field(path).and_then(|value| value.as_i64());
-    let last = path.rsplit('.').next().unwrap_or_default();
-    let found = object.field(&format!("status.{last}")).and_then(|value| value.as_i64());
+    let tree = object.to_json();
+    let at = |path: &Option<Arc<str>>| {
+        path.as_deref().and_then(|path| path.parse().ok()).and_then(|path: FieldPath| path.first(&tree).cloned())
+    };
+    let wanted = at(&kind.scale_path).and_then(|value| value.as_i64());
+    let found = at(&kind.scale_status_path).and_then(|value| value.as_i64());
+    let mut status = json!({ "replicas": found.unwrap_or(0) });
+    if let Some(Json::String(selector)) = at(&kind.scale_selector_path) {
+        status["selector"] = json!(selector);
+    }
     let metadata = &object.metadata;
     let mut identity = json!({ "name": metadata.name, "uid": metadata.uid });
     if !metadata.namespace.is_empty() {
@@ -24,7 +32,7 @@ pub(crate) fn of(kind: &KindDescriptor, object: &DynamicObject) -> Json {
     }
     json!({
         "kind": "Scale", "apiVersion": "autoscaling/v1", "metadata": identity,
-        "spec": { "replicas": wanted.unwrap_or(0) }, "status": { "replicas": found.unwrap_or(0) },
+        "spec": { "replicas": wanted.unwrap_or(0) }, "status": status,
     })
 }
 
@@ -33,15 +41,14 @@ pub(crate) fn of(kind: &KindDescriptor, object: &DynamicObject) -> Json {
 /// # Errors
 /// 422 if that is no number of things.
 pub(crate) fn put(kind: &KindDescriptor, mut object: DynamicObject, scale: &Json) -> Result<DynamicObject, ApiError> {
-    let path = kind.scale_path.as_deref().unwrap_or("spec.replicas");
+    let path: Option<FieldPath> = kind.scale_path.as_deref().and_then(|path| path.parse().ok());
     let wanted = scale.pointer("/spec/replicas").cloned().unwrap_or_else(|| json!(0));
     if wanted.as_i64().is_none_or(|replicas| !(0..=i64::from(i32::MAX)).contains(&replicas)) {
         let found = roa_core::Violations::one("spec.replicas", "expected a whole number of at least 0");
         return Err(ApiError::invalid("autoscaling", "Scale", &object.metadata.name, &found));
     }
     let mut tree = Json::Object(std::mem::take(&mut object.body));
-    let pointer = format!("/{}", path.replace('.', "/"));
-    set(&mut tree, &pointer, wanted);
+    set(&mut tree, path.as_ref().and_then(FieldPath::fields).unwrap_or_default(), wanted);
     if let Json::Object(body) = tree {
         object.body = body;
     }
@@ -51,10 +58,10 @@ pub(crate) fn put(kind: &KindDescriptor, mut object: DynamicObject, scale: &Json
     Ok(object)
 }
 
-/// Sets what a pointer names, and makes the mappings on the way.
-fn set(tree: &mut Json, pointer: &str, value: Json) {
+/// Sets the field at a path, and makes the mappings on the way.
+fn set(tree: &mut Json, path: Vec<&str>, value: Json) {
     let mut at = tree;
-    for name in pointer.split('/').skip(1) {
+    for name in path {
         if !at.is_object() {
             *at = json!({});
         }
@@ -71,7 +78,8 @@ mod tests {
 
     fn pool() -> (KindDescriptor, DynamicObject) {
         let mut kind = KindDescriptor::dynamic("g.example.com", "v1", "Pool", "pools", Scope::Namespaced);
-        kind.scale_path = Some("spec.workers.replicas".into());
+        kind.scale_path = Some(".spec.workers.replicas".into());
+        kind.scale_status_path = Some(".status.replicas".into());
         let object = DynamicObject::from_json(json!({
             "apiVersion": "g.example.com/v1", "kind": "Pool", "metadata": { "name": "a", "resourceVersion": "7" },
             "spec": { "other": 1 }, "status": { "replicas": 2 },

@@ -2,45 +2,57 @@
 
 use std::time::Duration;
 
-use roa_core::{Column, ColumnFormat, DynamicObject, KindDescriptor, Timestamp};
+use roa_core::{Column, ColumnFormat, DynamicObject, Timestamp};
 use serde_json::{Value as Json, json};
 
-/// The columns of a kind: its name, its own, and its age unless a column of its own says when.
-pub(crate) fn columns(kind: &KindDescriptor) -> Json {
+use crate::catalog::Served;
+
+/// The columns of a kind: its name, its own, and its age unless its own say all.
+pub(crate) fn columns(served: &Served) -> Json {
     let mut columns = vec![json!({
         "name": "Name", "type": "string", "format": "name", "priority": 0,
         "description": "The name of the object, unique in its kind and namespace.",
     })];
-    columns.extend(kind.columns.iter().map(column));
-    columns.push(json!({
-        "name": "Age", "type": "date", "format": "", "priority": 0, "description": "The time since it was created.",
-    }));
+    columns.extend(served.columns.iter().map(|(column, _)| describe(column)));
+    if served.kind.age_column {
+        columns.push(json!({
+            "name": "Age", "type": "date", "format": "", "priority": 0, "description": "The time since it was created.",
+        }));
+    }
     Json::Array(columns)
 }
 
-fn column(column: &Column) -> Json {
-    let kind = match column.format {
-        ColumnFormat::Date => "date",
-        _ => "string",
-    };
-    json!({ "name": column.name, "type": kind, "format": "", "priority": 0, "description": column.path })
+fn describe(column: &Column) -> Json {
+    json!({
+        "name": column.name, "type": column.format.type_name(), "format": "", "priority": column.priority,
+        "description": column.description,
+    })
 }
 
 /// The cells of an object, one for each column.
-pub(crate) fn cells(kind: &KindDescriptor, object: &DynamicObject, now: Timestamp) -> Vec<Json> {
+pub(crate) fn cells(served: &Served, object: &DynamicObject, now: Timestamp) -> Vec<Json> {
     let mut cells = vec![json!(object.metadata.name)];
-    cells.extend(kind.columns.iter().map(|column| cell(column, object, now)));
-    let created = object.metadata.creation_timestamp;
-    cells.push(created.map_or_else(|| json!("<unknown>"), |created| json!(age(created, now))));
+    if !served.columns.is_empty() {
+        let tree = object.to_json();
+        cells.extend(served.columns.iter().map(|(column, path)| {
+            let found = path.as_ref().and_then(|path| path.first(&tree));
+            found.map_or(Json::Null, |value| cell(column.format, value, now))
+        }));
+    }
+    if served.kind.age_column {
+        let created = object.metadata.creation_timestamp;
+        cells.push(created.map_or_else(|| json!("<unknown>"), |created| json!(age(created, now))));
+    }
     cells
 }
 
-fn cell(column: &Column, object: &DynamicObject, now: Timestamp) -> Json {
-    match (column.format, object.field(&column.path)) {
-        (_, None | Some(Json::Null)) => Json::Null,
-        (ColumnFormat::Date, Some(Json::String(text))) => text.parse().map_or(Json::Null, |time| json!(age(time, now))),
-        (_, Some(value @ (Json::Array(_) | Json::Object(_)))) => json!(value.to_string()),
-        (_, Some(value)) => value,
+fn cell(format: ColumnFormat, value: &Json, now: Timestamp) -> Json {
+    match (format, value) {
+        (ColumnFormat::Date, Json::String(text)) => text.parse().map_or(Json::Null, |time| json!(age(time, now))),
+        (ColumnFormat::Date, _) => Json::Null,
+        (_, Json::Array(_) | Json::Object(_)) => json!(value.to_string()),
+        (ColumnFormat::Text, Json::Number(number)) => json!(number.to_string()),
+        (_, value) => value.clone(),
     }
 }
 
@@ -72,7 +84,8 @@ fn human(duration: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use roa_core::Scope;
+    use roa_core::{KindDescriptor, Scope};
+    use std::sync::Arc;
 
     #[test]
     fn ages_are_those_of_kubectl() {
@@ -111,8 +124,9 @@ mod tests {
             "spec": { "tags": ["x"] }, "status": { "expiresAt": Timestamp::from_unix_seconds(1_000_060).unwrap() },
         }))
         .unwrap();
-        let cells = cells(&kind, &object, now);
+        let served = Served::of_kind(&Arc::new(kind)).remove(0);
+        let cells = cells(&served, &object, now);
         assert_eq!(Json::Array(cells), json!(["a", null, "60s", "[\"x\"]", "10s"]));
-        assert_eq!(columns(&kind).as_array().unwrap().len(), 5);
+        assert_eq!(columns(&served).as_array().unwrap().len(), 5);
     }
 }

@@ -77,7 +77,7 @@ impl Target {
     /// 400 for a field that objects of this kind can't be selected by.
     pub(crate) fn stored_fields(&self, asked: &FieldSelector) -> Result<FieldSelector, ApiError> {
         let stored = match self.served.conversion {
-            Conversion::None => asked.clone(),
+            Conversion::None | Conversion::Version(_) => asked.clone(),
             Conversion::Events => {
                 asked.requirements().fold(FieldSelector::everything(), |selector, (path, value, equal)| {
                     let path = builtin::event_path(path);
@@ -85,7 +85,7 @@ impl Target {
                 })
             }
         };
-        let declared = &self.served.kind.selectable_fields;
+        let declared = &self.served.selectable_fields;
         let unknown = stored.requirements().find(|(path, ..)| !declared.iter().any(|known| &**known == *path));
         if let Some((path, ..)) = unknown {
             return Err(ApiError::bad_request(format!("field label not supported: {path}")));

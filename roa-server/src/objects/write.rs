@@ -1,174 +1,21 @@
-//! Writing: create, replace, patch.
+//! Writing: create, replace, patch, apply.
 
 use hyper::StatusCode;
 use roa_core::lifecycle::FieldValidation;
 use roa_core::{DynamicObject, Error, MAX_CONFLICTS, ResourceStore};
-use serde_json::Value as Json;
 
 use super::admit::Admitted;
+use super::patch::Patch;
 use super::{Objects, Part, Rendering, Target, WriteOptions, scale};
-use crate::builtin;
-use crate::catalog::Conversion;
-use crate::http::{Answer, ApiError, Call, Input, Parsed, answer};
-use crate::patch;
+use crate::http::{Answer, ApiError, Call, Parsed, Written, answer};
 
-/// The media types of patches.
-const PATCHES: &str = "application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml";
+/// What came of a write: the status code, the object as it is then, and what to warn of.
+pub(super) type Done = (StatusCode, DynamicObject, Vec<String>);
 
-/// A patch that was read.
-enum Patch {
-    Merge(Json),
-    Json(Json),
-}
-
-impl Objects {
-    /// Creates an object in a collection.
-    pub(super) async fn create(&self, target: &Target, rendering: &Rendering, call: &Call) -> Result<Answer, ApiError> {
-        let options = WriteOptions::of(call)?;
-        let admitted = self.admit(target, call.input.object()?, options.checks)?;
-        let resources = self.writing(&options);
-        if target.served.is_namespaced() {
-            let Some(namespace) = &target.namespace else { return Err(ApiError::method_not_allowed()) };
-            self.shared.config.namespaces.ensure(&resources, namespace).await?;
-        }
-        let created = resources.create(admitted.object, FieldValidation::Ignore).await;
-        let mut created = created.map_err(|error| self.explain(error, target))?;
-        if options.dry_run {
-            created.metadata.resource_version = None;
-        }
-        self.written(StatusCode::CREATED, target, rendering, created, &admitted.warnings)
-    }
-
-    /// Replaces an object, or a part of it, by what is sent.
-    pub(super) async fn replace(
-        &self,
-        target: &Target,
-        rendering: &Rendering,
-        call: &Call,
-    ) -> Result<Answer, ApiError> {
-        let options = WriteOptions::of(call)?;
-        let resources = self.writing(&options);
-        let parsed = call.input.object()?;
-        if target.part == Part::Scale {
-            let current = self.current(target).await?;
-            let next = scale::put(&target.served.kind, current, &parsed.tree)?;
-            let written = self.update(target, &resources, next).await?;
-            return self.written(StatusCode::OK, target, rendering, written, &[]);
-        }
-        let admitted = self.admit(target, parsed, options.checks)?;
-        self.current(target).await?;
-        let written = self.update(target, &resources, admitted.object).await?;
-        self.written(StatusCode::OK, target, rendering, written, &admitted.warnings)
-    }
-
-    /// Changes an object, or a part of it. If somebody else writes in between, the patch is put on what they wrote; one
-    /// that names a `resourceVersion` is refused then.
-    pub(super) async fn patch(&self, target: &Target, rendering: &Rendering, call: &Call) -> Result<Answer, ApiError> {
-        let options = WriteOptions::of(call)?;
-        let patch = read_patch(&call.input)?;
-        for _ in 1..MAX_CONFLICTS {
-            match self.patch_once(target, &patch, &options).await {
-                Err(Failed::Conflict(_)) => {}
-                outcome => return self.patched(target, rendering, outcome),
-            }
-        }
-        let outcome = self.patch_once(target, &patch, &options).await;
-        self.patched(target, rendering, outcome)
-    }
-
-    fn patched(
-        &self,
-        target: &Target,
-        rendering: &Rendering,
-        outcome: Result<(DynamicObject, Vec<String>), Failed>,
-    ) -> Result<Answer, ApiError> {
-        match outcome {
-            Ok((object, warnings)) => self.written(StatusCode::OK, target, rendering, object, &warnings),
-            Err(Failed::Conflict(error)) => Err(self.explain(error, target)),
-            Err(Failed::Answered(error)) => Err(error),
-        }
-    }
-
-    async fn patch_once(
-        &self,
-        target: &Target,
-        patch: &Patch,
-        options: &WriteOptions,
-    ) -> Result<(DynamicObject, Vec<String>), Failed> {
-        let current = self.current(target).await?;
-        let version = current.metadata.resource_version;
-        let mut tree = match target.part {
-            Part::Scale => scale::of(&target.served.kind, &current),
-            Part::Main | Part::Status => shown(target, current.clone()),
-        };
-        apply(patch, &mut tree)?;
-        let Admitted { object: mut next, warnings } = match target.part {
-            Part::Scale => Admitted { object: scale::put(&target.served.kind, current, &tree)?, warnings: Vec::new() },
-            Part::Main | Part::Status => self.admit(target, Parsed { tree, duplicates: Vec::new() }, options.checks)?,
-        };
-        if next.metadata.resource_version.is_none() {
-            next.metadata.resource_version = version;
-        }
-        // A patch that names another version than the current one is refused for good.
-        let is_current = next.metadata.resource_version == version;
-        let resources = self.writing(options);
-        match self.store(target, &resources, next).await {
-            Ok(written) => Ok((written, warnings)),
-            Err(error @ Error::Conflict { .. }) if is_current => Err(Failed::Conflict(error)),
-            Err(error) => Err(Failed::Answered(self.explain(error, target))),
-        }
-    }
-
-    async fn current(&self, target: &Target) -> Result<DynamicObject, ApiError> {
-        self.resources.get(&target.key()?).await.map_err(|error| self.explain(error, target))
-    }
-
-    async fn update(
-        &self,
-        target: &Target,
-        resources: &ResourceStore,
-        next: DynamicObject,
-    ) -> Result<DynamicObject, ApiError> {
-        self.store(target, resources, next).await.map_err(|error| self.explain(error, target))
-    }
-
-    async fn store(
-        &self,
-        target: &Target,
-        resources: &ResourceStore,
-        next: DynamicObject,
-    ) -> Result<DynamicObject, Error> {
-        match target.part {
-            Part::Status => resources.update_status(next).await,
-            Part::Main | Part::Scale => resources.update(next, FieldValidation::Ignore).await,
-        }
-    }
-
-    fn writing(&self, options: &WriteOptions) -> ResourceStore {
-        let resources = self.resources.clone().writing_as(options.manager.as_str());
-        if options.dry_run { resources.dry_run() } else { resources }
-    }
-
-    fn written(
-        &self,
-        code: StatusCode,
-        target: &Target,
-        rendering: &Rendering,
-        object: DynamicObject,
-        warnings: &[String],
-    ) -> Result<Answer, ApiError> {
-        if target.part == Part::Scale {
-            return self.answer_scale(code, &scale::of(&target.served.kind, &object), rendering);
-        }
-        let body = rendering.object(object, self.now()).to_string();
-        Ok(answer::with_warnings(answer::bytes(code, rendering.content_type(), body), warnings))
-    }
-}
-
-/// Why a patch was not written.
-enum Failed {
-    /// Somebody else wrote in between.
-    Conflict(Error),
+/// Why a write was not done.
+pub(super) enum Failed {
+    /// Somebody else wrote in between: to be tried again with what they wrote.
+    Overtaken(Error),
     /// Anything else.
     Answered(ApiError),
 }
@@ -179,33 +26,141 @@ impl From<ApiError> for Failed {
     }
 }
 
-/// An object as the client sees it, and so as it patches it.
-fn shown(target: &Target, object: DynamicObject) -> Json {
-    match target.served.conversion {
-        Conversion::None => object.to_json(),
-        Conversion::Events => builtin::event_from_stored(object).to_json(),
+impl Objects {
+    /// Creates an object in a collection.
+    pub(super) async fn create(&self, target: &Target, rendering: &Rendering, call: &Call) -> Result<Answer, ApiError> {
+        let options = WriteOptions::of(call)?;
+        if target.served.is_namespaced() && target.namespace.is_none() {
+            return Err(ApiError::method_not_allowed());
+        }
+        let Admitted { object, warnings } = self.admit(target, call.input.object()?, options.checks)?;
+        let object = self.complete(target, None, object, &options)?;
+        let created = self.create_in(target, object, &options).await.map_err(|error| self.explain(error, target))?;
+        self.written(target, rendering, (StatusCode::CREATED, created, warnings))
     }
-}
 
-fn read_patch(input: &Input) -> Result<Patch, ApiError> {
-    match input.media.as_str() {
-        "application/merge-patch+json" => Ok(Patch::Merge(input.json()?.tree)),
-        "application/json-patch+json" => Ok(Patch::Json(input.json()?.tree)),
-        _ => Err(ApiError::unsupported_media_type(PATCHES)),
-    }
-}
-
-fn apply(patch: &Patch, tree: &mut Json) -> Result<(), ApiError> {
-    let applied = match patch {
-        Patch::Merge(merge) => patch::merge_patch(tree, merge),
-        Patch::Json(operations) => patch::json_patch(tree, operations.clone()),
-    };
-    applied.map_err(|error| {
-        let (code, reason) = match error.status() {
-            413 => (StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLarge"),
-            422 => (StatusCode::UNPROCESSABLE_ENTITY, "Invalid"),
-            _ => (StatusCode::BAD_REQUEST, "BadRequest"),
+    /// Replaces an object, or a part of it, by what is sent.
+    pub(super) async fn replace(
+        &self,
+        target: &Target,
+        rendering: &Rendering,
+        call: &Call,
+    ) -> Result<Answer, ApiError> {
+        let options = WriteOptions::of(call)?;
+        let parsed = call.input.object()?;
+        let current = self.current(target).await?;
+        let Admitted { object: next, warnings } = match target.part {
+            Part::Scale => {
+                let object = scale::put(&target.served.kind, current.clone(), &parsed.tree)?;
+                Admitted { object, warnings: Vec::new() }
+            }
+            Part::Main | Part::Status => self.admit(target, parsed, options.checks)?,
         };
-        ApiError::new(code, reason, format!("the patch was not applied: {error}"))
-    })
+        let next = self.complete(target, Some(&current), next, &options)?;
+        let written = self.update(target, next, &options).await.map_err(|error| self.explain(error, target))?;
+        self.written(target, rendering, (StatusCode::OK, written, warnings))
+    }
+
+    /// Changes an object, or a part of it. If somebody else writes in between, the patch is put on what they wrote; one
+    /// that names a `resourceVersion` is refused then.
+    pub(super) async fn patch(&self, target: &Target, rendering: &Rendering, call: &Call) -> Result<Answer, ApiError> {
+        let options = WriteOptions::of(call)?;
+        let patch = Patch::read(&call.input)?;
+        for last in (0..MAX_CONFLICTS).rev() {
+            let outcome = match &patch {
+                Patch::Apply(parsed) => self.apply_once(target, parsed, &options).await,
+                patch => self.patch_once(target, patch, &options).await,
+            };
+            return match outcome {
+                Ok(done) => self.written(target, rendering, done),
+                Err(Failed::Overtaken(_)) if last > 0 => continue,
+                Err(Failed::Overtaken(error)) => Err(self.explain(error, target)),
+                Err(Failed::Answered(error)) => Err(error),
+            };
+        }
+        Err(ApiError::internal("a patch was not tried"))
+    }
+
+    async fn patch_once(&self, target: &Target, patch: &Patch, options: &WriteOptions) -> Result<Done, Failed> {
+        let current = self.current(target).await?;
+        let version = current.metadata.resource_version;
+        let mut tree = match target.part {
+            Part::Scale => scale::of(&target.served.kind, &current),
+            Part::Main | Part::Status => self.shown(target, current.clone()),
+        };
+        patch.put_on(&mut tree)?;
+        let Admitted { object: mut next, warnings } = match target.part {
+            Part::Scale => {
+                let object = scale::put(&target.served.kind, current.clone(), &tree)?;
+                Admitted { object, warnings: Vec::new() }
+            }
+            Part::Main | Part::Status => self.admit(target, Parsed { tree, duplicates: Vec::new() }, options.checks)?,
+        };
+        if next.metadata.resource_version.is_none() {
+            next.metadata.resource_version = version;
+        }
+        // A patch that names another version than the current one is refused for good.
+        let is_current = next.metadata.resource_version == version;
+        let next = self.complete(target, Some(&current), next, options)?;
+        match self.update(target, next, options).await {
+            Ok(written) => Ok((StatusCode::OK, written, warnings)),
+            Err(error @ Error::Conflict { .. }) if is_current => Err(Failed::Overtaken(error)),
+            Err(error) => Err(Failed::Answered(self.explain(error, target))),
+        }
+    }
+
+    async fn current(&self, target: &Target) -> Result<DynamicObject, ApiError> {
+        self.resources.get(&target.key()?).await.map_err(|error| self.explain(error, target))
+    }
+
+    pub(super) async fn create_in(
+        &self,
+        target: &Target,
+        object: DynamicObject,
+        options: &WriteOptions,
+    ) -> Result<DynamicObject, Error> {
+        let created = self.writing(options).create(object, FieldValidation::Ignore).await?;
+        self.wait_for_role(&created, target).await;
+        Ok(created)
+    }
+
+    /// Writes the part that the path names.
+    pub(super) async fn update(
+        &self,
+        target: &Target,
+        next: DynamicObject,
+        options: &WriteOptions,
+    ) -> Result<DynamicObject, Error> {
+        let resources = self.writing(options);
+        let written = match target.part {
+            Part::Status => resources.update_status(next).await,
+            Part::Main | Part::Scale => resources.update(next, FieldValidation::Ignore).await,
+        }?;
+        self.wait_for_role(&written, target).await;
+        Ok(written)
+    }
+
+    fn writing(&self, options: &WriteOptions) -> ResourceStore {
+        let resources = self.resources.clone().writing_as(options.manager.as_str());
+        if options.dry_run { resources.dry_run() } else { resources }
+    }
+
+    /// The answer to a write.
+    pub(super) fn written(&self, target: &Target, rendering: &Rendering, done: Done) -> Result<Answer, ApiError> {
+        let (code, object, warnings) = done;
+        let note = Written {
+            name: object.metadata.name.clone(),
+            uid: object.metadata.uid.clone(),
+            revision: object.metadata.resource_version,
+        };
+        let mut answered = match target.part {
+            Part::Scale => self.answer_scale(code, &scale::of(&target.served.kind, &object), rendering)?,
+            Part::Main | Part::Status => {
+                let body = rendering.object(object, self.now()).to_string();
+                answer::bytes(code, rendering.content_type(), body)
+            }
+        };
+        answered.extensions_mut().insert(note);
+        Ok(answer::with_warnings(answered, &warnings))
+    }
 }

@@ -4,36 +4,54 @@ use serde_json::Value as Json;
 
 use super::node::Node;
 
+/// How many bytes of defaults are filled in: more than the largest object that can be stored. Beyond that nothing more is,
+/// since a small object could ask for any amount; what comes out is refused for its size.
+const MAX_BYTES: usize = 2 << 20;
+
 /// Fills in defaults, also in what a default has put there. What is null and must not be is as good as missing.
 pub(super) fn default(node: &Node, value: &mut Json) {
+    let mut room = MAX_BYTES;
+    walk(node, value, &mut room);
+}
+
+fn walk(node: &Node, value: &mut Json, room: &mut usize) {
     match value {
         Json::Object(fields) => {
             fields.retain(|name, value| !value.is_null() || node.field(name).is_none_or(|child| child.nullable));
             for (name, child) in &node.properties {
-                if let Some(default) = &child.default
-                    && !fields.contains_key(name)
+                if !fields.contains_key(name)
+                    && let Some(default) = copy(child, room)
                 {
-                    fields.insert(name.clone(), default.clone());
+                    fields.insert(name.clone(), default);
                 }
             }
             for (name, value) in fields.iter_mut() {
                 if let Some(child) = node.field(name) {
-                    default(child, value);
+                    walk(child, value, room);
                 }
             }
         }
         Json::Array(items) => {
             let Some(item) = &node.items else { return };
             for value in items {
-                match &item.default {
-                    Some(default) if value.is_null() && !item.nullable => *value = default.clone(),
-                    _ => {}
+                if value.is_null()
+                    && !item.nullable
+                    && let Some(default) = copy(item, room)
+                {
+                    *value = default;
                 }
-                default(item, value);
+                walk(item, value, room);
             }
         }
         _ => {}
     }
+}
+
+/// The default of a value, if there is one and room for it.
+fn copy(node: &Node, room: &mut usize) -> Option<Json> {
+    let default = node.default.as_ref().filter(|_| *room > 0)?;
+    *room = room.saturating_sub(default.to_string().len());
+    Some(default.clone())
 }
 
 #[cfg(test)]
@@ -64,5 +82,18 @@ mod tests {
         assert_eq!(object, expected);
         schema.default(&mut object);
         assert_eq!(object, expected);
+    }
+
+    #[test]
+    fn t4_defaults_are_bounded_together() {
+        let large = "x".repeat(100_000);
+        let schema = Structural::compile(&json!({"type": "object", "properties": {"spec": {
+            "type": "array", "items": {"type": "object", "properties": {"text": {"type": "string", "default": large}}}
+        }}}))
+        .unwrap();
+        let mut object = json!({ "spec": vec![json!({}); 10_000] });
+        schema.default(&mut object);
+        let bytes = object.to_string().len();
+        assert!((2 << 20..3 << 20).contains(&bytes), "{bytes}");
     }
 }

@@ -20,7 +20,7 @@ mod values;
 pub use check::check;
 pub(crate) use node::{ListKind, Node};
 
-use roa_core::Violations;
+use roa_core::{KindDescriptor, Violations};
 use serde_json::Value as Json;
 
 /// How deep a schema may nest.
@@ -70,6 +70,14 @@ impl Structural {
         })
     }
 
+    /// The schema of a kind: its own, compiled; that of anything if it has none or one that can't be compiled, since then
+    /// the kind's own rules are all that there is.
+    #[must_use]
+    pub fn of(kind: &KindDescriptor) -> Self {
+        let compiled = kind.schema.as_deref().map(Self::compile).and_then(Result::ok);
+        compiled.unwrap_or_else(Self::untyped)
+    }
+
     /// The same without its rules in CEL.
     fn without_rules(schema: &Json) -> Result<Self, Violations> {
         let mut this = Self::untyped();
@@ -112,5 +120,80 @@ impl Structural {
 
     pub(crate) const fn root(&self) -> &Node {
         &self.root
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use roa_core::{Conditions, HumanDuration, KindDescriptor, Scope, Spec, structural_schema};
+    use schemars::JsonSchema;
+    use serde::{Deserialize, Serialize};
+    use serde_json::json;
+
+    #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+    #[serde(rename_all = "camelCase", deny_unknown_fields)]
+    struct Backup {
+        source: String,
+        #[serde(default)]
+        copies: u32,
+        every: Option<HumanDuration>,
+        mode: Option<Mode>,
+    }
+
+    #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+    enum Mode {
+        /// All of it.
+        Full,
+        /// What changed.
+        Difference,
+    }
+
+    #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+    struct BackupStatus {
+        conditions: Conditions,
+    }
+
+    impl Spec for Backup {
+        type Status = BackupStatus;
+        const GROUP: &'static str = "example.com";
+        const VERSION: &'static str = "v1";
+        const KIND: &'static str = "Backup";
+        const PLURAL: &'static str = "backups";
+        const SCOPE: Scope = Scope::Namespaced;
+
+        fn schema() -> Option<Json> {
+            Some(structural_schema::<Self>())
+        }
+    }
+
+    #[test]
+    fn the_schema_of_a_rust_type_is_structural_and_takes_what_the_type_takes() {
+        let kind = KindDescriptor::of::<Backup>();
+        assert_eq!(check(kind.schema.as_deref().unwrap()).to_string(), "");
+        assert_eq!(crate::crd::check(&crate::crd::to_crd(&kind)).to_string(), "");
+        let schema = Structural::of(&kind);
+        let mut object = json!({
+            "metadata": {"name": "a"}, "spec": {"source": "x", "every": null, "mode": "Full"}, "status": {"conditions": [], "other": 1}
+        });
+        assert!(schema.validate(&object, None).is_empty() && schema.prune(&mut object).is_empty());
+        schema.default(&mut object);
+        assert_eq!(object["spec"], json!({"source": "x", "every": null, "mode": "Full", "copies": 0}));
+        object["spec"] = json!({"copies": -1, "mode": "Half", "colour": "red"});
+        assert_eq!(schema.prune(&mut object), ["spec.colour"]);
+        let fields: Vec<_> = schema.validate(&object, None).iter().map(|violation| violation.path.clone()).collect();
+        assert_eq!(fields, ["spec.source", "spec.copies", "spec.mode"]);
+    }
+
+    #[test]
+    fn a_kind_without_a_schema_takes_anything_but_wrong_metadata() {
+        let schema = Structural::of(&KindDescriptor::dynamic("g", "v1", "Any", "anies", Scope::Cluster));
+        let mut object = json!({"kind": "Any", "metadata": {"name": "a"}, "data": {"a": [null]}, "spec": null});
+        let before = object.clone();
+        assert!(schema.prune(&mut object).is_empty() && schema.validate(&object, None).is_empty());
+        schema.default(&mut object);
+        assert_eq!(object, before);
+        object["metadata"]["colour"] = json!(1);
+        assert_eq!(schema.prune(&mut object), ["metadata.colour"]);
     }
 }

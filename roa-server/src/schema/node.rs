@@ -69,6 +69,16 @@ impl Node {
         }
     }
 
+    /// Whether a value is owned as a whole, with all that is in it.
+    pub(crate) fn is_whole(&self) -> bool {
+        match self.expected {
+            Some(Type::Object) => self.atomic,
+            Some(Type::Array) => self.list == ListKind::Atomic,
+            Some(_) => true,
+            None => self.atomic || self.int_or_string,
+        }
+    }
+
     /// Whether fields that are not in `properties` stay.
     pub(crate) const fn is_open(&self) -> bool {
         self.preserve_unknown || !matches!(self.additional, Additional::None)

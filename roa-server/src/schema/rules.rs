@@ -34,7 +34,7 @@ impl Rules {
 
     pub(super) fn compile(schema: &Json) -> Result<Self, Violations> {
         let mut survey = Survey::default();
-        survey.walk(schema, String::new(), 0, 0);
+        survey.walk(schema, "", 0, 0);
         survey.found.into_result()?;
         if survey.loops.is_empty() {
             return Ok(Self::none());
@@ -129,7 +129,7 @@ struct Survey {
 
 impl Survey {
     /// `lists` is how many lists or maps the value is an element of: a rule runs for each element.
-    fn walk(&mut self, schema: &Json, path: String, lists: u32, depth: usize) {
+    fn walk(&mut self, schema: &Json, path: &str, lists: u32, depth: usize) {
         let Json::Object(fields) = schema else { return };
         if depth > MAX_SCHEMA_DEPTH {
             return;
@@ -141,16 +141,16 @@ impl Survey {
             self.rule(rule, &format!("{}[{at}]", below("x-kubernetes-validations")), lists);
         }
         for (name, schema) in fields.get("properties").and_then(Json::as_object).into_iter().flatten() {
-            self.walk(schema, format!("{}[{name}]", below("properties")), lists, depth + 1);
+            self.walk(schema, &format!("{}[{name}]", below("properties")), lists, depth + 1);
         }
         for name in ["items", "additionalProperties"] {
             if let Some(schema) = fields.get(name) {
-                self.walk(schema, below(name), lists + 1, depth + 1);
+                self.walk(schema, &below(name), lists + 1, depth + 1);
             }
         }
         for name in ["allOf", "anyOf", "oneOf"] {
             for schema in fields.get(name).and_then(Json::as_array).into_iter().flatten() {
-                self.walk(schema, below(name), lists, depth + 1);
+                self.walk(schema, &below(name), lists, depth + 1);
             }
         }
     }
@@ -213,7 +213,7 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::json;
 
-    fn schema(rules: Json) -> Json {
+    fn schema(rules: &Json) -> Json {
         json!({"type": "object", "properties": {"spec": {
             "type": "object", "x-kubernetes-validations": rules,
             "properties": {
@@ -223,7 +223,7 @@ mod tests {
         }}})
     }
 
-    fn check(rules: Json, spec: Json, old: Option<Json>) -> Vec<String> {
+    fn check(rules: &Json, spec: &Json, old: Option<&Json>) -> Vec<String> {
         let rules = Rules::compile(&schema(rules)).unwrap();
         let old = old.map(|old| json!({ "spec": old }));
         rules
@@ -236,24 +236,24 @@ mod tests {
     #[test]
     fn a_rule_refuses_with_its_message() {
         let rules = json!([{"rule": "self.min <= self.max", "message": "min must not be above max"}]);
-        assert!(check(rules.clone(), json!({"min": 1, "max": 2}), None).is_empty());
-        let found = check(rules, json!({"min": 3, "max": 2}), None);
+        assert!(check(&rules, &json!({"min": 1, "max": 2}), None).is_empty());
+        let found = check(&rules, &json!({"min": 3, "max": 2}), None);
         assert_eq!(found, ["FieldValueInvalid spec: Invalid value: min must not be above max"]);
     }
 
     #[test]
     fn a_rule_that_compares_runs_on_updates_alone() {
         let rules = json!([{"rule": "self.name == oldSelf.name", "message": "name is immutable", "reason": "FieldValueForbidden", "fieldPath": ".name"}]);
-        assert!(check(rules.clone(), json!({"name": "a"}), None).is_empty());
-        assert!(check(rules.clone(), json!({"name": "a"}), Some(json!({"name": "a"}))).is_empty());
-        let found = check(rules, json!({"name": "b"}), Some(json!({"name": "a"})));
+        assert!(check(&rules, &json!({"name": "a"}), None).is_empty());
+        assert!(check(&rules, &json!({"name": "a"}), Some(&json!({"name": "a"}))).is_empty());
+        let found = check(&rules, &json!({"name": "b"}), Some(&json!({"name": "a"})));
         assert_eq!(found, ["FieldValueForbidden spec.name: Forbidden: name is immutable"]);
     }
 
     #[test]
     fn a_message_may_be_an_expression() {
         let rules = json!([{"rule": "self.min > 0", "messageExpression": "'min is ' + string(self.min)"}]);
-        assert_eq!(check(rules, json!({"min": -1}), None), ["FieldValueInvalid spec: Invalid value: min is -1"]);
+        assert_eq!(check(&rules, &json!({"min": -1}), None), ["FieldValueInvalid spec: Invalid value: min is -1"]);
     }
 
     #[test]
@@ -266,7 +266,7 @@ mod tests {
             (json!({"rule": format!("{}1{}", "(".repeat(500), ")".repeat(500))}), "nests too deep"),
             (json!({"rule": "!".repeat(4000)}), "nests too deep"),
         ] {
-            let error = Rules::compile(&schema(json!([rule]))).unwrap_err().to_string();
+            let error = Rules::compile(&schema(&json!([rule]))).unwrap_err().to_string();
             assert!(error.contains(message), "{error}");
         }
     }
@@ -274,17 +274,17 @@ mod tests {
     #[test]
     fn t8_a_rule_that_would_take_too_long_is_refused_before_it_runs() {
         let rules = json!([{"rule": "self.list.all(a, self.list.all(b, self.list.exists(c, a + b + c > 0)))"}]);
-        assert!(check(rules.clone(), json!({"list": vec![1; 20]}), None).is_empty());
-        let found = check(rules, json!({"list": vec![1; 1000]}), None);
+        assert!(check(&rules, &json!({"list": vec![1; 20]}), None).is_empty());
+        let found = check(&rules, &json!({"list": vec![1; 1000]}), None);
         assert!(found[0].starts_with("FieldValueTooMany"), "{found:?}");
         let flat = json!([{"rule": "self.list.all(a, a > 0) && self.list.exists(a, a > 0)"}]);
-        assert!(check(flat, json!({"list": vec![1; 10_000]}), None).is_empty());
+        assert!(check(&flat, &json!({"list": vec![1; 10_000]}), None).is_empty());
     }
 
     proptest! {
         #[test]
         fn no_rule_makes_it_panic(text in "[self.all()x'\"!+-?:<>=0\\[\\]{}, ]{0,60}") {
-            if let Ok(rules) = Rules::compile(&schema(json!([{ "rule": text }]))) {
+            if let Ok(rules) = Rules::compile(&schema(&json!([{ "rule": text }]))) {
                 let _outcome = rules.validate(&json!({"spec": {"list": [1]}}), None);
             }
         }

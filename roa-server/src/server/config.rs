@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use crate::builtin::Namespaces;
-
 /// How a server behaves.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -16,7 +14,6 @@ pub struct ApiConfig {
     pub bookmark_interval: Duration,
     /// How long requests and watches may go on when the server stops.
     pub drain: Duration,
-    pub(crate) namespaces: Namespaces,
 }
 
 impl Default for ApiConfig {
@@ -27,17 +24,7 @@ impl Default for ApiConfig {
             watch_timeout: seconds(1800),
             bookmark_interval: seconds(60),
             drain: seconds(10),
-            namespaces: Namespaces { strict: false },
         }
-    }
-}
-
-impl ApiConfig {
-    /// Whether a namespace must exist before something is created in it; else it is made on the way.
-    #[must_use]
-    pub const fn strict_namespaces(mut self, strict: bool) -> Self {
-        self.namespaces.strict = strict;
-        self
     }
 }
 

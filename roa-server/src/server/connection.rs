@@ -11,7 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::Shared;
 use super::patience::Patience;
-use crate::http::respond;
+use crate::http::{Peer, respond};
 
 /// Bytes of the largest request's head.
 const MAX_HEAD: usize = 64 << 10;
@@ -30,14 +30,21 @@ pub(super) enum Protocol {
 }
 
 /// Answers the requests of a connection until it ends; at shutdown, those that are under way.
-pub(super) async fn serve<S>(shared: Arc<Shared>, stream: S, protocol: Protocol, tasks: Tasks, stop: Cancellation)
-where
+pub(super) async fn serve<S>(
+    shared: Arc<Shared>,
+    peer: Peer,
+    stream: S,
+    protocol: Protocol,
+    tasks: Tasks,
+    stop: Cancellation,
+) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let limits = &shared.config.limits;
     let io = TokioIo::new(Patience::new(stream, Arc::clone(&shared.clock), limits.write_timeout));
     let head_timeout = limits.head_timeout;
-    let service = service_fn(move |request| respond(Arc::clone(&shared), request));
+    let peer = Arc::new(peer);
+    let service = service_fn(move |request| respond(Arc::clone(&shared), Arc::clone(&peer), request));
     let outcome = match protocol {
         Protocol::Http1 => {
             let connection = http1::Builder::new()

@@ -10,9 +10,13 @@ use roa_runtime::Tasks;
 use thiserror::Error;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 
 use super::connection::{self, Protocol};
-use super::{ApiServer, Shared};
+use super::{ApiServer, Shared, declared};
+use crate::http::Peer;
+use crate::tls::ServerTls;
 
 /// How long to leave the socket alone after it failed to accept: most likely there are no file descriptors left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(500);
@@ -35,6 +39,7 @@ pub struct ListenError {
 pub struct ApiListener {
     listener: TcpListener,
     address: SocketAddr,
+    tls: Option<ServerTls>,
 }
 
 impl ApiListener {
@@ -46,7 +51,14 @@ impl ApiListener {
         let failed = |source| ListenError { address, source };
         let listener = TcpListener::bind(address).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
-        Ok(Self { listener, address })
+        Ok(Self { listener, address, tls: None })
+    }
+
+    /// The same, over TLS.
+    #[must_use]
+    pub fn over_tls(mut self, tls: ServerTls) -> Self {
+        self.tls = Some(tls);
+        self
     }
 
     /// Where it listens.
@@ -68,7 +80,8 @@ impl ApiServer {
         let closing = CancellationSource::new();
         tokio::select! {
             () = stop.cancelled() => {}
-            () = accept(&self.shared, &listener.listener, &tasks, &places, &closing) => {}
+            () = accept(&self.shared, &listener, &tasks, &places, &closing) => {}
+            () = declared::follow(&self.shared) => {}
         }
         drop(listener);
         self.shared.drain.cancel();
@@ -82,24 +95,24 @@ impl ApiServer {
 
 async fn accept(
     shared: &Arc<Shared>,
-    listener: &TcpListener,
+    listener: &ApiListener,
     tasks: &Tasks,
     places: &Arc<Semaphore>,
     closing: &CancellationSource,
 ) {
     loop {
         let Ok(place) = Arc::clone(places).acquire_owned().await else { return };
-        let stream = match listener.accept().await {
-            Ok((stream, _)) => stream,
+        let (stream, source) = match listener.listener.accept().await {
+            Ok(accepted) => accepted,
             Err(error) => {
                 tracing::warn!(%error, "failed to accept a connection");
                 shared.clock.sleep(ACCEPT_PAUSE).await;
                 continue;
             }
         };
-        let (shared, stop, streams) = (Arc::clone(shared), closing.token(), tasks.clone());
+        let (shared, stop, streams, tls) = (Arc::clone(shared), closing.token(), tasks.clone(), listener.tls.clone());
         let spawned = tasks.spawn_draining("connection", move |_| async move {
-            answer(shared, stream, streams, stop).await;
+            answer(shared, stream, source, tls, streams, stop).await;
             drop(place);
         });
         if let Err(error) = spawned {
@@ -108,10 +121,39 @@ async fn accept(
     }
 }
 
-async fn answer(shared: Arc<Shared>, stream: TcpStream, tasks: Tasks, stop: Cancellation) {
+async fn answer(
+    shared: Arc<Shared>,
+    stream: TcpStream,
+    source: SocketAddr,
+    tls: Option<ServerTls>,
+    tasks: Tasks,
+    stop: Cancellation,
+) {
+    let mut peer = Peer { source: source.to_string(), certificates: Vec::new() };
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "a connection ended before it began");
         return;
     }
-    connection::serve(shared, stream, Protocol::Http1, tasks, stop).await;
+    let Some(tls) = tls else {
+        return connection::serve(shared, peer, stream, Protocol::Http1, tasks, stop).await;
+    };
+    let stream = match shake_hands(&shared, &tls, stream).await {
+        Ok(stream) => stream,
+        Err(error) => {
+            tracing::debug!(%source, %error, "a TLS handshake failed");
+            return;
+        }
+    };
+    let (_, session) = stream.get_ref();
+    let protocol = if session.alpn_protocol() == Some(b"h2") { Protocol::Http2 } else { Protocol::Http1 };
+    let certificates = session.peer_certificates().unwrap_or_default();
+    peer.certificates = certificates.iter().map(|certificate| certificate.clone().into_owned()).collect();
+    connection::serve(shared, peer, stream, protocol, tasks, stop).await;
+}
+
+async fn shake_hands(shared: &Shared, tls: &ServerTls, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
+    tokio::select! {
+        outcome = TlsAcceptor::from(tls.config()).accept(stream) => outcome,
+        () = shared.clock.sleep(shared.config.limits.handshake_timeout) => Err(io::ErrorKind::TimedOut.into()),
+    }
 }

@@ -2,15 +2,17 @@
 
 mod config;
 mod connection;
+mod declared;
 mod health;
 mod limits;
 mod listen;
 mod metrics;
 mod patience;
+mod security;
 
 use std::sync::{Arc, PoisonError, RwLock};
 
-use roa_core::{Cancellation, CancellationSource, Clock, KindRegistry, Random, ResourceStore, Timestamp};
+use roa_core::{Cancellation, CancellationSource, Clock, Random, ResourceStore, Timestamp};
 use roa_runtime::WatchHub;
 use serde_json::{Value as Json, json};
 
@@ -19,6 +21,7 @@ pub use health::{HealthCheck, HealthChecks};
 pub(crate) use limits::{InFlight, WatchPlace};
 pub use listen::{ApiListener, ListenError};
 pub use metrics::ApiMetrics;
+pub use security::ApiSecurity;
 
 use crate::catalog::Catalog;
 use crate::http::ApiError;
@@ -46,6 +49,8 @@ pub struct ApiParts {
     pub health: HealthChecks,
     /// What `/metrics` says.
     pub metrics: ApiMetrics,
+    /// Who may reach it.
+    pub security: ApiSecurity,
 }
 
 /// What all requests share.
@@ -57,6 +62,7 @@ pub(crate) struct Shared {
     pub(crate) random: Arc<dyn Random>,
     pub(crate) frames: Frames,
     pub(crate) metrics: ApiMetrics,
+    pub(crate) security: ApiSecurity,
     health: HealthChecks,
     catalog: RwLock<Arc<Catalog>>,
     places: Places,
@@ -67,7 +73,7 @@ impl ApiServer {
     /// A server that listens nowhere yet.
     #[must_use]
     pub fn new(parts: ApiParts, config: ApiConfig) -> Self {
-        let ApiParts { resources, hub, clock, random, health, metrics } = parts;
+        let ApiParts { resources, hub, clock, random, health, metrics, security } = parts;
         let catalog = Catalog::new(Arc::new(resources.kinds().clone()));
         let shared = Shared {
             frames: Frames::new(config.limits.frame_bytes),
@@ -80,15 +86,10 @@ impl ApiServer {
             clock,
             random,
             metrics,
+            security,
             health,
         };
         Self { shared: Arc::new(shared) }
-    }
-
-    /// Serves other kinds from now on. What is being answered goes on with those of before.
-    pub fn set_kinds(&self, kinds: Arc<KindRegistry>) {
-        let catalog = Arc::new(Catalog::new(kinds));
-        *self.shared.catalog.write().unwrap_or_else(PoisonError::into_inner) = catalog;
     }
 }
 
@@ -96,6 +97,11 @@ impl Shared {
     /// The kinds as they are served now.
     pub(crate) fn catalog(&self) -> Arc<Catalog> {
         Arc::clone(&self.catalog.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Serves other kinds from now on. What is being answered goes on with those of before.
+    fn set_catalog(&self, catalog: Catalog) {
+        *self.catalog.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(catalog);
     }
 
     /// The calendar's time, as objects know it.

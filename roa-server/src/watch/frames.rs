@@ -59,7 +59,7 @@ impl Frames {
             revision,
             change,
             form: rendering.form,
-            conversion: rendering.served.conversion,
+            conversion: rendering.served.conversion.clone(),
         };
         if let Some(line) = self.lock().frames.get(&id) {
             return Ok(line.clone());

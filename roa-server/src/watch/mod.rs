@@ -2,12 +2,14 @@
 //! who watch it in the same form.
 
 mod frames;
+mod permission;
 mod start;
 mod stream;
 
 use std::sync::Arc;
 
 pub(crate) use frames::Frames;
+pub(crate) use permission::Permission;
 
 use crate::http::{Answer, ApiError, Query, answer};
 use crate::objects::{Rendering, Target};
@@ -22,10 +24,11 @@ pub(crate) async fn begin(
     target: &Target,
     rendering: Rendering,
     query: &Query,
+    permission: Permission,
 ) -> Result<Answer, ApiError> {
     let asked = start::Asked::read(target, query)?;
     let place = shared.take_watch()?;
     let content_type = rendering.content_type();
-    let lines = stream::lines(Arc::clone(shared), place, rendering, asked).await;
+    let lines = stream::lines(Arc::clone(shared), place, rendering, asked, permission).await;
     Ok(answer::varying(answer::stream(content_type, lines)))
 }

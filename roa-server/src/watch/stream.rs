@@ -9,6 +9,7 @@ use futures_util::{StreamExt, stream};
 use roa_core::{Cancellation, Error, Monotonic, RandomExt, Revision, Start, TailEnd};
 use roa_runtime::{EventSlice, HubItem, HubWatch};
 
+use super::Permission;
 use super::frames;
 use super::start::{Asked, Begin};
 use crate::http::{ApiError, Form};
@@ -28,6 +29,7 @@ pub(super) async fn lines(
     place: WatchPlace,
     rendering: Rendering,
     asked: Asked,
+    permission: Permission,
 ) -> impl Stream<Item = Bytes> + Send + 'static {
     let begun = open(&shared, &asked).await;
     let watch = match begun {
@@ -37,7 +39,7 @@ pub(super) async fn lines(
             return stream::once(async { line }).boxed();
         }
     };
-    let lines = Lines::new(shared, place, rendering, &asked, watch);
+    let lines = Lines::new(shared, place, rendering, &asked, watch, permission);
     stream::unfold(lines, async |mut lines| lines.next().await.map(|piece| (piece, lines))).boxed()
 }
 
@@ -73,11 +75,19 @@ struct Lines {
     deadline: Monotonic,
     bookmark_due: Monotonic,
     draining: Cancellation,
+    permission: Permission,
     ended: bool,
 }
 
 impl Lines {
-    fn new(shared: Arc<Shared>, place: WatchPlace, rendering: Rendering, asked: &Asked, watch: HubWatch) -> Self {
+    fn new(
+        shared: Arc<Shared>,
+        place: WatchPlace,
+        rendering: Rendering,
+        asked: &Asked,
+        watch: HubWatch,
+        permission: Permission,
+    ) -> Self {
         let now = shared.clock.monotonic();
         let config = &shared.config;
         let lasts = asked.timeout.unwrap_or_else(|| {
@@ -104,6 +114,7 @@ impl Lines {
             deadline,
             bookmark_due,
             draining,
+            permission,
             ended,
         }
     }
@@ -132,6 +143,10 @@ impl Lines {
             return None;
         }
         self.bookmark_due = (now + self.shared.config.bookmark_interval).min(self.deadline);
+        if let Err(refused) = self.permission.check() {
+            self.ended = true;
+            return Some(error_line(&refused));
+        }
         Some(self.bookmark().unwrap_or_default())
     }
 

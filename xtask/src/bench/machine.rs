@@ -25,7 +25,8 @@ impl Machine {
         let processor = field(&read("/proc/cpuinfo"), "model name").unwrap_or_else(|| "unknown processor".to_owned());
         let memory = field(&read("/proc/meminfo"), "MemTotal").and_then(|text| gibibytes(&text));
         let version = |program: &str, arguments: &[&str]| Run::program(root, program, arguments).output().ok();
-        let kernel = read("/proc/sys/kernel/osrelease").trim().to_owned();
+        let release = read("/proc/sys/kernel/osrelease");
+        let kernel = release.split(['-', '\n']).next().unwrap_or_default();
         let mut facts = vec![format!("{cores} cores, shared: {processor}")];
         facts.extend(memory.map(|memory| format!("{memory} GiB of memory")));
         facts.push(format!("Linux {kernel}"));

@@ -2,7 +2,7 @@
 //!
 //! It writes a configuration and manifests into a directory of its own, starts the engine with them, and prints what a
 //! watch delivers. It knows how each lab should end, and succeeds only if each did. Its one act of its own is to kill
-//! the process of one lab, as an accident would.
+//! the process of one lab, as an accident would. With `--workers` it tells another story: that of a pool of workers.
 
 mod accident;
 mod backend;
@@ -10,6 +10,7 @@ mod directory;
 mod narrator;
 mod story;
 mod verdict;
+mod workers;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -47,6 +48,9 @@ pub(crate) fn run(args: &DemoArgs, log: &LogArgs) -> Result<(), Failure> {
     let place = Place::new(args.keep)?;
     let speed = args.speed.unwrap_or(SPEED);
     let directory = Directory::write(place.path(), speed)?;
+    if args.workers {
+        workers::write(&directory.manifests())?;
+    }
     let config = backend::configuration(&directory, args, log)?;
     logging::start(&config.log)?;
     let manifests = manifest::load(&[directory.manifests()], &mut std::io::empty())?;
@@ -55,7 +59,7 @@ pub(crate) fn run(args: &DemoArgs, log: &LogArgs) -> Result<(), Failure> {
         let signals = Signals::new()?;
         let interrupt = CancellationSource::new();
         let outcome = tokio::select! {
-            outcome = tell(config.clone(), manifests, limit, &interrupt) => outcome,
+            outcome = tell_one(args.workers, config.clone(), manifests, limit, &interrupt) => outcome,
             never = signals.cancel_on_first(&interrupt) => match never {},
         };
         match if args.keep { Ok(()) } else { backend::remove(&config).await } {
@@ -66,6 +70,21 @@ pub(crate) fn run(args: &DemoArgs, log: &LogArgs) -> Result<(), Failure> {
     });
     place.say_where(&config);
     outcome
+}
+
+/// The story of the labs, or that of a pool of workers.
+async fn tell_one(
+    of_workers: bool,
+    config: Config,
+    manifests: Vec<manifest::Manifest>,
+    limit: Duration,
+    interrupt: &CancellationSource,
+) -> Result<(), Failure> {
+    if of_workers {
+        Box::pin(workers::tell(config, manifests, limit, interrupt)).await
+    } else {
+        Box::pin(tell(config, manifests, limit, interrupt)).await
+    }
 }
 
 async fn tell(

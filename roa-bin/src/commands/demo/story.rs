@@ -260,7 +260,8 @@ impl Story {
     }
 }
 
-fn actor(writer: &str) -> Actor {
+/// Which part of the engine writes under this name.
+pub(super) fn actor(writer: &str) -> Actor {
     match writer {
         writer if writer.contains("reconciler") => Actor::Reconciler,
         writer if writer.contains("controller") => Actor::Controller,

@@ -171,9 +171,11 @@ mod tests {
         log.rotate();
         assert_eq!(log.read().0, "b", "also when the new file is not there yet");
         log.write("c");
-        log.rotate();
+        assert_eq!(log.read().0, "c");
         log.write("d");
-        assert_eq!(log.read().0, "cd");
+        log.rotate();
+        log.write("e");
+        assert_eq!(log.read().0, "de");
     }
 
     #[test]

@@ -1,7 +1,10 @@
-//! [`probe`]: asking a lab over its real socket whether it is ready.
+//! [`probe`]: asking a lab over its real socket whether it is ready. [`Looks`]: how often.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::pin::pin;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http_body_util::Empty;
@@ -14,6 +17,28 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::provision::Readiness;
+
+/// When labs that start were asked last, by uid: no more than there are labs. After a restart they are asked at once.
+#[derive(Debug, Default)]
+pub(super) struct Looks {
+    last: Mutex<HashMap<String, Instant>>,
+}
+
+impl Looks {
+    /// Whether the last look is a period ago; then this is one.
+    pub(super) fn is_due(&self, uid: &str, period: Duration) -> bool {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_due = last.get(uid).is_none_or(|last| last.elapsed() >= period);
+        if is_due {
+            last.insert(uid.to_owned(), Instant::now());
+        }
+        is_due
+    }
+
+    pub(super) fn forget(&self, uid: &str) {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);
+    }
+}
 
 /// Succeeds if the lab is ready; else says what came instead. Takes no longer than the readiness' time-out.
 pub(super) async fn probe(readiness: &Readiness, address: SocketAddr) -> Result<(), String> {
@@ -68,7 +93,6 @@ mod tests {
     use std::io::{Read, Write};
     use std::net::TcpListener;
     use std::thread::{self, JoinHandle};
-    use std::time::Duration;
 
     use roa_core::HumanDuration;
 
@@ -124,6 +148,16 @@ mod tests {
         assert_eq!(probe(&Readiness::default(), address).await, Ok(()));
         drop(listener);
         assert!(probe(&Readiness::default(), address).await.unwrap_err().contains("connect to"));
+    }
+
+    #[test]
+    fn a_lab_is_not_asked_more_often_than_its_period_says() {
+        let looks = Looks::default();
+        assert!(looks.is_due("a", Duration::MAX) && looks.is_due("b", Duration::MAX));
+        assert!(!looks.is_due("a", Duration::MAX), "it was just now");
+        assert!(looks.is_due("a", Duration::ZERO));
+        looks.forget("a");
+        assert!(looks.is_due("a", Duration::MAX) && !looks.is_due("b", Duration::MAX));
     }
 
     #[tokio::test]

@@ -1,8 +1,10 @@
 //! Which processes run, from `/proc`, and how one is signalled without ever hitting another.
 
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::fs;
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::thread;
 
@@ -50,6 +52,26 @@ impl Process {
     pub(in crate::provision) fn is_marked(&self, variable: &str, uid: &str) -> bool {
         let expected = format!("{variable}={uid}");
         self.environment().split(|byte| *byte == 0).any(|entry| entry == expected.as_bytes())
+    }
+
+    /// Of which lab it is, if that is one below this directory; it need not be there any more.
+    fn marked_below(&self, path: &Path) -> Option<String> {
+        let place = format!("{PROC}/{}", self.id.pid);
+        let works_there = || fs::read_link(format!("{place}/cwd")).is_ok_and(|cwd| cwd.starts_with(path));
+        let is_told_it = || {
+            let words = fs::read(format!("{place}/cmdline")).unwrap_or_default();
+            words.split(|byte| *byte == 0).any(|word| Path::new(OsStr::from_bytes(word)).starts_with(path))
+        };
+        // The cheap questions first: most processes are none of ours.
+        if !works_there() && !is_told_it() {
+            return None;
+        }
+        let environment = self.environment();
+        let mut entries = environment.split(|byte| *byte == 0).filter_map(|entry| std::str::from_utf8(entry).ok());
+        entries.find_map(|entry| {
+            let (variable, uid) = entry.split_once('=')?;
+            [LAB_UID, SHIM_UID].contains(&variable).then(|| uid.to_owned())
+        })
     }
 
     /// It is empty for a moment while a program takes the place of another, so that is looked at more than once.
@@ -106,6 +128,11 @@ pub(in crate::provision) fn residents(uid: &str, shim: Option<ProcessId>) -> io:
         shim != Some(process.id) && (sessions.contains(&process.session) || marked.contains(process))
     };
     Ok(every.iter().filter(is_resident).copied().collect())
+}
+
+/// The uids of labs and shims that run for directories below `path`: a shim has it in its arguments, a lab works there.
+pub(in crate::provision) fn marked_below(path: &Path) -> io::Result<BTreeSet<String>> {
+    Ok(every_process()?.filter_map(|process| process.marked_below(path)).collect())
 }
 
 /// Whether this system says which processes run.

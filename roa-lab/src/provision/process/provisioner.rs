@@ -1,5 +1,6 @@
 //! [`ProcessProvisioner`]: labs as processes of this machine.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{self, PathBuf};
@@ -11,8 +12,8 @@ use tokio::time::{interval, timeout};
 
 use super::blocking::blocking;
 use super::launch::Launch;
-use super::probe::probe;
-use super::procfs::check_supported;
+use super::probe::{Looks, probe};
+use super::procfs::{check_supported, marked_below};
 use super::shims::Shims;
 use super::sight::{Running, Sight, intact, look};
 use super::stop::Stops;
@@ -53,6 +54,7 @@ pub(super) struct Labs {
     pub(super) path: PathBuf,
     pub(super) shims: Shims,
     pub(super) stops: Stops,
+    looks: Looks,
     admission: Mutex<()>,
 }
 
@@ -70,7 +72,8 @@ impl ProcessProvisioner {
         // For a moment a lab may have two shims, of which one finds the other and ends.
         let shims = Shims::new(config.max_labs.saturating_mul(2));
         let path = config.data_dir.join("labs");
-        Ok(Self { labs: Arc::new(Labs { config, path, shims, stops: Stops::default(), admission: Mutex::default() }) })
+        let (stops, looks, admission) = (Stops::default(), Looks::default(), Mutex::default());
+        Ok(Self { labs: Arc::new(Labs { config, path, shims, stops, looks, admission }) })
     }
 
     /// What is kept of a lab's output, oldest first; `None` if there is no such lab.
@@ -117,6 +120,7 @@ impl ProcessProvisioner {
             let mark = move || directory.mark_ready().map_err(ProvisionError::io("mark as ready", &path));
             blocking("mark a lab as ready", LOOK_LIMIT, mark).await?;
         }
+        self.labs.looks.forget(uid);
         Ok(Observation::Ready { endpoint: running.endpoint() })
     }
 }
@@ -154,6 +158,9 @@ impl Provisioner for ProcessProvisioner {
             Sight::Running(running) => running,
             other => return Ok(without_probe(other)),
         };
+        if !running.was_ready && !self.labs.looks.is_due(uid, running.readiness.period.0) {
+            return Ok(Observation::Starting);
+        }
         match probe(&running.readiness, running.address).await {
             Ok(()) => self.confirm(uid, running).await,
             Err(reason) if running.was_ready => Ok(Observation::Unhealthy { endpoint: running.endpoint(), reason }),
@@ -162,6 +169,7 @@ impl Provisioner for ProcessProvisioner {
     }
 
     async fn stop(&self, lab: &LabIdentity) -> Result<StopProgress, ProvisionError> {
+        self.labs.looks.forget(&lab.uid);
         let lab = lab.clone();
         match self.run("stop a lab", STOP_STEP_LIMIT, move |labs| labs.stop(&lab)).await {
             // Such as the removal of very many files: it goes on, and the next call sees how far it is.
@@ -207,13 +215,21 @@ impl Labs {
     fn list(&self) -> Result<Vec<LabIdentity>, ProvisionError> {
         self.shims.reap();
         let entries = match fs::read_dir(&self.path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            entries => entries.map_err(ProvisionError::io("list", &self.path))?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            entries => Some(entries.map_err(ProvisionError::io("list", &self.path))?),
         };
-        let names = entries.map(|entry| entry.map(|entry| entry.file_name()));
+        let names = entries.into_iter().flatten().map(|entry| entry.map(|entry| entry.file_name()));
         let names: Vec<_> = names.collect::<io::Result<_>>().map_err(ProvisionError::io("list", &self.path))?;
         let uids = names.into_iter().filter_map(|name| name.into_string().ok()).filter(|name| is_uid(name));
-        uids.map(|uid| self.identify(uid)).collect()
+        let mut uids: BTreeSet<String> = uids.collect();
+        uids.extend(self.uids_without_directory()?);
+        uids.into_iter().map(|uid| self.identify(uid)).collect()
+    }
+
+    /// The labs of this data directory that run though somebody took their directory away.
+    fn uids_without_directory(&self) -> Result<impl Iterator<Item = String>, ProvisionError> {
+        let uids = marked_below(&self.path).map_err(ProvisionError::io("look for the processes of", &self.path))?;
+        Ok(uids.into_iter().filter(|uid| is_uid(uid)))
     }
 
     /// Whose directory it is, as far as it is known.

@@ -4,6 +4,8 @@
 mod accounts;
 mod backends;
 mod concurrent;
+mod faults;
+mod manifests;
 mod pools;
 mod race;
 mod scheduling;

@@ -17,6 +17,7 @@ use roa_store_memory::{MemoryConfig, MemoryStore};
 use serde_json::{Value, json};
 
 use super::fake::{Fake, fake};
+use super::unclear::Unclear;
 
 pub const NAMESPACE: &str = "student-labs";
 /// No driver calls more often for one change.
@@ -35,6 +36,8 @@ impl EventSink for Recorded {
 pub struct World {
     pub clock: ManualClock,
     pub resources: ResourceStore,
+    /// What the resources are kept in.
+    pub unclear: Arc<Unclear>,
     pub fake: Arc<Fake>,
     pub settings: LabSettings,
     pub controller: LabController,
@@ -53,16 +56,16 @@ impl World {
     pub fn with(change: impl FnOnce(&mut LabSettings)) -> Self {
         let clock = ManualClock::new("2027-01-01T08:00:00Z".parse().unwrap());
         let random = Arc::new(SeededRandom::new(42));
-        let store = MemoryStore::new(MemoryConfig::default(), Arc::new(clock.clone()), random.clone());
+        let unclear = Unclear::over(MemoryStore::new(MemoryConfig::default(), Arc::new(clock.clone()), random.clone()));
         let kinds = Arc::new(kinds(KindRegistry::new()));
-        let resources = ResourceStore::new(Arc::new(store), kinds, Arc::new(clock.clone()), random, "test");
+        let resources = ResourceStore::new(unclear.clone(), kinds, Arc::new(clock.clone()), random, "test");
         let fake = fake();
         let provisioners = Provisioners::new().with(fake.clone());
         let mut settings = LabSettings::new("node-1", provisioners);
         change(&mut settings);
         let (controller, reconciler) = (LabController::new(settings.clone()), LabReconciler::new(settings.clone()));
         let begin = Revision::opening(roa_core::Clock::now(&clock));
-        Self { clock, resources, fake, settings, controller, reconciler, events: Arc::default(), begin }
+        Self { clock, resources, unclear, fake, settings, controller, reconciler, events: Arc::default(), begin }
     }
 
     /// As after a restart of the process: nothing is remembered but what is stored and what is outside.

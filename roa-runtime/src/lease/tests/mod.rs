@@ -89,7 +89,7 @@ fn l2_a_dead_owner_is_replaced_after_the_duration_and_not_before() {
 
 /// L4, L5, lesson 2: the owner is paused beyond its lease and goes on in the belief that it leads.
 #[test]
-fn l5_the_store_refuses_what_a_paused_owner_writes() {
+fn lesson_42_l5_the_store_refuses_what_a_paused_owner_writes() {
     let mut world = World::new();
     let (mut a, mut b) = (world.start("a"), world.start("b"));
     world.pass(secs(10), [&mut a, &mut b]);
@@ -135,7 +135,7 @@ fn l4_an_answer_that_took_long_prolongs_the_lease_by_that_much_less() {
 
 /// Lesson 39: a store that fails does not leave a leader for ever; nor does one that does not answer.
 #[test]
-fn l4_an_owner_that_cannot_renew_steps_down_in_time() {
+fn lesson_39_l4_an_owner_that_cannot_renew_steps_down_in_time() {
     for fault in [Fault::Down, Fault::Silent, Fault::CommitsHeld] {
         let mut world = World::new();
         let mut a = world.start("a");
@@ -264,7 +264,7 @@ fn l6_a_lease_that_is_given_back_has_a_successor_within_a_retry_period() {
 
 /// Lesson 41: stopping does not wait for the store for ever.
 #[test]
-fn stopping_ends_within_a_retry_period_whatever_the_store_does() {
+fn lesson_41_stopping_ends_within_a_retry_period_whatever_the_store_does() {
     for fault in [Fault::None, Fault::Down, Fault::AnswersLost, Fault::AnswersHeld, Fault::CommitsHeld, Fault::Silent] {
         let mut world = World::new();
         let mut a = world.start("a");
@@ -304,7 +304,7 @@ fn a_standby_leaves_nothing_behind() {
 
 /// Lesson 42: the same identity gets its own lease back after a restart.
 #[test]
-fn a_process_that_is_started_again_leads_at_once_and_fences_what_it_was() {
+fn lesson_42_a_process_that_is_started_again_leads_at_once_and_fences_what_it_was() {
     let mut world = World::new();
     let mut before = world.start("a");
     world.pass(secs(10), [&mut before]);
@@ -346,7 +346,7 @@ fn a_break_of_the_stores_history_ends_the_term_and_begins_another() {
 
 /// Lesson 42.
 #[test]
-fn a_lease_below_a_second_works_alike() {
+fn lesson_42_a_lease_below_a_second_works_alike() {
     let [duration, renew_deadline, retry_period] = [500, 300, 50].map(Duration::from_millis);
     let mut world = World::with(LeaseConfig { duration, renew_deadline, retry_period });
     let (mut a, mut b) = (world.start("a"), world.start("b"));

@@ -1,0 +1,76 @@
+//! Kinds that are declared at run time.
+
+use serde_json::{Value as Json, json};
+use tokio::time::timeout;
+
+use crate::support::{BOUND, Server};
+
+const DEFINITIONS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+const WIDGETS: &str = "/apis/shop.example.com/v1/namespaces/school/widgets";
+
+fn definition() -> Json {
+    let schema = json!({ "type": "object", "properties": { "spec": { "type": "object", "required": ["colour"], "properties": {
+        "colour": { "type": "string", "enum": ["red", "blue"] }, "count": { "type": "integer", "default": 2 },
+    } } } });
+    let version = |name: &str, storage: bool| {
+        json!({
+            "name": name, "served": true, "storage": storage, "schema": { "openAPIV3Schema": schema },
+            "additionalPrinterColumns": [{ "name": "Colour", "type": "string", "jsonPath": ".spec.colour" }],
+        })
+    };
+    json!({
+        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+        "metadata": { "name": "widgets.shop.example.com" },
+        "spec": {
+            "group": "shop.example.com", "scope": "Namespaced",
+            "names": { "plural": "widgets", "singular": "widget", "kind": "Widget", "shortNames": ["wd"] },
+            "versions": [version("v1", true), version("v2", false)],
+        },
+    })
+}
+
+async fn until(server: &Server, path: &str, holds: impl Fn(u16, &str) -> bool) {
+    let wait = async {
+        loop {
+            let reply = server.get(path).await;
+            if holds(reply.status, &reply.body) {
+                return;
+            }
+        }
+    };
+    timeout(BOUND, wait).await.unwrap_or_else(|_| panic!("{path} never came to be so"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kind_is_declared_served_and_taken_back() {
+    let server = Server::start().await;
+    let created = server.post(DEFINITIONS, &definition()).await;
+    assert_eq!(created.status, 201, "{created:?}");
+    let one = format!("{DEFINITIONS}/widgets.shop.example.com");
+    until(&server, &one, |_, body| body.contains("\"Established\"")).await;
+    until(&server, WIDGETS, |status, _| status == 200).await;
+
+    let widget = |spec: Json| json!({ "apiVersion": "shop.example.com/v1", "kind": "Widget", "metadata": { "name": "a" }, "spec": spec });
+    assert_eq!(server.post(WIDGETS, &widget(json!({ "colour": "green" }))).await.status, 422);
+    assert_eq!(server.post(WIDGETS, &widget(json!({}))).await.status, 422);
+    let made = server.post(WIDGETS, &widget(json!({ "colour": "red", "shape": "round" }))).await;
+    assert_eq!(made.json()["spec"], json!({ "colour": "red", "count": 2 }), "defaulted and pruned");
+    let newer = server.get(&format!("{}/a", WIDGETS.replace("/v1/", "/v2/"))).await.json();
+    assert_eq!((&newer["apiVersion"], &newer["spec"]["colour"]), (&json!("shop.example.com/v2"), &json!("red")));
+
+    let gone = server.send("DELETE", &one, &[], "").await;
+    assert_eq!(gone.status, 200);
+    until(&server, &one, |status, _| status == 404).await;
+    until(&server, WIDGETS, |status, _| status == 404).await;
+    server.post(DEFINITIONS, &definition()).await;
+    until(&server, &format!("{WIDGETS}/a"), |status, body| status == 404 && body.contains("\\\"a\\\"")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_definition_that_is_wrong_is_refused() {
+    let server = Server::start().await;
+    let mut wrong = definition();
+    wrong["metadata"]["name"] = json!("other");
+    let refused = server.post(DEFINITIONS, &wrong).await;
+    assert_eq!((refused.status, &refused.json()["details"]["causes"][0]["field"]), (422, &json!("metadata.name")));
+}

@@ -1,0 +1,8 @@
+//! The API over a real port: raw requests, and the real `kubectl`.
+
+mod abuse;
+mod declared;
+mod kubectl;
+mod objects;
+mod support;
+mod watches;
