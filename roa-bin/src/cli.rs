@@ -1,9 +1,15 @@
 //! The command line: what can be typed, and nothing of what it does.
 
+mod objects;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub(crate) use self::objects::{
+    AccessArgs, ApplyArgs, Cascade, CompletionsArgs, DeleteArgs, DescribeArgs, DryRun, ExplainArgs, Format, GetArgs,
+    HistoryArgs, WaitArgs, WatchArgs,
+};
 use crate::config::{CONFIG_VARIABLE, ConfigFile, Flags};
 
 /// Declare, watch, reconcile: a Kubernetes-style control plane in one binary, without Kubernetes.
@@ -39,6 +45,22 @@ pub(crate) enum Command {
     Demo(DemoArgs),
     /// Run the control plane until it is told to stop
     Run(RunArgs),
+    /// Show objects: in a table, or as they are
+    Get(GetArgs),
+    /// Show all about objects: what they are, what they own, what happened to them
+    Describe(DescribeArgs),
+    /// Make objects as manifests declare them
+    Apply(ApplyArgs),
+    /// Delete objects, and wait until they are gone
+    Delete(DeleteArgs),
+    /// Print what changes, a line each
+    Watch(WatchArgs),
+    /// Wait until objects are as they should be
+    Wait(WaitArgs),
+    /// Print what happened to an object, by time
+    History(HistoryArgs),
+    /// Describe the fields of a kind
+    Explain(ExplainArgs),
     /// Explain why an object is as it is: who acted last, what it waits for, when it is handled next
     Why(WhyArgs),
     /// Print what a lab's process wrote, on the machine where it runs
@@ -59,6 +81,8 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: StoreCommand,
     },
+    /// Print what completes commands in a shell
+    Completions(CompletionsArgs),
     /// The process that keeps one lab's process
     #[command(hide = true)]
     LabShim(LabShimArgs),

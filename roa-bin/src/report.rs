@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use anstyle::{AnsiColor, Style};
 
 use crate::admin::AdminError;
+use crate::client::ClientError;
 use crate::config::Problems;
 use crate::engine::Rejected;
 use crate::manifest::Broken;
@@ -59,6 +60,7 @@ impl Failure {
         match self {
             Self::Configuration(_) | Self::Manifests(_) => ExitCode::from(EXIT_USAGE),
             Self::Rejected(rejected) if rejected.applied == 0 => ExitCode::from(EXIT_USAGE),
+            Self::Run(error) if error.downcast_ref().is_some_and(ClientError::is_usage) => ExitCode::from(EXIT_USAGE),
             Self::Rejected(_) | Self::Run(_) => ExitCode::FAILURE,
         }
     }
@@ -91,7 +93,20 @@ fn write_chain(out: &mut dyn Write, error: &anyhow::Error) -> io::Result<()> {
     let causes: Vec<_> = error.chain().map(ToString::to_string).collect();
     write_line(out, ERROR, "error", &causes.join(": "))?;
     let mut hints = error.chain().filter_map(|cause| cause.downcast_ref::<AdminError>()?.hint());
-    hints.try_for_each(|hint| write_line(out, HINT, "hint", hint))
+    hints.try_for_each(|hint| write_line(out, HINT, "hint", hint))?;
+    let mut hints = error.chain().filter_map(|cause| cause.downcast_ref::<ClientError>()?.hint());
+    hints.try_for_each(|hint| write_line(out, HINT, "hint", &hint))
+}
+
+/// Prints an error of one of several objects to stderr, with what can be done about it; the others go on.
+pub(crate) fn report_one(error: &anyhow::Error) {
+    // There is nowhere left to say that stderr can't be written.
+    let _ = write_chain(&mut anstream::stderr().lock(), error);
+}
+
+/// Whether whoever read the output has left.
+pub(crate) fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| cause.downcast_ref::<io::Error>().is_some_and(|io| io.kind() == io::ErrorKind::BrokenPipe))
 }
 
 const ERROR: Style = AnsiColor::Red.on_default().bold();

@@ -9,6 +9,12 @@ use super::setting::{Raw, Setting, Source};
 const PREFIX: &str = "ROA_";
 /// The variable that names the configuration file. It is not a key.
 pub(crate) const CONFIG_VARIABLE: &str = "ROA_CONFIG";
+/// The variable that names the server whose objects commands show and change. It is not a key.
+pub(crate) const SERVER_VARIABLE: &str = "ROA_SERVER";
+/// The variable that names the kubeconfig that says how to reach it. It is not a key.
+pub(crate) const KUBECONFIG_VARIABLE: &str = "ROA_KUBECONFIG";
+/// Variables of ours that are no keys.
+const NO_KEYS: [&str; 3] = [CONFIG_VARIABLE, SERVER_VARIABLE, KUBECONFIG_VARIABLE];
 
 /// The settings among `variables`, in the order of their names.
 pub(super) fn settings(variables: impl IntoIterator<Item = (OsString, OsString)>) -> Vec<Setting> {
@@ -19,7 +25,7 @@ pub(super) fn settings(variables: impl IntoIterator<Item = (OsString, OsString)>
 }
 
 fn setting(name: &str, value: &OsStr) -> Option<Setting> {
-    let rest = name.strip_prefix(PREFIX).filter(|_| name != CONFIG_VARIABLE)?;
+    let rest = name.strip_prefix(PREFIX).filter(|_| !NO_KEYS.contains(&name))?;
     let key = KEYS.iter().find(|key| key.variable() == name);
     let path = key.map_or_else(|| unknown_path(rest), |key| key.path.to_owned());
     let raw = value.to_str().map_or(Raw::Binary, |text| parse(key, text));
@@ -67,7 +73,7 @@ mod tests {
 
     #[test]
     fn variables_of_others_and_the_name_of_the_file_are_no_settings() {
-        for name in ["PATH", "ROAD", "ROA", "roa_data_dir", CONFIG_VARIABLE] {
+        for name in ["PATH", "ROAD", "ROA", "roa_data_dir", CONFIG_VARIABLE, SERVER_VARIABLE] {
             assert_eq!(one(name, "x"), None, "{name}");
         }
     }

@@ -22,7 +22,7 @@ pub(crate) mod settings;
 mod shape;
 mod suggest;
 
-pub(crate) use environment::CONFIG_VARIABLE;
+pub(crate) use environment::{CONFIG_VARIABLE, KUBECONFIG_VARIABLE, SERVER_VARIABLE};
 pub(crate) use file::ConfigFile;
 pub(crate) use flags::Flags;
 pub(crate) use load::{Inputs, Loaded, load};
@@ -30,3 +30,4 @@ pub(crate) use problem::Problems;
 pub(crate) use render::render;
 pub(crate) use secret::SecretUrl;
 pub(crate) use shape::REDIS_SCHEMES;
+pub(crate) use suggest::nearest_word;

@@ -10,6 +10,13 @@ pub(super) fn nearest(path: &str) -> Option<&'static Key> {
     near.map(|(_, key)| key).or_else(|| by_name(path))
 }
 
+/// The word that is nearest to `wanted`; `None` if none is near.
+pub(crate) fn nearest_word<'a>(wanted: &str, words: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let distances = words.map(|word| (distance(wanted, word), word));
+    let near = distances.min_by_key(|(distance, _)| *distance);
+    near.filter(|(distance, word)| *distance <= (wanted.len().max(word.len()) / 3).max(1)).map(|(_, word)| word)
+}
+
 /// The only key of that name in any table: it stands in the wrong one.
 fn by_name(path: &str) -> Option<&'static Key> {
     let name = path.rsplit('.').next().unwrap_or(path);
@@ -46,6 +53,15 @@ mod tests {
         for (a, b, expected) in [("", "", 0), ("abc", "", 3), ("", "abc", 3), ("kitten", "sitting", 3), ("ab", "ba", 2)]
         {
             assert_eq!(distance(a, b), expected, "{a} {b}");
+        }
+    }
+
+    #[test]
+    fn a_word_is_near_if_a_third_of_it_is_wrong_at_most() {
+        let words = ["python-basics-lab", "web", "labs"];
+        for (word, meant) in [("pyton-basics-lab", Some("python-basics-lab")), ("wep", Some("web")), ("xyz", None), ("", None)]
+        {
+            assert_eq!(nearest_word(word, words.into_iter()), meant, "{word}");
         }
     }
 

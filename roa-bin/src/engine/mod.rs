@@ -5,6 +5,7 @@ mod alone;
 mod api;
 mod apply;
 mod cloud_events;
+mod direct;
 mod lab;
 mod node;
 mod post;
@@ -23,6 +24,7 @@ use roa_runtime::{
 };
 
 pub(crate) use apply::Rejected;
+pub(crate) use direct::Direct;
 
 use crate::commands::copy;
 use crate::config::settings::{self, Config, EngineMode};

@@ -55,7 +55,9 @@ pub(super) fn is_variable_name(name: &str) -> bool {
     name.chars().all(plain) && name.chars().next().is_some_and(|first| !first.is_ascii_digit())
 }
 
-fn is_secret(name: &str) -> bool {
+/// Whether a variable of this name holds a secret: what it holds is never shown.
+#[must_use]
+pub fn is_secret_variable(name: &str) -> bool {
     let name = name.to_ascii_uppercase();
     SECRET_ENDINGS.iter().any(|ending| name.ends_with(ending))
 }
@@ -65,7 +67,7 @@ pub(super) const REDACTED: &str = "<redacted>";
 
 /// The values of secret variables, and the single lines of them; the longest first, since one may be part of another.
 pub(super) fn secrets(environment: &BTreeMap<String, String>) -> Vec<&str> {
-    let values = environment.iter().filter(|(name, _)| is_secret(name)).map(|(_, value)| value.as_str());
+    let values = environment.iter().filter(|(name, _)| is_secret_variable(name)).map(|(_, value)| value.as_str());
     let mut secrets: Vec<&str> = values.flat_map(|value| std::iter::once(value).chain(value.lines())).collect();
     secrets.retain(|secret| !secret.trim().is_empty());
     secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
@@ -79,7 +81,7 @@ pub(super) struct Redacted<'a>(pub(super) &'a BTreeMap<String, String>);
 impl fmt::Debug for Redacted<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_map()
-            .entries(self.0.iter().map(|(name, value)| (name, if is_secret(name) { REDACTED } else { value })))
+            .entries(self.0.iter().map(|(name, value)| (name, if is_secret_variable(name) { REDACTED } else { value })))
             .finish()
     }
 }

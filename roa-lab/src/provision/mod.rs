@@ -17,7 +17,7 @@ mod simulated;
 mod static_site;
 mod template;
 
-pub use environment::validate_environment;
+pub use environment::{is_secret_variable, validate_environment};
 pub use error::ProvisionError;
 pub(crate) use gate::{Closed, Gate, default_config as default_breaker};
 pub use process::{LabLogs, LogError, LogStream, ProcessConfig, ProcessProvisioner};
