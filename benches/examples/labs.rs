@@ -16,8 +16,8 @@ use std::time::{Duration, Instant};
 use roa_core::{CancellationSource, Clock, Key, KindRegistry, ListOptions, Object, ResourceStore, Store, SystemRandom};
 use roa_lab::provision::SimulatedProvisioner;
 use roa_lab::{
-    Capacity, Lab, LabController, LabInstance, LabPolicy, LabReconciler, LabSettings, LabState,
-    LabTemplate, Provisioners, Quantity,
+    Capacity, Lab, LabController, LabInstance, LabPolicy, LabReconciler, LabSettings, LabState, LabTemplate,
+    Provisioners, Quantity,
 };
 use roa_runtime::{
     CacheListener, Clocks, ControllerConfig, Manager, ManagerConfig, Mode, ReconcilerConfig, RuntimeMetrics,

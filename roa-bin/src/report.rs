@@ -106,7 +106,9 @@ pub(crate) fn report_one(error: &anyhow::Error) {
 
 /// Whether whoever read the output has left.
 pub(crate) fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    error.chain().any(|cause| cause.downcast_ref::<io::Error>().is_some_and(|io| io.kind() == io::ErrorKind::BrokenPipe))
+    error
+        .chain()
+        .any(|cause| cause.downcast_ref::<io::Error>().is_some_and(|io| io.kind() == io::ErrorKind::BrokenPipe))
 }
 
 const ERROR: Style = AnsiColor::Red.on_default().bold();

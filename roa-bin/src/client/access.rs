@@ -147,7 +147,8 @@ fn is_roa(body: &[u8]) -> bool {
 /// A store that only another process has can't be read here, and none is made to be shown empty.
 fn refuse_without_server(config: &Config) -> Result<(), ClientError> {
     let listen = &config.server.listen;
-    let place = if listen.is_empty() { "server.listen is \"\"".to_owned() } else { format!("no server answers at {listen}") };
+    let place =
+        if listen.is_empty() { "server.listen is \"\"".to_owned() } else { format!("no server answers at {listen}") };
     let hint = "start `roa run`, or name a server with --server".to_owned();
     match config.store.backend {
         StoreBackend::Memory => {

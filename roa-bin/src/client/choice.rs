@@ -46,7 +46,8 @@ pub(crate) async fn one(client: &Client, words: &[String]) -> Result<(Kind, Stri
 async fn pairs(client: &Client, words: &[String]) -> Result<Vec<Chosen>, ClientError> {
     let mut chosen: Vec<Chosen> = Vec::new();
     for word in words {
-        let pair = word.split_once('/').filter(|(kind, name)| !kind.is_empty() && !name.is_empty() && !name.contains('/'));
+        let pair =
+            word.split_once('/').filter(|(kind, name)| !kind.is_empty() && !name.is_empty() && !name.contains('/'));
         let Some((kind, name)) = pair else {
             return Err(ClientError::usage(format!("{word:?} names no object, expected KIND/NAME")));
         };
@@ -63,12 +64,13 @@ async fn kinds(client: &Client, list: &str) -> Result<Vec<Kind>, ClientError> {
     let mut found: Vec<Kind> = Vec::new();
     for word in list.split(',').map(str::trim).filter(|word| !word.is_empty()) {
         let category = client.kinds().await?.category(word);
-        let kinds = if category.is_empty() {
-            vec![client.kind(word).await?]
-        } else {
-            category.into_iter().cloned().collect()
-        };
-        kinds.into_iter().for_each(|kind| if !found.contains(&kind) { found.push(kind) });
+        let kinds =
+            if category.is_empty() { vec![client.kind(word).await?] } else { category.into_iter().cloned().collect() };
+        kinds.into_iter().for_each(|kind| {
+            if !found.contains(&kind) {
+                found.push(kind)
+            }
+        });
     }
     if found.is_empty() { Err(ClientError::usage(format!("{list:?} names no kind"))) } else { Ok(found) }
 }

@@ -37,7 +37,8 @@ impl Endpoint {
     pub(crate) fn is_private(&self) -> bool {
         match self {
             Self::Tcp { tls, host, .. } => {
-                let local = host.parse::<std::net::IpAddr>().map_or(host == "localhost", |address| address.is_loopback());
+                let local =
+                    host.parse::<std::net::IpAddr>().map_or(host == "localhost", |address| address.is_loopback());
                 *tls || local
             }
             Self::Unix(_) => true,
@@ -99,7 +100,9 @@ mod tests {
 
     #[test]
     fn an_address_reads_as_it_is_written() {
-        for text in ["http://127.0.0.1:8080", "https://roa.example.com:443/api", "http://[::1]:80", "unix:/run/roa.sock"] {
+        for text in
+            ["http://127.0.0.1:8080", "https://roa.example.com:443/api", "http://[::1]:80", "unix:/run/roa.sock"]
+        {
             assert_eq!(text.parse::<Endpoint>().unwrap().to_string(), text);
         }
         assert_eq!("unix:///run/a".parse(), Ok(Endpoint::Unix("/run/a".into())));
@@ -118,7 +121,9 @@ mod tests {
     #[test]
     fn only_this_machine_and_tls_are_private() {
         let private = |text: &str| text.parse::<Endpoint>().unwrap().is_private();
-        assert!(private("http://127.0.0.1:1") && private("http://[::1]:1") && private("https://a") && private("unix:a"));
+        assert!(
+            private("http://127.0.0.1:1") && private("http://[::1]:1") && private("https://a") && private("unix:a")
+        );
         assert!(!private("http://10.0.0.1:1") && !private("http://127.0.0.1.example.com"));
     }
 }

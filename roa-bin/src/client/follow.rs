@@ -70,7 +70,13 @@ pub(crate) struct Follow<'a> {
 }
 
 impl<'a> Follow<'a> {
-    pub(super) fn new(http: &'a Http, clock: Arc<dyn Clock>, path: String, accept: &'static str, version: &str) -> Self {
+    pub(super) fn new(
+        http: &'a Http,
+        clock: Arc<dyn Clock>,
+        path: String,
+        accept: &'static str,
+        version: &str,
+    ) -> Self {
         let (version, opened) = (version.to_owned(), clock.monotonic());
         Self { http, clock, path, accept, version, lines: None, opened, pause: FIRST_PAUSE, lost: false, ahead: 0 }
     }

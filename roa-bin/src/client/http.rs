@@ -131,8 +131,7 @@ impl Http {
 
     async fn begin(&self, ask: &Ask) -> Result<Response<Incoming>, ClientError> {
         let broken = |error: hyper::Error| self.unreachable(error.to_string());
-        let (mut sender, connection) =
-            http1::handshake(TokioIo::new(self.connect().await?)).await.map_err(broken)?;
+        let (mut sender, connection) = http1::handshake(TokioIo::new(self.connect().await?)).await.map_err(broken)?;
         let drive = async move {
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "a connection broke");

@@ -176,9 +176,7 @@ mod tests {
             json!({"resource": plural, "responseKind": {"kind": kind}, "scope": "Namespaced", "shortNames": [short],
                 "singularResource": kind.to_lowercase(), "categories": ["all"], "verbs": ["get", "list"]})
         };
-        let group = |name: &str, resources: Json| {
-            json!({"metadata": {"name": name}, "versions": [{"version": "v1", "resources": resources}]})
-        };
+        let group = |name: &str, resources: Json| json!({"metadata": {"name": name}, "versions": [{"version": "v1", "resources": resources}]});
         let mut kinds = Vec::new();
         read_group(&group("", json!([resource("events", "Event", "ev")])), &mut kinds);
         read_group(&group("lab.example.com", json!([resource("labs", "Lab", "lb")])), &mut kinds);

@@ -68,7 +68,8 @@ impl Login {
 
 fn read(path: &Path) -> Result<Vec<u8>, ClientError> {
     use std::io::Read as _;
-    let failed = |error: std::io::Error| ClientError::Login { what: format!("failed to read {}: {error}", path.display()) };
+    let failed =
+        |error: std::io::Error| ClientError::Login { what: format!("failed to read {}: {error}", path.display()) };
     let mut bytes = Vec::new();
     std::fs::File::open(path).map_err(failed)?.take(MAX_FILE).read_to_end(&mut bytes).map_err(failed)?;
     Ok(bytes)
@@ -141,7 +142,8 @@ impl File {
     fn login(self, folder: &Path) -> Result<Login, String> {
         let current = self.current_context;
         let context = self.contexts.into_iter().find(|context| context.name == current);
-        let context = context.ok_or_else(|| format!("its current-context {current:?} is none of its contexts"))?.context;
+        let context =
+            context.ok_or_else(|| format!("its current-context {current:?} is none of its contexts"))?.context;
         let cluster = self.clusters.into_iter().find(|cluster| cluster.name == context.cluster);
         let cluster = cluster.ok_or_else(|| format!("its cluster {:?} is missing", context.cluster))?.cluster;
         let user = self.users.into_iter().find(|user| user.name == context.user);

@@ -195,7 +195,8 @@ impl Client {
         if let Some((elsewhere, _)) = all.iter().find(|(_, known)| known == name) {
             return Some(format!("there is one in namespace {elsewhere}: -n {elsewhere}"));
         }
-        let here = all.iter().filter(|(place, _)| !kind.namespaced || place == namespace).map(|(_, name)| name.as_str());
+        let here =
+            all.iter().filter(|(place, _)| !kind.namespaced || place == namespace).map(|(_, name)| name.as_str());
         nearest_word(name, here).map(|near| format!("did you mean {near}?"))
     }
 

@@ -41,9 +41,7 @@ pub(super) fn config(trust: &Trust, identity: Option<&Identity>) -> Result<Arc<C
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider));
     let builder = builder.with_safe_default_protocol_versions().map_err(|error| error.to_string())?;
     let builder = match trust {
-        Trust::Anybody => {
-            builder.dangerous().with_custom_certificate_verifier(Arc::new(NoVerification(provider)))
-        }
+        Trust::Anybody => builder.dangerous().with_custom_certificate_verifier(Arc::new(NoVerification(provider))),
         Trust::System => builder.with_root_certificates(system()?),
         Trust::Authorities(pem) => builder.with_root_certificates(authorities(pem)?),
     };

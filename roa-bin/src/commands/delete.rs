@@ -90,7 +90,8 @@ async fn find(
         let text = |value: &Json| value.as_str().map(str::to_owned);
         let (Some(api_version), Some(kind)) = (text(&value["apiVersion"]), text(&value["kind"])) else { continue };
         let known = client.kinds().await?.of_manifest(&api_version, &kind).cloned();
-        let kind = known.ok_or_else(|| ClientError::usage(format!("{source}: the server has no kind {kind} of {api_version}")))?;
+        let kind = known
+            .ok_or_else(|| ClientError::usage(format!("{source}: the server has no kind {kind} of {api_version}")))?;
         let namespace = text(&value["metadata"]["namespace"]);
         let namespace = namespace.as_deref().or(args.places.place.namespace.as_deref());
         let name = text(&value["metadata"]["name"]).unwrap_or_default();

@@ -111,7 +111,9 @@ fn head(kind: &Kind, object: &Json, now: Timestamp) -> Vec<String> {
 
 fn pairs(title: &'static str, map: &Json) -> Vec<(&'static str, String)> {
     let pairs = map.as_object().into_iter().flatten().filter(|(name, _)| !ECHOES.contains(&name.as_str()));
-    pairs.map(|(name, value)| (title, safe(&format!("{name}={}", value.as_str().unwrap_or_default())).into_owned())).collect()
+    pairs
+        .map(|(name, value)| (title, safe(&format!("{name}={}", value.as_str().unwrap_or_default())).into_owned()))
+        .collect()
 }
 
 /// Fields under each other; of several with one title only the first shows it.
@@ -165,8 +167,12 @@ fn happened(events: &[Happened], now: Timestamp) -> Vec<String> {
         return vec![format!("{}  none", title("Events"))];
     }
     let headings = [
-        ("AGE", Align::Left), ("TYPE", Align::Left), ("COUNT", Align::Right), ("REASON", Align::Left),
-        ("FROM", Align::Left), ("MESSAGE", Align::Left),
+        ("AGE", Align::Left),
+        ("TYPE", Align::Left),
+        ("COUNT", Align::Right),
+        ("REASON", Align::Left),
+        ("FROM", Align::Left),
+        ("MESSAGE", Align::Left),
     ];
     let table = Table::new(headings.map(|(heading, align)| (heading.to_owned(), align)));
     let row = |event: &Happened| {
@@ -199,9 +205,10 @@ async fn owned(client: &Client, kind: &Kind, object: &Json) -> Result<Vec<String
             Err(ClientError::Refused(refusal)) if refusal.code == 403 => continue,
             Err(error) => return Err(error),
         };
-        let owned = listed.items.iter().filter(|item| {
-            array(&item["metadata"]["ownerReferences"]).iter().any(|owner| owner["uid"] == uid)
-        });
+        let owned = listed
+            .items
+            .iter()
+            .filter(|item| array(&item["metadata"]["ownerReferences"]).iter().any(|owner| owner["uid"] == uid));
         found.extend(owned.map(|item| other.short_object(item["metadata"]["name"].as_str().unwrap_or_default())));
     }
     Ok(found)

@@ -22,13 +22,12 @@ pub(crate) fn run(args: &ExplainArgs, log: &LogArgs) -> Result<(), Failure> {
 async fn explain(client: &Client, field: &str) -> anyhow::Result<()> {
     let (kind, path) = field.split_once('.').unwrap_or((field, ""));
     let kind = client.kind(kind).await?;
-    let place = if kind.group.is_empty() { format!("api/{}", kind.version) } else { format!("apis/{}", kind.api_version()) };
+    let place =
+        if kind.group.is_empty() { format!("api/{}", kind.version) } else { format!("apis/{}", kind.api_version()) };
     let (_, body) = client.http().ask(&Ask::get(format!("/openapi/v3/{place}"))).await?;
     let document: Json = serde_json::from_slice(&body).unwrap_or_default();
-    let root = schema_of(&document, &kind).ok_or_else(|| ClientError::NotFound {
-        what: format!("a schema of {}", kind.qualified()),
-        hint: None,
-    })?;
+    let root = schema_of(&document, &kind)
+        .ok_or_else(|| ClientError::NotFound { what: format!("a schema of {}", kind.qualified()), hint: None })?;
     let schemas = Schemas(&document);
     let found = schemas.walk(&kind, root, path)?;
     schemas.render(&kind, path, found).iter().try_for_each(|line| say(line))

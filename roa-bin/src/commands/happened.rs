@@ -40,8 +40,13 @@ pub(super) async fn events(client: &Client, object: &Json) -> Result<Vec<Happene
 
 fn read(event: &Json) -> Happened {
     let text = |name: &str| event[name].as_str().unwrap_or_default().to_owned();
-    let times = [&event["series"]["lastObservedTime"], &event["lastTimestamp"], &event["eventTime"],
-        &event["firstTimestamp"], &event["metadata"]["creationTimestamp"]];
+    let times = [
+        &event["series"]["lastObservedTime"],
+        &event["lastTimestamp"],
+        &event["eventTime"],
+        &event["firstTimestamp"],
+        &event["metadata"]["creationTimestamp"],
+    ];
     let time = times.iter().find_map(|time| time.as_str()?.parse().ok());
     let source = match text("reportingComponent") {
         own if own.is_empty() => event["source"]["component"].as_str().unwrap_or_default().to_owned(),

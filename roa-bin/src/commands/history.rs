@@ -79,7 +79,8 @@ fn state(entry: &Json) -> Entry {
 fn others(entry: &Json) -> String {
     let fields = entry.as_object().into_iter().flatten();
     let fields = fields.filter(|(name, _)| !TIMES.contains(&name.as_str()) && *name != "reason");
-    fields.map(|(name, value)| format!("{name}={}", value.as_str().map_or_else(|| value.to_string(), str::to_owned)))
+    fields
+        .map(|(name, value)| format!("{name}={}", value.as_str().map_or_else(|| value.to_string(), str::to_owned)))
         .collect::<Vec<_>>()
         .join(" ")
 }

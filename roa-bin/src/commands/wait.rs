@@ -46,7 +46,10 @@ impl FromStr for Awaited {
             Some(("jsonpath", rest)) => {
                 // A path may hold a comparison; the value is what stands behind the last sign.
                 let (path, value) = rest.rsplit_once('=').ok_or_else(|| wrong("no value is named"))?;
-                let path = path.trim_matches('\'').parse().map_err(|error: roa_core::FieldPathError| wrong(&error.to_string()))?;
+                let path = path
+                    .trim_matches('\'')
+                    .parse()
+                    .map_err(|error: roa_core::FieldPathError| wrong(&error.to_string()))?;
                 Ok(Self::Field { path, value: value.trim_matches('\'').to_owned() })
             }
             _ => Err(wrong("it is nothing to wait for")),
@@ -189,9 +192,14 @@ mod tests {
     #[test]
     fn what_is_awaited_reads_as_kubectl_has_it() {
         let object = json!({"status": {"state": "Ready", "n": 3, "conditions": [{"type": "Ready", "status": "True"}]}});
-        for text in ["condition=Ready", "condition=ready=True", "jsonpath={.status.state}=Ready", "jsonpath=.status.n=3",
-            "jsonpath='{.status.conditions[?(@.type==\"Ready\")].status}'=True", "create"]
-        {
+        for text in [
+            "condition=Ready",
+            "condition=ready=True",
+            "jsonpath={.status.state}=Ready",
+            "jsonpath=.status.n=3",
+            "jsonpath='{.status.conditions[?(@.type==\"Ready\")].status}'=True",
+            "create",
+        ] {
             assert!(text.parse::<Awaited>().unwrap().is_met(&object), "{text}");
         }
         for text in ["condition=Idle", "condition=Ready=False", "jsonpath=.status.state=Failed", "delete"] {

@@ -46,7 +46,9 @@ async fn watch(client: &Client, args: &WatchArgs) -> anyhow::Result<()> {
             Seen::Resumed => note("the server answers again: no change was missed"),
             Seen::Expired => {
                 let listed = client.list(&kind, namespace, &selectors, Form::Object).await?;
-                note("listed again, since the server no longer has what happened: of several changes the last is shown");
+                note(
+                    "listed again, since the server no longer has what happened: of several changes the last is shown",
+                );
                 reporter.catch_up(listed.items)?;
                 follow.restart(&listed.version);
             }

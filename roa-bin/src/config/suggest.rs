@@ -59,7 +59,8 @@ mod tests {
     #[test]
     fn a_word_is_near_if_a_third_of_it_is_wrong_at_most() {
         let words = ["python-basics-lab", "web", "labs"];
-        for (word, meant) in [("pyton-basics-lab", Some("python-basics-lab")), ("wep", Some("web")), ("xyz", None), ("", None)]
+        for (word, meant) in
+            [("pyton-basics-lab", Some("python-basics-lab")), ("wep", Some("web")), ("xyz", None), ("", None)]
         {
             assert_eq!(nearest_word(word, words.into_iter()), meant, "{word}");
         }

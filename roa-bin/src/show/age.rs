@@ -41,7 +41,15 @@ mod tests {
 
     #[test]
     fn an_age_has_two_units_where_the_second_matters() {
-        let cases = [(0, "0s"), (119, "119s"), (120, "2m"), (125, "2m5s"), (3_600, "60m"), (12_060, "3h21m"), (200_000, "2d7h")];
+        let cases = [
+            (0, "0s"),
+            (119, "119s"),
+            (120, "2m"),
+            (125, "2m5s"),
+            (3_600, "60m"),
+            (12_060, "3h21m"),
+            (200_000, "2d7h"),
+        ];
         for (seconds, expected) in cases {
             assert_eq!(short(Duration::from_secs(seconds)), expected);
         }

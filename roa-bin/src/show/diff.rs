@@ -67,7 +67,8 @@ mod tests {
     #[test]
     fn fields_that_changed_are_named_with_what_they_were() {
         let old = json!({"metadata": {"resourceVersion": "1"}, "status": {"state": "Pending", "list": [1]}});
-        let new = json!({"metadata": {"resourceVersion": "2"}, "status": {"state": "Ready", "list": [1, 2], "url": "u"}});
+        let new =
+            json!({"metadata": {"resourceVersion": "2"}, "status": {"state": "Ready", "list": [1, 2], "url": "u"}});
         let expected = ["status.list: 1 -> 2 items", "status.state: Pending -> Ready", "status.url: none -> u"];
         assert_eq!(diff(&old, &new, 9), expected);
         assert_eq!(diff(&old, &new, 1), ["status.list: 1 -> 2 items", "2 more fields"]);

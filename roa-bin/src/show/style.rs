@@ -23,8 +23,8 @@ fn of_state(word: &str) -> Option<Style> {
     Some(match word.to_ascii_lowercase().as_str() {
         "ready" | "true" | "active" | "bound" | "running" | "succeeded" | "healthy" | "added" | "created" => GOOD,
         "failed" | "false" | "error" | "lost" | "degraded" | "warning" | "notready" | "deleted" => BAD,
-        "pending" | "provisioning" | "scheduled" | "scheduling" | "terminating" | "unknown" | "draining" | "modified"
-        | "stopping" | "cleaning" | "starting" => UNDERWAY,
+        "pending" | "provisioning" | "scheduled" | "scheduling" | "terminating" | "unknown" | "draining"
+        | "modified" | "stopping" | "cleaning" | "starting" => UNDERWAY,
         "expired" | "terminated" | "archived" | "normal" => OVER,
         _ => return None,
     })

@@ -25,7 +25,8 @@ pub(crate) struct Table {
 
 impl Table {
     pub(crate) fn new(headings: impl IntoIterator<Item = (String, Align)>) -> Self {
-        let headings: Vec<_> = headings.into_iter().map(|(heading, align)| (safe(&heading).into_owned(), align)).collect();
+        let headings: Vec<_> =
+            headings.into_iter().map(|(heading, align)| (safe(&heading).into_owned(), align)).collect();
         let widths = headings.iter().map(|(heading, _)| heading.width()).collect();
         Self { headings, widths }
     }

@@ -41,7 +41,9 @@ pub(super) async fn watch(client: &Client, args: &GetArgs, chosen: &Chosen) -> a
             Seen::Resumed => note("the server answers again: no change was missed"),
             Seen::Expired => {
                 let listed = client.list(kind, namespace, &selectors, form).await?;
-                note("listed again, since the server no longer has what happened: of several changes the last is shown");
+                note(
+                    "listed again, since the server no longer has what happened: of several changes the last is shown",
+                );
                 screen.catch_up(listed.items)?;
                 follow.restart(&listed.version);
             }

@@ -68,12 +68,7 @@ fn selectors(args: &GetArgs) -> Selectors {
 }
 
 /// The objects of one kind. One that is missing is told at once if there are others; the only one is the answer.
-async fn find(
-    client: &Client,
-    args: &GetArgs,
-    chosen: &Chosen,
-    missing: &mut usize,
-) -> Result<Listed, anyhow::Error> {
+async fn find(client: &Client, args: &GetArgs, chosen: &Chosen, missing: &mut usize) -> Result<Listed, anyhow::Error> {
     let (form, namespace) = (form(args), client.namespace(args.places.place.namespace.as_deref()));
     let Chosen { kind, names } = chosen;
     if names.is_empty() {
@@ -163,7 +158,8 @@ fn print_names(found: &[(Kind, Listed)]) -> anyhow::Result<()> {
 
 /// One object that was named stands alone; several, and what was selected, are a list.
 fn print_document(found: Vec<(Kind, Listed)>, how: Document) -> anyhow::Result<()> {
-    let alone = found.len() == 1 && found.iter().all(|(_, listed)| listed.version.is_empty() && listed.items.len() == 1);
+    let alone =
+        found.len() == 1 && found.iter().all(|(_, listed)| listed.version.is_empty() && listed.items.len() == 1);
     let mut items: Vec<Json> = found.into_iter().flat_map(|(_, listed)| listed.items).collect();
     let value = match items.pop() {
         Some(only) if alone => only,
@@ -176,12 +172,17 @@ fn print_document(found: Vec<(Kind, Listed)>, how: Document) -> anyhow::Result<(
 }
 
 async fn print_kinds(client: &Client) -> anyhow::Result<()> {
-    let mut table = Table::new(
-        ["NAME", "SHORT", "GROUP", "NAMESPACED", "KIND"].map(|heading| (heading.to_owned(), Align::Left)),
-    );
+    let mut table =
+        Table::new(["NAME", "SHORT", "GROUP", "NAMESPACED", "KIND"].map(|heading| (heading.to_owned(), Align::Left)));
     let row = |kind: &Kind| {
         let namespaced = if kind.namespaced { "yes" } else { "no" };
-        vec![kind.plural.clone(), kind.short_names.join(","), kind.api_version(), namespaced.to_owned(), kind.kind.clone()]
+        vec![
+            kind.plural.clone(),
+            kind.short_names.join(","),
+            kind.api_version(),
+            namespaced.to_owned(),
+            kind.kind.clone(),
+        ]
     };
     let rows: Vec<_> = client.kinds().await?.iter().filter(|kind| kind.can("get")).map(row).collect();
     table.lines(&rows).iter().try_for_each(|line| say(line))
