@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that fails says where")]
 
 mod bench;
+mod client;
 mod cloudevents;
 mod config;
 mod control_plane;
