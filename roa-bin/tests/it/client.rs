@@ -14,7 +14,7 @@ use crate::run::{Place, Ran};
 /// No line is awaited longer.
 const BOUND: Duration = Duration::from_secs(30);
 
-const TEMPLATES: &str = r#"
+pub const TEMPLATES: &str = r#"
 apiVersion: lab.neuroglia.com/v1
 kind: LabTemplate
 metadata: { name: short, namespace: default, labels: { team: a } }
@@ -47,14 +47,14 @@ fn with_store() -> Place {
 }
 
 #[track_caller]
-fn good(ran: &Ran) -> &str {
+pub fn good(ran: &Ran) -> &str {
     assert_eq!(ran.status, Some(0), "{ran:?}");
     assert!(!ran.stdout.contains('\u{1b}') && !ran.stderr.contains('\u{1b}'), "{ran:?}");
     &ran.stdout
 }
 
 #[track_caller]
-fn bad(ran: &Ran, status: i32, parts: &[&str]) {
+pub fn bad(ran: &Ran, status: i32, parts: &[&str]) {
     assert_eq!(ran.status, Some(status), "{ran:?}");
     for part in parts {
         assert!(ran.stderr.contains(part), "{part:?} is missing: {ran:?}");
@@ -171,7 +171,7 @@ fn completions_are_there_for_each_shell() {
 }
 
 /// A port that was free a moment ago.
-fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
@@ -235,11 +235,11 @@ impl Served {
 fn a_lab_is_applied_awaited_described_and_deleted_over_the_api() {
     let served = Served::start();
     good(&served.roa(&["apply", "-f", "templates.yaml", "-f", "lab.yaml"]));
-    let waited = served.roa(&["wait", "labinstance/mine", "--for=jsonpath=.status.state=Ready"]);
+    let waited = served.roa(&["wait", "labinstance/mine", "--for=jsonpath=.status.state=ready"]);
     assert_eq!(good(&waited), "labinstance.lab.neuroglia.com/mine condition met\n");
     let table = served.roa(&["get", "labinstances"]);
     assert!(good(&table).starts_with("NAME   STATE   TEMPLATE   STUDENT"), "{table:?}");
-    assert!(table.stdout.contains("mine   Ready   short      a@example.com"), "{table:?}");
+    assert!(table.stdout.contains("mine   ready   short      a@example.com"), "{table:?}");
     let described = served.roa(&["describe", "labinstance/mine"]);
     for part in
         ["Name:        mine\n", "API_TOKEN:  <redacted>", "COURSE:     rust", "Finalizer:   ", "Conditions:", "Events:"]
@@ -248,7 +248,7 @@ fn a_lab_is_applied_awaited_described_and_deleted_over_the_api() {
     }
     assert!(!described.stdout.contains("canary"), "{}", described.stdout);
     let history = served.roa(&["history", "labinstance/mine"]);
-    assert!(good(&history).contains("Provisioning -> Ready"), "{}", history.stdout);
+    assert!(good(&history).contains("provisioning -> ready"), "{}", history.stdout);
     let explained = served.roa(&["explain", "labinstance.spec.duration"]);
     assert!(good(&explained).contains("spec.duration <string>"), "{}", explained.stdout);
     bad(&served.roa(&["explain", "labinstance.spec.durration"]), 1, &["hint: did you mean duration?"]);
