@@ -73,7 +73,7 @@ impl Access {
         let clock = Arc::new(SystemClock::new());
         if let Some(login) = logins.named {
             let namespace = login.namespace.clone();
-            let client = Client::new(Http::new(login, patience)?, namespace, clock, false);
+            let client = Client::new(Http::new(&login, patience)?, namespace, clock, false);
             return Ok(Self { client, direct: None });
         }
         if let Some(http) = answering(logins.listening, patience).await? {
@@ -106,12 +106,14 @@ fn named(args: &AccessArgs) -> Result<Option<Login>, ClientError> {
 /// The server that the configuration says to be on this machine, if one answers.
 async fn answering(login: Option<Login>, patience: Duration) -> Result<Option<Http>, ClientError> {
     let Some(login) = login else { return Ok(None) };
-    let probe = Http::new(login.clone(), PROBE)?;
+    let probe = Http::new(&login, PROBE)?;
     match probe.ask(&Ask::get("/version")).await {
-        Ok((_, body)) if is_roa(&body) => Http::new(login, patience).map(Some),
+        Ok((_, body)) if is_roa(&body) => Http::new(&login, patience).map(Some),
         // Something else listens there; it is not spoken to.
         Ok(_) => Ok(None),
-        Err(ClientError::Refused(refusal)) if matches!(refusal.code, 401 | 403) => Http::new(login, patience).map(Some),
+        Err(ClientError::Refused(refusal)) if matches!(refusal.code, 401 | 403) => {
+            Http::new(&login, patience).map(Some)
+        }
         Err(error) => {
             tracing::debug!(%error, "no server");
             Ok(None)

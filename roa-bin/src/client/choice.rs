@@ -68,7 +68,7 @@ async fn kinds(client: &Client, list: &str) -> Result<Vec<Kind>, ClientError> {
             if category.is_empty() { vec![client.kind(word).await?] } else { category.into_iter().cloned().collect() };
         kinds.into_iter().for_each(|kind| {
             if !found.contains(&kind) {
-                found.push(kind)
+                found.push(kind);
             }
         });
     }

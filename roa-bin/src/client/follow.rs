@@ -102,13 +102,10 @@ impl<'a> Follow<'a> {
                 }
                 continue;
             };
-            let line = match timeout(LASTS + SLACK, lines.next()).await {
-                Ok(Ok(Some(line))) => line,
+            let Ok(Ok(Some(line))) = timeout(LASTS + SLACK, lines.next()).await else {
                 // The watch ended, or its connection did: on from where it was.
-                Ok(Ok(None) | Err(_)) | Err(_) => {
-                    self.end().await;
-                    continue;
-                }
+                self.end().await;
+                continue;
             };
             match self.take(&line)? {
                 Some(seen) => return Ok(seen),

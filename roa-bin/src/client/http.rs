@@ -69,7 +69,7 @@ impl Http {
     ///
     /// # Errors
     /// The login's certificates can't be used, or its token would be shown to everybody on the way.
-    pub(crate) fn new(login: Login, patience: Duration) -> Result<Self, ClientError> {
+    pub(crate) fn new(login: &Login, patience: Duration) -> Result<Self, ClientError> {
         let (endpoint, token) = (login.endpoint.clone(), login.token.clone());
         if token.is_some() && !endpoint.is_private() {
             let what = format!("a token is not sent to {endpoint}, where others can read it; expected https");

@@ -87,7 +87,21 @@ async fn check(client: &Client, args: &ApplyArgs, manifests: Vec<Manifest>) -> a
             }
         }
     }
-    for document in &documents {
+    failures += rehearse(client, args, &documents, &coming).await;
+    match failures {
+        0 => Ok(documents),
+        count => {
+            let manifests = if count == 1 { "manifest" } else { "manifests" };
+            let what = format!("{count} {manifests} can't be applied; nothing was written");
+            Err(ClientError::Some { what }.into())
+        }
+    }
+}
+
+/// Lets the server look at all that can be looked at before others are written; answers with how many it refuses.
+async fn rehearse(client: &Client, args: &ApplyArgs, documents: &[Document], coming: &Coming) -> usize {
+    let mut failures = 0;
+    for document in documents {
         let Some(kind) = document.kind.as_ref().filter(|_| !coming.namespaces.contains(&document.namespace)) else {
             continue;
         };
@@ -97,14 +111,7 @@ async fn check(client: &Client, args: &ApplyArgs, manifests: Vec<Manifest>) -> a
             report(document, error);
         }
     }
-    match failures {
-        0 => Ok(documents),
-        count => {
-            let manifests = if count == 1 { "manifest" } else { "manifests" };
-            let what = format!("{count} {manifests} can't be applied; nothing was written");
-            Err(ClientError::Some { what }.into())
-        }
-    }
+    failures
 }
 
 /// What manifests make that others need.

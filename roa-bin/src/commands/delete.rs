@@ -39,6 +39,16 @@ async fn delete(client: &Client, args: &DeleteArgs, manifests: Vec<Manifest>) ->
             }
         }
     }
+    failures += delete_all(client, args, doomed).await?;
+    match failures {
+        0 => Ok(()),
+        count => Err(ClientError::Some { what: format!("{count} of them could not be deleted") }.into()),
+    }
+}
+
+/// Deletes all, then waits for all; answers with how many could not be deleted.
+async fn delete_all(client: &Client, args: &DeleteArgs, doomed: Vec<Doomed>) -> anyhow::Result<usize> {
+    let mut failures = 0;
     let mut marked = Vec::new();
     for one in doomed {
         match delete_one(client, args, &one).await {
@@ -55,10 +65,7 @@ async fn delete(client: &Client, args: &DeleteArgs, manifests: Vec<Manifest>) ->
             until_gone(client, kind, object, deadline).await?;
         }
     }
-    match failures {
-        0 => Ok(()),
-        count => Err(ClientError::Some { what: format!("{count} of them could not be deleted") }.into()),
-    }
+    Ok(failures)
 }
 
 async fn delete_one(client: &Client, args: &DeleteArgs, doomed: &Doomed) -> anyhow::Result<()> {

@@ -21,7 +21,7 @@ const NAME: &str = "roa";
 /// The configuration is wrong, no address is configured, or a file can't be read.
 pub(crate) fn run(args: &KubeconfigArgs, log: &LogArgs) -> Result<(), Failure> {
     let config = load_from(&args.config, log)?.config;
-    Ok(print(&kubeconfig(args, &config)?)?)
+    print(&kubeconfig(args, &config)?)
 }
 
 fn kubeconfig(args: &KubeconfigArgs, config: &Config) -> anyhow::Result<String> {

@@ -69,8 +69,8 @@ impl Direct {
     }
 
     /// How to reach it.
-    pub(crate) fn login(&self) -> Login {
-        self.login.clone()
+    pub(crate) const fn login(&self) -> &Login {
+        &self.login
     }
 
     /// Ends it, and leaves all on the disk.

@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Stdio};
 use std::rc::Rc;
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
 use crate::control_plane::{Roa, command};
@@ -274,7 +274,7 @@ fn a_field_of_somebody_else_is_named_and_taken_over_only_by_force() {
     assert!(good(&forced).ends_with("a-longer-name configured\n"), "{forced:?}");
 }
 
-/// A command that goes on, and its lines.
+/// A command that goes on, and its lines on stdout and stderr.
 struct Running {
     child: Child,
     lines: Receiver<String>,
@@ -282,10 +282,12 @@ struct Running {
 
 impl Running {
     fn start(mut command: std::process::Command) -> Self {
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let (sender, lines) = channel();
-        let stdout = BufReader::new(child.stdout.take().unwrap());
-        std::thread::spawn(move || stdout.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
+        let (stdout, stderr) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
+        let notes = sender.clone();
+        std::thread::spawn(move || send(BufReader::new(stdout), &sender));
+        std::thread::spawn(move || send(BufReader::new(stderr), &notes));
         Self { child, lines }
     }
 
@@ -294,12 +296,18 @@ impl Running {
     fn until(&self, part: &str) -> String {
         let begun = std::time::Instant::now();
         loop {
-            let line = self.lines.recv_timeout(BOUND.saturating_sub(begun.elapsed())).expect(part);
-            if line.contains(part) {
-                return line;
+            match self.lines.recv_timeout(BOUND.saturating_sub(begun.elapsed())) {
+                Ok(line) if line.contains(part) => return line,
+                Ok(_) => {}
+                Err(error) => panic!("{part:?} did not come: {error}"),
             }
         }
     }
+}
+
+fn send(lines: impl BufRead, sender: &Sender<String>) {
+    // The test may have ended.
+    let _ = lines.lines().map_while(Result::ok).try_for_each(|line| sender.send(line));
 }
 
 impl Drop for Running {
@@ -323,16 +331,9 @@ fn w6_a_watch_goes_on_over_a_restart_of_the_server_and_loses_no_change() {
     let rows = Running::start(served.command(&["get", "labtemplates", "-w"]));
     let changes = Running::start(served.command(&["watch", "labtemplates"]));
     rows.until("short");
-    // Its first own change shows that it has begun.
+    changes.until("watching labtemplates from version");
     let dir = Rc::clone(&served.roa.dir);
     let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).unwrap();
-    let begun = (0..50).any(|hours| {
-        write("probe.yaml", &template("probe", 1 + hours % 20));
-        good(&served.roa(&["apply", "-f", "probe.yaml"]));
-        changes.lines.recv_timeout(Duration::from_millis(200)).is_ok()
-    });
-    assert!(begun);
-    rows.until("probe");
     assert!(served.roa.terminate().success());
     // Nobody serves: these go to the store itself.
     for (name, hours) in [("first", 1), ("first", 2), ("second", 3)] {
@@ -353,4 +354,24 @@ fn w6_a_watch_goes_on_over_a_restart_of_the_server_and_loses_no_change() {
         assert!(line.contains(change), "{change}: {line}");
     }
     drop(served);
+}
+
+#[test]
+fn w7_a_watch_whose_history_is_gone_lists_again_and_says_so() {
+    let mut served = Served::start();
+    good(&served.roa(&["apply", "-f", "templates.yaml"]));
+    let rows = Running::start(served.command(&["get", "labtemplates", "-w"]));
+    rows.until("short");
+    let dir = Rc::clone(&served.roa.dir);
+    assert!(served.roa.terminate().success());
+    std::fs::write(dir.path().join("new.yaml"), template("new", 1)).unwrap();
+    good(&served.roa(&["apply", "-f", "new.yaml"]));
+    good(&served.roa(&["delete", "labtemplate", "short"]));
+    good(&served.roa(&["store", "compact"]));
+    let port = served.port;
+    drop(served);
+    let _served = Served::start_in(dir, port);
+    rows.until("listed again");
+    rows.until("new");
+    assert!(rows.until("short").ends_with("(deleted)"));
 }

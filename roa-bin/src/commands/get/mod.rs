@@ -41,7 +41,7 @@ async fn get(client: &Client, args: &GetArgs) -> anyhow::Result<()> {
         found.push((one.kind, listed));
     }
     match args.output {
-        Format::Table | Format::Wide => print_tables(client, args, found)?,
+        Format::Table | Format::Wide => print_tables(client, args, &found)?,
         Format::Name => print_names(&found)?,
         Format::Json => print_document(found, Document::Json)?,
         Format::Yaml => print_document(found, Document::Yaml)?,
@@ -126,10 +126,10 @@ fn sort(args: &GetArgs, items: &mut [Json]) -> Result<(), ClientError> {
     rows::sort(path, items).map_err(ClientError::usage)
 }
 
-fn print_tables(client: &Client, args: &GetArgs, found: Vec<(Kind, Listed)>) -> anyhow::Result<()> {
+fn print_tables(client: &Client, args: &GetArgs, found: &[(Kind, Listed)]) -> anyhow::Result<()> {
     let several = found.len() > 1;
     let mut shown = 0;
-    for (kind, listed) in &found {
+    for (kind, listed) in found {
         if listed.items.is_empty() {
             continue;
         }
@@ -146,7 +146,7 @@ fn print_tables(client: &Client, args: &GetArgs, found: Vec<(Kind, Listed)>) -> 
         cells.iter().try_for_each(|cells| say(&rows.table.row(cells)))?;
     }
     if shown == 0 {
-        let what = match found.as_slice() {
+        let what = match found {
             [(kind, _)] => kind.plural.clone(),
             _ => "objects".to_owned(),
         };

@@ -70,7 +70,9 @@ fn text(cell: &Json) -> String {
 /// It is no path of a field.
 pub(super) fn sort(path: &str, items: &mut [Json]) -> Result<(), String> {
     let path: FieldPath = path.parse().map_err(|error| format!("--sort-by: {error}"))?;
-    let value = |item: &Json| path.first(item).or_else(|| path.first(&item["object"])).cloned();
+    let value = |item: &Json| {
+        path.first(item).or_else(|| path.first(&item["object"])).filter(|value| !value.is_null()).cloned()
+    };
     items.sort_by(|a, b| match (value(a), value(b)) {
         (Some(a), Some(b)) => compare(&a, &b),
         (Some(_), None) => Ordering::Less,
