@@ -278,29 +278,40 @@ fn a_field_of_somebody_else_is_named_and_taken_over_only_by_force() {
 struct Running {
     child: Child,
     lines: Receiver<String>,
+    notes: Receiver<String>,
 }
 
 impl Running {
     fn start(mut command: std::process::Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let (sender, lines) = channel();
+        let ((sender, lines), (noting, notes)) = (channel(), channel());
         let (stdout, stderr) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
-        let notes = sender.clone();
         std::thread::spawn(move || send(BufReader::new(stdout), &sender));
-        std::thread::spawn(move || send(BufReader::new(stderr), &notes));
-        Self { child, lines }
+        std::thread::spawn(move || send(BufReader::new(stderr), &noting));
+        Self { child, lines, notes }
     }
 
     /// The next line that is about this object.
     #[track_caller]
     fn until(&self, part: &str) -> String {
-        let begun = std::time::Instant::now();
-        loop {
-            match self.lines.recv_timeout(BOUND.saturating_sub(begun.elapsed())) {
-                Ok(line) if line.contains(part) => return line,
-                Ok(_) => {}
-                Err(error) => panic!("{part:?} did not come: {error}"),
-            }
+        until(&self.lines, part)
+    }
+
+    /// The next line on stderr with this.
+    #[track_caller]
+    fn until_noted(&self, part: &str) {
+        until(&self.notes, part);
+    }
+}
+
+#[track_caller]
+fn until(lines: &Receiver<String>, part: &str) -> String {
+    let begun = std::time::Instant::now();
+    loop {
+        match lines.recv_timeout(BOUND.saturating_sub(begun.elapsed())) {
+            Ok(line) if line.contains(part) => return line,
+            Ok(_) => {}
+            Err(error) => panic!("{part:?} did not come: {error}"),
         }
     }
 }
@@ -331,7 +342,7 @@ fn w6_a_watch_goes_on_over_a_restart_of_the_server_and_loses_no_change() {
     let rows = Running::start(served.command(&["get", "labtemplates", "-w"]));
     let changes = Running::start(served.command(&["watch", "labtemplates"]));
     rows.until("short");
-    changes.until("watching labtemplates from version");
+    changes.until_noted("watching labtemplates from version");
     let dir = Rc::clone(&served.roa.dir);
     let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).unwrap();
     assert!(served.roa.terminate().success());
@@ -367,11 +378,13 @@ fn w7_a_watch_whose_history_is_gone_lists_again_and_says_so() {
     std::fs::write(dir.path().join("new.yaml"), template("new", 1)).unwrap();
     good(&served.roa(&["apply", "-f", "new.yaml"]));
     good(&served.roa(&["delete", "labtemplate", "short"]));
-    good(&served.roa(&["store", "compact"]));
+    // A store that was put back has another history: watches of before are told to list.
+    good(&served.roa(&["store", "backup", "copy.db"]));
+    good(&served.roa(&["store", "restore", "copy.db"]));
     let port = served.port;
     drop(served);
     let _served = Served::start_in(dir, port);
-    rows.until("listed again");
+    rows.until_noted("listed again");
     rows.until("new");
     assert!(rows.until("short").ends_with("(deleted)"));
 }
