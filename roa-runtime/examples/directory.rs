@@ -101,10 +101,13 @@ impl Reconciler for Keeper {
         self.read(file).await
     }
 
-    fn drift(&self, file: &Object<File>, seen: &Option<String>, _now: Timestamp) -> Option<Drift> {
+    fn drift(&self, file: &Object<File>, seen: &Option<String>, now: Timestamp) -> Option<Drift> {
         let message = if seen.is_some() { "was changed" } else { "was missing" }.to_owned();
         let drift = Drift { kind: DriftKind::Drifted, reason: "FileDiffers", message };
-        (seen.as_ref() != Some(&file.spec.text)).then_some(drift)
+        // What was just declared is for the controller to write.
+        let fresh =
+            file.metadata.creation_timestamp.is_some_and(|made| now.duration_since(made) < Duration::from_secs(1));
+        (!fresh && seen.as_ref() != Some(&file.spec.text)).then_some(drift)
     }
 
     async fn correct(&self, file: Arc<Object<File>>, drift: Drift, _cx: &Context) -> Result<Action, ReconcileError> {
