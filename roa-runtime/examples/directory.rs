@@ -105,8 +105,7 @@ impl Reconciler for Keeper {
         let message = if seen.is_some() { "was changed" } else { "was missing" }.to_owned();
         let drift = Drift { kind: DriftKind::Drifted, reason: "FileDiffers", message };
         // What was just declared is for the controller to write.
-        let fresh =
-            file.metadata.creation_timestamp.is_some_and(|made| now.duration_since(made) < Duration::from_secs(1));
+        let fresh = now.duration_since(file.metadata.creation_timestamp.unwrap_or(now)) < Duration::from_secs(1);
         (!fresh && seen.as_ref() != Some(&file.spec.text)).then_some(drift)
     }
 
