@@ -16,8 +16,8 @@ use std::time::{Duration, Instant};
 use roa_core::{CancellationSource, Clock, Key, KindRegistry, ListOptions, Object, ResourceStore, Store, SystemRandom};
 use roa_lab::provision::SimulatedProvisioner;
 use roa_lab::{
-    Capacity, Lab, LabController, LabInstance, LabMetrics, LabPolicy, LabReconciler, LabSettings, LabState,
-    LabTemplate, Provisioners, Quantity,
+    Capacity, Lab, LabController, LabInstance, LabPolicy, LabReconciler, LabSettings, LabState, LabTemplate,
+    Provisioners, Quantity,
 };
 use roa_runtime::{
     CacheListener, Clocks, ControllerConfig, Manager, ManagerConfig, Mode, ReconcilerConfig, RuntimeMetrics,
@@ -136,8 +136,7 @@ fn settings(options: &Options, provisioners: Provisioners) -> LabSettings {
     let cleanup_grace = Duration::from_secs(24 * 3600);
     let policy = LabPolicy { max_provisionings, cleanup_grace, ..LabPolicy::default() };
     let capacity = Capacity { cpu: Quantity::whole(1_000_000), memory: Quantity::mebi(1 << 30), labs: options.labs };
-    let (node, metrics) = ("bench".to_owned(), LabMetrics::unregistered());
-    LabSettings { policy, capacity, node, provisioners, metrics }
+    LabSettings { policy, capacity, ..LabSettings::new("bench", provisioners) }
 }
 
 /// The built-in one's labs, but for the rates.
