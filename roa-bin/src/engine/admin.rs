@@ -38,7 +38,8 @@ pub(super) struct Watched {
     pub(super) membership: Option<Membership>,
     /// The watches that feed the caches.
     pub(super) watches: Vec<WatchHealth>,
-    pub(super) explainer: Explainer,
+    /// `None` where nothing is handled that could be explained.
+    pub(super) explainer: Option<Explainer>,
     /// How long a watch may say nothing.
     pub(super) patience: Duration,
 }
@@ -66,7 +67,7 @@ pub(super) async fn start(
     registry.register("watch_lag_revisions", help, store.lag.clone());
     registry.register_collector(Box::new(readings(hub)));
     let registry = Arc::new(registry);
-    let (routes, stopped) = (routes(readiness.clone(), Arc::clone(&registry), Some(watched.explainer)), stop.token());
+    let (routes, stopped) = (routes(readiness.clone(), Arc::clone(&registry), watched.explainer), stop.token());
     let server = tasks.spawn_draining("admin server", move |_| async move {
         serve(socket, routes, Limits::default(), stopped.cancelled()).await;
     });

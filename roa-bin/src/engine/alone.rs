@@ -37,7 +37,8 @@ impl Engine {
         let metrics = api::Metrics::register(registry.sub_registry_with_prefix("api"));
         let server = api::open(&config, &clocks, &metrics).await?;
         let readiness = Readiness::default();
-        let watched = admin::Watched { hub: hub.clone(), membership: None };
+        let (watches, patience) = (Vec::new(), super::patience(&config));
+        let watched = admin::Watched { hub: hub.clone(), membership: None, watches, explainer: None, patience };
         let admin = admin::start(&config, registry, readiness.clone(), watched, Arc::clone(&clocks.io)).await;
         let admin = admin.context("failed to start the admin socket")?;
         let metrics = metrics.requests.showing(Arc::clone(&admin.registry));

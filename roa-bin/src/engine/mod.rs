@@ -117,7 +117,7 @@ impl Engine {
             hub: self.manager.hub().clone(),
             membership: self.manager.membership(),
             watches: self.manager.watches(),
-            explainer: self.manager.explainer(),
+            explainer: Some(self.manager.explainer()),
             patience: patience(&self.config),
         };
         let admin = admin::start(&self.config, self.registry, readiness.clone(), watched, self.clocks.io.clone());
