@@ -188,7 +188,7 @@ pub struct Lines {
 
 impl Lines {
     async fn fill(&mut self) -> bool {
-        let mut piece = [0; 16 << 10];
+        let mut piece = vec![0; 16 << 10];
         let read = timeout(BOUND, self.stream.read(&mut piece)).await.expect("something in time").unwrap_or(0);
         self.buffer.extend_from_slice(&piece[..read]);
         read > 0
