@@ -1,6 +1,7 @@
 //! The command line: what can be typed, and nothing of what it does.
 
 mod objects;
+mod store;
 
 use std::path::PathBuf;
 
@@ -10,6 +11,7 @@ pub(crate) use self::objects::{
     AccessArgs, ApplyArgs, Cascade, CompletionsArgs, DeleteArgs, DescribeArgs, DryRun, ExplainArgs, Format, GetArgs,
     HistoryArgs, WaitArgs, WatchArgs,
 };
+pub(crate) use self::store::{CopyArgs, StoreArgs, StoreCommand};
 use crate::config::{CONFIG_VARIABLE, ConfigFile, Flags};
 
 /// Declare, watch, reconcile: a Kubernetes-style control plane in one binary, without Kubernetes.
@@ -129,8 +131,8 @@ pub(crate) struct RunArgs {
 #[command(after_long_help = WHY_HELP)]
 pub(crate) struct WhyArgs {
     /// Which object: its kind, plural or short name, and its name
-    #[arg(value_name = "KIND/NAME")]
-    pub(crate) object: String,
+    #[arg(value_name = "KIND NAME | KIND/NAME", required = true, num_args = 1..=2)]
+    pub(crate) object: Vec<String>,
     /// Its namespace; without it, `default`
     #[arg(short, long, value_name = "NAMESPACE")]
     pub(crate) namespace: Option<String>,
@@ -178,7 +180,7 @@ pub(crate) struct BenchArgs {
 #[derive(Debug, Args)]
 pub(crate) struct LogsArgs {
     /// The lab
-    #[arg(value_name = "NAME")]
+    #[arg(value_name = "[KIND/]NAME", value_parser = lab_name)]
     pub(crate) name: String,
     /// Its namespace
     #[arg(short, long, default_value = "default")]
@@ -216,6 +218,15 @@ pub(crate) struct KubeconfigArgs {
     pub(crate) client_key: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) config: ConfigArgs,
+}
+
+/// A lab's name, alone or behind its kind as other commands take it.
+fn lab_name(text: &str) -> Result<String, String> {
+    match text.split_once('/') {
+        None => Ok(text.to_owned()),
+        Some(("lab" | "labs" | "labinstance" | "labinstances", name)) if !name.is_empty() => Ok(name.to_owned()),
+        Some(_) => Err("only labs have logs, expected NAME or lab/NAME".to_owned()),
+    }
 }
 
 /// How something is printed.
@@ -262,74 +273,6 @@ pub(crate) enum ConfigCommand {
     Show(ConfigArgs),
     /// Print `ok`, or all that is wrong
     Check(ConfigArgs),
-}
-
-/// What to do with the store. A control plane may run meanwhile.
-#[derive(Debug, Subcommand)]
-pub(crate) enum StoreCommand {
-    /// Print which store it is, where its history stands and how large it is
-    Info(StoreArgs),
-    /// Look through all of it: pages, log and entries, and whether they agree
-    Check(StoreArgs),
-    /// Forget the log up to a revision; what lives stays
-    Compact {
-        /// The last revision to forget; without it, as much as the store may
-        #[arg(long, value_name = "REVISION")]
-        to: Option<u64>,
-        #[command(flatten)]
-        args: StoreArgs,
-    },
-    /// Copy a store into another one of any backend. If it is cut off, run it again: it goes on
-    Copy(CopyArgs),
-    /// Write a copy of the store to a new file
-    Backup {
-        /// The file to write, which does not exist yet
-        #[arg(value_name = "FILE")]
-        to: PathBuf,
-        #[command(flatten)]
-        args: StoreArgs,
-    },
-    /// Put a copy in the place of the store: watches and resumes of before are answered with `Expired`
-    Restore {
-        /// What `roa store backup` wrote
-        #[arg(value_name = "FILE")]
-        from: PathBuf,
-        #[command(flatten)]
-        args: StoreArgs,
-    },
-}
-
-/// What `roa store copy` takes.
-#[derive(Debug, Clone, Args)]
-#[command(after_long_help = COPY_HELP)]
-pub(crate) struct CopyArgs {
-    /// The store to copy; without it, the one that is configured
-    #[arg(long, value_name = "STORE", required_unless_present = "to")]
-    pub(crate) from: Option<String>,
-    /// The store to copy into; without it, the one that is configured
-    #[arg(long, value_name = "STORE", required_unless_present = "from")]
-    pub(crate) to: Option<String>,
-    /// Make a store that holds something else equal to the source: what else it holds is lost
-    #[arg(long)]
-    pub(crate) overwrite: bool,
-    #[command(flatten)]
-    pub(crate) args: StoreArgs,
-}
-
-const COPY_HELP: &str = "\
-A STORE is sqlite:PATH or just a path, redis://HOST[:PORT][/DATABASE], rediss://... for TLS or unix:///PATH; a Redis \
-takes ?name=NAME for the name of the store. Passwords, certificates and bounds are taken from the configuration: \
-ROA_STORE__REDIS__PASSWORD keeps a password out of the list of processes.
-
-Every object is copied as it is, with its uid, generation, times and finalizers, and with who wrote it last. Leases and \
-heartbeats stay behind. Stop what writes to either store before: what is written meanwhile is not in the copy. At the \
-end both are compared, and watches of the target begin anew.";
-
-/// Which store.
-#[derive(Debug, Clone, Args)]
-pub(crate) struct StoreArgs {
-    #[command(flatten)]
-    pub(crate) config: ConfigArgs,
 }
 
 /// Where the configuration comes from.

@@ -98,6 +98,9 @@ pub(crate) struct GetArgs {
     /// In the order of this field, such as .metadata.creationTimestamp
     #[arg(long, value_name = "PATH")]
     pub(crate) sort_by: Option<String>,
+    /// Show also who has set which fields, in JSON and YAML
+    #[arg(long)]
+    pub(crate) show_managed_fields: bool,
     /// No line of headings
     #[arg(long)]
     pub(crate) no_headers: bool,

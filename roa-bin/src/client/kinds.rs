@@ -60,6 +60,11 @@ impl Kind {
         name.map_or_else(|| path.clone(), |name| format!("{path}/{}", encode(name)))
     }
 
+    /// Whether it is of a group that is not Kubernetes' own.
+    fn is_of_users(&self) -> bool {
+        !self.group.is_empty() && !self.group.ends_with(".k8s.io")
+    }
+
     pub(crate) fn can(&self, verb: &str) -> bool {
         self.verbs.iter().any(|known| known == verb)
     }
@@ -123,9 +128,14 @@ impl Kinds {
         self.0.iter().find(|known| known.kind == kind && known.api_version() == api_version)
     }
 
-    /// The kinds of a category.
+    /// The kinds of a category. Where none is in `all`, that is all kinds that are not of the system's own groups.
     pub(crate) fn category(&self, word: &str) -> Vec<&Kind> {
-        self.0.iter().filter(|kind| kind.categories.iter().any(|category| category == word)).collect()
+        let own = |kind: &&Kind| kind.categories.iter().any(|category| category == word);
+        let found: Vec<_> = self.0.iter().filter(own).collect();
+        if found.is_empty() && word == "all" {
+            return self.0.iter().filter(|kind| kind.is_of_users() && kind.can("list")).collect();
+        }
+        found
     }
 
     fn stranger(&self, word: &str) -> ClientError {
@@ -199,6 +209,16 @@ mod tests {
         let hint = kinds().find("evnts").unwrap_err().hint().unwrap();
         assert_eq!(hint, "did you mean events?");
         assert!(kinds().find("refrigerators").unwrap_err().hint().unwrap().contains("--kinds"));
+    }
+
+    #[test]
+    fn all_are_the_kinds_of_that_category_or_else_those_of_users() {
+        let mut kinds = kinds();
+        assert_eq!(kinds.category("all").len(), 3);
+        kinds.0.iter_mut().for_each(|kind| kind.categories.clear());
+        let all: Vec<_> = kinds.category("all").into_iter().map(Kind::qualified).collect();
+        assert_eq!(all, ["labs.lab.example.com"]);
+        assert!(kinds.category("some").is_empty());
     }
 
     #[test]

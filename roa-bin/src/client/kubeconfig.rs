@@ -42,6 +42,12 @@ impl Login {
         Self { endpoint, token: Some(token), namespace: None, trust: Trust::System, identity: None }
     }
 
+    /// The same, elsewhere.
+    pub(crate) fn at(mut self, endpoint: Endpoint) -> Self {
+        self.endpoint = endpoint;
+        self
+    }
+
     /// The same, trusting only these authorities, in PEM.
     pub(crate) fn trusting(mut self, authorities: Vec<u8>) -> Self {
         self.trust = Trust::Authorities(authorities);

@@ -100,7 +100,8 @@ async fn check(client: &Client, args: &ApplyArgs, manifests: Vec<Manifest>) -> a
     match failures {
         0 => Ok(documents),
         count => {
-            let what = format!("{count} manifests can't be applied; nothing was written");
+            let manifests = if count == 1 { "manifest" } else { "manifests" };
+            let what = format!("{count} {manifests} can't be applied; nothing was written");
             Err(ClientError::Some { what }.into())
         }
     }

@@ -51,8 +51,9 @@ struct Asked {
 
 impl Asked {
     fn of(args: &WhyArgs) -> anyhow::Result<Self> {
-        let Some((kind, name)) = args.object.split_once('/') else {
-            bail!("{:?} names no object, expected KIND/NAME, such as labinstance/python-basics-lab", args.object);
+        let object = args.object.join("/");
+        let Some((kind, name)) = object.split_once('/') else {
+            bail!("{object:?} names no object, expected KIND/NAME, such as labinstance/python-basics-lab");
         };
         let kind = Arc::clone(engine::kinds().by_name(kind)?);
         let namespace = match kind.scope {

@@ -36,6 +36,12 @@ impl Table {
         Self::new(headings.iter().map(|heading| ((*heading).to_owned(), Align::Left)))
     }
 
+    /// The same without room for headings, which are not shown.
+    pub(crate) fn without_heading(mut self) -> Self {
+        self.widths.fill(0);
+        self
+    }
+
     /// Makes room for these rows.
     pub(crate) fn fit<'a>(&mut self, rows: impl IntoIterator<Item = &'a Vec<String>>) {
         for row in rows {

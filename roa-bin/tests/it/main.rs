@@ -2,7 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that fails says where")]
 
+mod access;
 mod bench;
+mod client;
 mod cloudevents;
 mod config;
 mod control_plane;

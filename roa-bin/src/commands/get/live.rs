@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use serde_json::Value as Json;
 
 use super::rows::Rows;
-use super::{find, form, selectors};
+use super::{find, form, selectors, unclutter};
 use crate::cli::{Format, GetArgs};
 use crate::client::{Change, Chosen, Client, Form, Kind, Listed, Seen, Selectors};
 use crate::show::{Document, document, note, say, say_all};
@@ -74,6 +74,9 @@ impl<'a> Screen<'a> {
             self.rows.table.fit(&cells);
         }
         for item in items {
+            let mut item = item.clone();
+            unclutter(self.args, &mut item);
+            let item = &item;
             self.note(item);
             if shown {
                 self.print(Change::Added, item)?;
@@ -83,7 +86,8 @@ impl<'a> Screen<'a> {
     }
 
     fn show(&mut self, change: Change, mut object: Json) -> anyhow::Result<()> {
-        let item = if self.table { object["rows"][0].take() } else { object };
+        let mut item = if self.table { object["rows"][0].take() } else { object.take() };
+        unclutter(self.args, &mut item);
         match change {
             Change::Deleted => _ = self.known.remove(&self.key(&item)),
             Change::Added | Change::Modified => self.note(&item),

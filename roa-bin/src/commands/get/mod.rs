@@ -75,6 +75,7 @@ async fn find(client: &Client, args: &GetArgs, chosen: &Chosen, missing: &mut us
         let namespace = Some(namespace).filter(|_| !args.places.all_namespaces);
         let mut listed = client.list(kind, namespace, &selectors(args), form).await?;
         sort(args, &mut listed.items)?;
+        listed.items.iter_mut().for_each(|item| unclutter(args, item));
         return Ok(listed);
     }
     if args.places.all_namespaces || selectors(args) != Selectors::default() {
@@ -94,7 +95,16 @@ async fn find(client: &Client, args: &GetArgs, chosen: &Chosen, missing: &mut us
         }
     }
     sort(args, &mut all.items)?;
+    all.items.iter_mut().for_each(|item| unclutter(args, item));
     Ok(all)
+}
+
+/// Leaves out who has set which fields, unless that is asked for.
+fn unclutter(args: &GetArgs, item: &mut Json) {
+    if let Some(metadata) = item.get_mut("metadata").and_then(Json::as_object_mut).filter(|_| !args.show_managed_fields)
+    {
+        metadata.remove("managedFields");
+    }
 }
 
 /// An object, or the row of a table with one row.

@@ -39,6 +39,7 @@ impl Rows {
         };
         let namespace = with_namespace.then(|| ("NAMESPACE".to_owned(), Align::Left));
         let table = Table::new(namespace.into_iter().chain(shown.iter().map(heading)));
+        let table = if args.no_headers { table.without_heading() } else { table };
         let prefix = if several { kind.object("") } else { String::new() };
         Self { table, shown, with_namespace, prefix }
     }
