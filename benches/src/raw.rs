@@ -127,7 +127,9 @@ impl Side for Arc<RawStore> {
     async fn write(&self, keys: &[Key], value: &Value, expect: Option<Revision>) -> Revision {
         let txn = TxnId(self.random.uuid());
         let make = |key: &Key, at| Entry::created(key.clone(), value.clone(), at, txn, Arc::clone(&self.writer));
-        let written = keys.iter().map(|key| self.commit(key, expect, |at| make(key, at)).expect("nobody disturbs"));
-        written.last().expect("a transaction has a key")
+        let written = keys
+            .iter()
+            .fold(None, |_, key| Some(self.commit(key, expect, |at| make(key, at)).expect("nobody disturbs")));
+        written.expect("a transaction has a key")
     }
 }

@@ -101,10 +101,12 @@ impl Reconciler for Keeper {
         self.read(file).await
     }
 
-    fn drift(&self, file: &Object<File>, seen: &Option<String>, _now: Timestamp) -> Option<Drift> {
+    fn drift(&self, file: &Object<File>, seen: &Option<String>, now: Timestamp) -> Option<Drift> {
         let message = if seen.is_some() { "was changed" } else { "was missing" }.to_owned();
         let drift = Drift { kind: DriftKind::Drifted, reason: "FileDiffers", message };
-        (seen.as_ref() != Some(&file.spec.text)).then_some(drift)
+        // What was just declared is for the controller to write.
+        let fresh = now.duration_since(file.metadata.creation_timestamp.unwrap_or(now)) < Duration::from_secs(1);
+        (!fresh && seen.as_ref() != Some(&file.spec.text)).then_some(drift)
     }
 
     async fn correct(&self, file: Arc<Object<File>>, drift: Drift, _cx: &Context) -> Result<Action, ReconcileError> {

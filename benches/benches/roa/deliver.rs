@@ -19,7 +19,6 @@ use roa_store_redis::test_util::RedisServer;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
-const WATCHERS: [usize; 4] = [1, 10, 100, 1_000];
 const WRITERS: usize = 64;
 const SLOTS: usize = 16;
 /// How many batches a reader takes before it lets others run.
@@ -27,6 +26,10 @@ const STEP: usize = 1_024;
 
 fn runtime() -> Runtime {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
+}
+
+const fn watchers(quick: bool) -> &'static [usize] {
+    if quick { &[1, 100] } else { &[1, 10, 100, 1_000] }
 }
 
 fn folder() -> &'static Path {
@@ -194,7 +197,7 @@ async fn raw_once<S: Side>(
 fn deliver(criterion: &mut Criterion) {
     for kind in Backend::ALL {
         let mut group = group(criterion, &format!("deliver/{kind}"));
-        for watchers in WATCHERS {
+        for &watchers in watchers(is_quick()) {
             group.throughput(Throughput::Elements((each(kind) * WRITERS * watchers) as u64));
             for rare in [false, true] {
                 let which = (rare, watchers);

@@ -20,7 +20,7 @@ const PAGE: NonZeroUsize = NonZeroUsize::new(500).unwrap();
 /// How many events are written in bulk.
 const BULK: usize = 2_000;
 const IN_FLIGHT: usize = 64;
-const SLOTS: usize = 16;
+const SLOTS: usize = 4;
 
 fn runtime() -> Runtime {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()

@@ -97,6 +97,7 @@ fn fill(directory: &Path, count: usize) {
     });
 }
 
+#[expect(clippy::print_stdout, reason = "the one who reads the benches' output")]
 fn start(criterion: &mut Criterion) {
     let Some(program) = std::env::var_os("ROA_BENCH_PROGRAM").map(PathBuf::from).filter(|path| path.exists()) else {
         println!("skipped: startup: ROA_BENCH_PROGRAM does not name the program");

@@ -38,7 +38,7 @@ pub(super) struct Watched {
     pub(super) membership: Option<Membership>,
     /// The watches that feed the caches.
     pub(super) watches: Vec<WatchHealth>,
-    /// `None` where no controllers run.
+    /// `None` where nothing is handled that could be explained.
     pub(super) explainer: Option<Explainer>,
     /// How long a watch may say nothing.
     pub(super) patience: Duration,

@@ -7,7 +7,7 @@ use prometheus_client::registry::Registry;
 use roa_core::{Cancellation, ResourceStore, SystemRandom};
 use roa_runtime::WatchHub;
 
-use super::{Engine, admin, announce, api, clocks, kinds, manager_config, patience, refuse_unfinished_copy, store};
+use super::{Engine, admin, announce, api, clocks, kinds, manager_config, refuse_unfinished_copy, store};
 use crate::admin::Readiness;
 use crate::config::settings::Config;
 
@@ -37,13 +37,8 @@ impl Engine {
         let metrics = api::Metrics::register(registry.sub_registry_with_prefix("api"));
         let server = api::open(&config, &clocks, &metrics).await?;
         let readiness = Readiness::default();
-        let watched = admin::Watched {
-            hub: hub.clone(),
-            membership: None,
-            watches: Vec::new(),
-            explainer: None,
-            patience: patience(&config),
-        };
+        let (watches, patience) = (Vec::new(), super::patience(&config));
+        let watched = admin::Watched { hub: hub.clone(), membership: None, watches, explainer: None, patience };
         let admin = admin::start(&config, registry, readiness.clone(), watched, Arc::clone(&clocks.io)).await;
         let admin = admin.context("failed to start the admin socket")?;
         let metrics = metrics.requests.showing(Arc::clone(&admin.registry));

@@ -104,6 +104,16 @@ fn tell_all(store: impl FnOnce(&Path) -> Address, variables: &[(&str, &str)]) {
         assert_silent("roa logs", &told);
         assert_silent("roa -vvv logs", &String::from_utf8_lossy(&output.stderr));
     }
+    for (lab, format) in [("leaky", "text"), ("leaky", "json"), ("broken", "json")] {
+        let mut why = command(dir.path());
+        why.args(["-vvv", "why", &format!("labinstance/{lab}"), "-n", "labs", "--data-dir", "data"]);
+        why.envs(variables.iter().copied()).env_remove("ROA_LOG__FILTER");
+        let output = if format == "json" { why.args(["-o", format]).output() } else { why.output() }.unwrap();
+        let told = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success() && told.contains(lab), "{told}{}", String::from_utf8_lossy(&output.stderr));
+        assert_silent("roa why", &told);
+        assert_silent("roa -vvv why", &String::from_utf8_lossy(&output.stderr));
+    }
     for kind in ["labtemplates", "events"] {
         store.objects(kind).iter().for_each(|object| assert_silent(kind, &object.to_string()));
     }

@@ -112,7 +112,8 @@ mod tests {
     fn an_object_leaves_while_it_has_the_finalizer_and_was_asked_to_go() {
         let (leaving, key) = (Leaving::default(), Key::new("g", "things", "n", "a").unwrap());
         let at = |seconds| Timestamp::from_unix_seconds(seconds).unwrap();
-        let mut metadata = Metadata { finalizers: vec!["f".into()], ..Metadata::default() };
+        let mut metadata = Metadata::default();
+        metadata.finalizers.push("f".into());
         leaving.look(&key, &metadata, Some("f"));
         assert_eq!(leaving.oldest(at(10)), None);
         metadata.deletion_timestamp = Some(at(4));

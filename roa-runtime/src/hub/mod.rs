@@ -12,6 +12,7 @@ mod slice;
 mod wakers;
 mod watch;
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 pub use config::HubConfig;
@@ -65,6 +66,10 @@ struct Shared {
     config: HubConfig,
     state: RwLock<State>,
     wakers: Wakers,
+    /// Rises when the history breaks: watches of an older one end. Changed under the lock of `state`.
+    incarnation: AtomicU64,
+    /// The newest revision in the ring, written after what is in it: a watcher at the head needs no lock to know.
+    newest: AtomicU64,
     /// The newest revision in the ring, for those who wait for one.
     head: watch_channel::Sender<Revision>,
 }
@@ -72,8 +77,6 @@ struct Shared {
 struct State {
     ring: Ring,
     position: Position,
-    /// Rises when the history breaks: watches of an older one end.
-    incarnation: u64,
     /// How often the store began another epoch.
     discontinuities: u64,
     /// Why the watches of older incarnations ended.
@@ -92,14 +95,15 @@ impl WatchHub {
         let state = State {
             ring: Ring::new(begin.head, config.max_batches, config.max_bytes),
             position,
-            incarnation: 0,
             discontinuities: 0,
             ended: TailEnd::Closed,
             closed: false,
         };
         let wakers = Wakers::new(config.max_watchers);
         let (head, _) = watch_channel::channel(begin.head);
-        let shared = Arc::new(Shared { store, clock, config, state: RwLock::new(state), wakers, head });
+        let (incarnation, newest) = (AtomicU64::new(0), AtomicU64::new(begin.head.get()));
+        let state = RwLock::new(state);
+        let shared = Arc::new(Shared { store, clock, config, state, wakers, incarnation, newest, head });
         let tasks = Tasks::new("watch-hub", 1);
         tasks.spawn("pump", pump::run(Arc::clone(&shared))).map_err(|error| Error::unavailable(error.to_string()))?;
         Ok(Self { shared, tasks })
@@ -181,13 +185,24 @@ impl Shared {
         locks::write(&self.state)
     }
 
+    fn incarnation(&self) -> u64 {
+        self.incarnation.load(Ordering::Acquire)
+    }
+
+    /// The newest revision in the ring.
+    fn head(&self) -> u64 {
+        self.newest.load(Ordering::Acquire)
+    }
+
     /// Ends all watches for one reason.
     fn end(&self, reason: TailEnd, change: impl FnOnce(&mut State)) {
         let mut state = self.write();
         if !state.closed {
-            state.incarnation += 1;
             state.ended = reason;
             change(&mut state);
+            // In this order: whoever sees the new head sees that it is of another incarnation.
+            self.incarnation.fetch_add(1, Ordering::AcqRel);
+            self.newest.store(state.ring.head().get(), Ordering::Release);
         }
         drop(state);
         self.wakers.wake_all();

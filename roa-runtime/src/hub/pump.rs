@@ -1,13 +1,17 @@
 //! The pump: reads the store's change feed into the ring, and notices when the history breaks.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use futures_util::StreamExt;
+use futures_util::{FutureExt, StreamExt};
 use roa_core::{Batch, ClockExt, Error, Position, StoreState, Tail, TailChecker, TailEnd, TxnId};
 
 use super::Shared;
 use super::ring::Ring;
+
+/// How many batches are taken from the feed before those who wait are woken. Fewer if no more are there.
+const GATHERED: usize = 64;
 
 /// Why following stopped.
 enum Stopped {
@@ -58,11 +62,7 @@ async fn follow(shared: &Shared, last_txn: &mut Option<TxnId>) -> Stopped {
         }
     };
     let mut checker = TailChecker::new(position.revision, last_txn.or(tail.after_txn));
-    while let Some(item) = tail.next().await {
-        let batches = match item {
-            Ok(batches) => batches,
-            Err(end) => return stopped(shared, &end),
-        };
+    while let Some((batches, end)) = gather(&mut tail).await {
         for batch in &batches {
             if let Err(error) = checker.check(batch) {
                 tracing::error!(store = %shared.store, %error, "history is broken, all watches must list again");
@@ -71,9 +71,29 @@ async fn follow(shared: &Shared, last_txn: &mut Option<TxnId>) -> Stopped {
             *last_txn = Some(batch.txn);
         }
         append(shared, batches);
+        if let Some(end) = end {
+            return stopped(shared, &end);
+        }
     }
     tracing::warn!(store = %shared.store, "change feed ended without a reason, following it anew");
     Stopped::Failed
+}
+
+/// Waits for the next batches, and takes what else is there already: the watchers are woken once for all of it. `None`
+/// at the end of the feed.
+async fn gather(tail: &mut Tail) -> Option<(Vec<Arc<Batch>>, Option<TailEnd>)> {
+    let mut item = Some(tail.next().await?);
+    let mut batches = Vec::new();
+    while let Some(next) = item {
+        match next {
+            Ok(more) if batches.is_empty() => batches = more,
+            Ok(more) => batches.extend(more),
+            Err(end) => return Some((batches, Some(end))),
+        }
+        // A feed that ends here ends again when it is asked next.
+        item = if batches.len() < GATHERED { tail.next().now_or_never().flatten() } else { None };
+    }
+    Some((batches, None))
 }
 
 fn is_same_history(tail: &Tail, last_txn: Option<TxnId>) -> bool {
@@ -101,6 +121,7 @@ fn append(shared: &Shared, batches: Vec<Arc<Batch>>) {
         state.position.revision = state.ring.head();
         (state.position.revision, evicted)
     };
+    shared.newest.store(head.get(), Ordering::Release);
     shared.head.send_replace(head);
     shared.wakers.wake_all();
     drop(evicted);

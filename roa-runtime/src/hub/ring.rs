@@ -1,54 +1,79 @@
 //! [`Ring`]: the newest part of the log, in segments that watchers borrow.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::ops::Range;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use roa_core::{Batch, Revision};
 
-/// How many batches a segment has at most: small ones that lie side by side are merged up to this.
+/// How many batches a segment has at most.
 const MAX_SEGMENT: usize = 1_024;
+/// A segment has at most this part of what the ring may hold: the ring forgets whole segments.
+const PART: usize = 8;
 
-/// Batches that follow each other without a gap. Never changes: watchers hold on to it while they read.
+/// Batches that follow each other without a gap. It grows at its end alone: watchers read what is there without a lock,
+/// while the next batches are put after it.
 #[derive(Debug)]
 pub(super) struct Segment {
     first: u64,
-    pub(super) batches: Vec<Arc<Batch>>,
-    bytes: usize,
+    /// Each is filled once, in order.
+    slots: Box<[OnceLock<Arc<Batch>>]>,
+    /// How many are filled.
+    filled: AtomicUsize,
 }
 
 impl Segment {
-    fn new(batches: Vec<Arc<Batch>>) -> Option<Self> {
-        let first = batches.first()?.revision.get();
-        let bytes = batches.iter().map(|batch| batch.size()).sum();
-        Some(Self { first, batches, bytes })
+    fn new(first: Revision, capacity: usize) -> Self {
+        let slots = std::iter::repeat_with(OnceLock::new).take(capacity).collect();
+        Self { first: first.get(), slots, filled: AtomicUsize::new(0) }
     }
 
-    /// Moves the batches where no watcher holds the segment, and shares them where one does.
-    fn joined(left: Arc<Self>, right: Arc<Self>) -> Self {
-        let bytes = left.bytes + right.bytes;
-        let first = left.first;
-        let into = |segment: Arc<Self>| match Arc::try_unwrap(segment) {
-            Ok(owned) => owned.batches,
-            Err(shared) => shared.batches.clone(),
-        };
-        let mut batches = into(left);
-        batches.append(&mut into(right));
-        Self { first, batches, bytes }
+    /// Puts a batch at the end. Only the ring does, which is written by one at a time.
+    fn push(&self, batch: Arc<Batch>) {
+        let end = self.len();
+        if self.slots.get(end).is_some_and(|slot| slot.set(batch).is_ok()) {
+            self.filled.store(end + 1, Ordering::Release);
+        }
+    }
+
+    /// How many batches it has by now.
+    pub(super) fn len(&self) -> usize {
+        self.filled.load(Ordering::Acquire)
+    }
+
+    /// Where in it the batch after a revision is, or will be; `None` if that is certainly not in it.
+    pub(super) fn offset_after(&self, revision: Revision) -> Option<usize> {
+        let offset = usize::try_from((revision.get() + 1).checked_sub(self.first)?).ok()?;
+        (offset < self.slots.len()).then_some(offset)
+    }
+
+    /// Some of its batches.
+    pub(super) fn range(&self, range: Range<usize>) -> impl Iterator<Item = &Arc<Batch>> + Clone {
+        self.slots.get(range).unwrap_or_default().iter().filter_map(OnceLock::get)
+    }
+
+    fn is_full(&self) -> bool {
+        self.len() == self.slots.len()
     }
 
     fn last(&self) -> Option<Revision> {
-        self.batches.last().map(|batch| batch.revision)
+        let last = self.slots.get(self.len().checked_sub(1)?)?;
+        last.get().map(|batch| batch.revision)
     }
 }
 
+/// A segment, and how much it keeps alive.
+#[derive(Debug)]
+struct Kept {
+    segment: Arc<Segment>,
+    bytes: usize,
+}
+
 /// A bounded stretch of the log: what was appended last, in order, without a gap.
-///
-/// Batches come in whatever chunks the store gives, often one by one. As in a binary counter, a new segment is merged
-/// with the one before while that is no larger; so each batch is moved a logarithmic number of times, and there are few
-/// segments to search.
 #[derive(Debug)]
 pub(super) struct Ring {
-    segments: VecDeque<Arc<Segment>>,
+    segments: VecDeque<Kept>,
     /// The revision before the oldest batch: the least one to read after.
     base: Revision,
     head: Revision,
@@ -80,37 +105,35 @@ impl Ring {
 
     /// Appends batches that follow the head; gives the segments that fell out, to be dropped without a lock.
     pub(super) fn append(&mut self, batches: Vec<Arc<Batch>>) -> Vec<Arc<Segment>> {
-        let Some(segment) = Segment::new(batches) else { return Vec::new() };
-        self.head = segment.last().unwrap_or(self.head);
-        self.batches += segment.batches.len();
-        self.bytes += segment.bytes;
-        self.segments.push_back(Arc::new(segment));
-        self.merge();
+        for batch in batches {
+            self.push(batch);
+        }
         self.evict()
     }
 
-    fn merge(&mut self) {
-        while let Some(right) = self.segments.pop_back() {
-            let fits = self.segments.back().is_some_and(|left| {
-                let (left, right) = (left.batches.len(), right.batches.len());
-                left <= right && left + right <= MAX_SEGMENT
-            });
-            let left = if fits { self.segments.pop_back() } else { None };
-            match left {
-                Some(left) => self.segments.push_back(Arc::new(Segment::joined(left, right))),
-                None => return self.segments.push_back(right),
-            }
+    fn push(&mut self, batch: Arc<Batch>) {
+        let (revision, bytes) = (batch.revision, batch.size());
+        let goes_on = |kept: &Kept| !kept.segment.is_full() && kept.bytes < self.max_bytes / PART;
+        if !self.segments.back().is_some_and(goes_on) {
+            let capacity = (self.max_batches / PART).clamp(1, MAX_SEGMENT);
+            self.segments.push_back(Kept { segment: Arc::new(Segment::new(revision, capacity)), bytes: 0 });
         }
+        let Some(kept) = self.segments.back_mut() else { return };
+        kept.segment.push(batch);
+        kept.bytes += bytes;
+        self.head = revision;
+        self.batches += 1;
+        self.bytes += bytes;
     }
 
     fn evict(&mut self) -> Vec<Arc<Segment>> {
         let mut evicted = Vec::new();
         while (self.batches > self.max_batches || self.bytes > self.max_bytes) && self.segments.len() > 1 {
-            let Some(oldest) = self.segments.pop_front() else { break };
-            self.base = oldest.last().unwrap_or(self.base);
-            self.batches -= oldest.batches.len();
-            self.bytes -= oldest.bytes;
-            evicted.push(oldest);
+            let Some(Kept { segment, bytes }) = self.segments.pop_front() else { break };
+            self.base = segment.last().unwrap_or(self.base);
+            self.batches -= segment.len();
+            self.bytes -= bytes;
+            evicted.push(segment);
         }
         evicted
     }
@@ -123,14 +146,10 @@ impl Ring {
             return Found::AtHead;
         }
         let next = after.get() + 1;
-        let index = self.segments.partition_point(|segment| segment.first <= next);
-        match index.checked_sub(1).and_then(|index| self.segments.get(index)) {
-            Some(segment) => {
-                let offset = usize::try_from(next - segment.first).unwrap_or(usize::MAX);
-                Found::Segment(Arc::clone(segment), offset)
-            }
-            None => Found::Behind,
-        }
+        let index = self.segments.partition_point(|kept| kept.segment.first <= next);
+        let found = index.checked_sub(1).and_then(|index| self.segments.get(index));
+        let place = found.and_then(|kept| Some((&kept.segment, kept.segment.offset_after(after)?)));
+        place.map_or(Found::Behind, |(segment, offset)| Found::Segment(Arc::clone(segment), offset))
     }
 }
 
@@ -163,7 +182,7 @@ mod tests {
                 Found::Behind => return None,
                 Found::AtHead => return Some(seen),
                 Found::Segment(segment, from) => {
-                    seen.extend(segment.batches[from..].iter().map(|batch| batch.revision.get()));
+                    seen.extend(segment.range(from..segment.len()).map(|batch| batch.revision.get()));
                     after = *seen.last().unwrap();
                 }
             }
@@ -213,5 +232,29 @@ mod tests {
         assert!(base > 10, "the bound must have dropped something");
         assert_eq!(read_all(&ring, base), Some((base + 1..14).collect()));
         assert_eq!(read_all(&ring, base - 1), None);
+    }
+
+    #[test]
+    fn w4_what_a_reader_holds_goes_on_growing_under_it() {
+        let mut ring = Ring::new(revision(10), 64, usize::MAX);
+        ring.append(vec![batch(11)]);
+        let Found::Segment(segment, from) = ring.read(revision(10)) else { panic!("it has one batch") };
+        assert_eq!((segment.len(), from), (1, 0));
+        ring.append(vec![batch(12), batch(13)]);
+        let seen: Vec<_> = segment.range(from..segment.len()).map(|batch| batch.revision.get()).collect();
+        assert_eq!(seen, [11, 12, 13]);
+        assert_eq!(segment.offset_after(revision(13)), Some(3), "the next one will be there too");
+        assert_eq!((segment.offset_after(revision(9)), segment.offset_after(revision(100))), (None, None));
+    }
+
+    #[test]
+    fn large_batches_make_short_segments_so_that_the_bound_in_bytes_holds() {
+        let size = batch(1).size();
+        let mut ring = Ring::new(revision(10), usize::MAX, 80 * size);
+        for number in 11..511 {
+            ring.append(vec![batch(number)]);
+            assert!(ring.bytes <= 80 * size, "{} of {}", ring.bytes, 80 * size);
+        }
+        assert!(ring.batches >= 60, "{} batches are kept", ring.batches);
     }
 }

@@ -43,8 +43,7 @@ impl EventSlice {
         selection: &Arc<Selection>,
         position: Position,
     ) -> Option<Self> {
-        let batches = segment.batches.get(range.clone())?;
-        let skipped = batches.iter().position(|batch| has_event(batch, selection))?;
+        let skipped = segment.range(range.clone()).position(|batch| has_event(batch, selection))?;
         let source =
             Source::Log { segment, from: range.start + skipped, to: range.end, selection: Arc::clone(selection) };
         Some(Self { source, position })
@@ -76,28 +75,29 @@ impl EventSlice {
     /// All events, in order.
     pub fn events(&self) -> impl Iterator<Item = HubEvent<'_>> {
         let page = self.page().iter().map(|entry| self.present(entry));
-        page.chain(self.log().iter().flat_map(|batch| self.see(batch)))
+        page.chain(self.log().flat_map(|batch| self.see(batch)))
     }
 
     /// The events, batch by batch: those of one revision belong together (W3). A page of a snapshot is one batch.
     pub fn batches(&self) -> impl Iterator<Item = (Revision, Vec<HubEvent<'_>>)> {
         let page: Vec<_> = self.page().iter().map(|entry| self.present(entry)).collect();
         let page = (!page.is_empty()).then_some((self.position.revision, page));
-        let log = self.log().iter().map(|batch| (batch.revision, self.see(batch).collect::<Vec<_>>()));
+        let log = self.log().map(|batch| (batch.revision, self.see(batch).collect::<Vec<_>>()));
         page.into_iter().chain(log.filter(|(_, events)| !events.is_empty()))
     }
 
     /// Hands each batch with an event on, as it is shared: what a relay forwards.
     pub fn shared_batches(&self) -> impl Iterator<Item = &Arc<Batch>> {
-        self.log().iter().filter(|batch| self.selection().is_some_and(|selection| has_event(batch, selection)))
+        self.log().filter(|batch| self.selection().is_some_and(|selection| has_event(batch, selection)))
     }
 
-    fn log(&self) -> &[Arc<Batch>] {
-        match &self.source {
-            Source::Log { segment, from, to, .. } => segment.batches.get(*from..*to).unwrap_or_default(),
-            Source::Batches { batches, .. } => batches,
-            Source::Page { .. } => &[],
-        }
+    fn log(&self) -> impl Iterator<Item = &Arc<Batch>> {
+        let (lent, read): (_, &[Arc<Batch>]) = match &self.source {
+            Source::Log { segment, from, to, .. } => (Some(segment.range(*from..*to)), &[]),
+            Source::Batches { batches, .. } => (None, batches),
+            Source::Page { .. } => (None, &[]),
+        };
+        lent.into_iter().flatten().chain(read)
     }
 
     fn page(&self) -> &[Arc<Entry>] {

@@ -2,7 +2,7 @@
 
 use std::num::NonZeroUsize;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, ready};
 
 use futures_core::Stream;
@@ -13,8 +13,8 @@ use roa_core::{
     TailChecker, TailEnd,
 };
 
-use super::ring::Found;
-use super::{EventSlice, Selection, Shared, State};
+use super::ring::{Found, Segment};
+use super::{EventSlice, Selection, Shared};
 use crate::Tasks;
 
 /// What a hub's watch delivers.
@@ -40,6 +40,9 @@ pub struct HubWatch {
     incarnation: u64,
     /// Everything up to here was delivered or did not match.
     cursor: Position,
+    /// Where in the ring that is: what comes next is read there without a lock, until the segment ends. A watcher that
+    /// stalls does not keep it alive.
+    place: Weak<Segment>,
     /// Up to where the last item said that everything was delivered.
     told: Revision,
     /// When to say again how far it is, though it sees events.
@@ -69,11 +72,12 @@ impl HubWatch {
         };
         let (incarnation, cursor, closed) = {
             let state = shared.read();
-            (state.incarnation, state.position, state.closed)
+            (shared.incarnation(), state.position, state.closed)
         };
         let progress_due = shared.clock.monotonic() + shared.config.progress_interval;
         let (selection, told, phase) = (Arc::new(selection), cursor.revision, Phase::Live);
-        let mut watch = Self { shared, pump, selection, slot, incarnation, cursor, told, progress_due, phase };
+        let place = Weak::new();
+        let mut watch = Self { shared, pump, selection, slot, incarnation, cursor, place, told, progress_due, phase };
         if closed {
             return Err(Error::unavailable("the watch hub is closed"));
         }
@@ -192,26 +196,52 @@ impl HubWatch {
     }
 
     fn read_ring(&mut self) -> Read {
-        let state = self.shared.read();
-        if let Some(end) = self.ended(&state) {
+        if let Some(end) = self.ended() {
             return Read::Ended(end);
         }
-        let found = state.ring.read(self.cursor.revision);
-        drop(state);
-        let (segment, from) = match found {
+        let (segment, from) = match self.find() {
             Found::Segment(segment, from) => (segment, from),
-            Found::AtHead => return self.progress(),
-            Found::Behind => return Read::Behind,
+            // The history may have ended since the first look.
+            found => match self.ended() {
+                Some(end) => return Read::Ended(end),
+                None if matches!(found, Found::AtHead) => return self.progress(),
+                None => return Read::Behind,
+            },
         };
-        let to = segment.batches.len().min(from + self.shared.config.max_slice);
-        let Some(last) = segment.batches.get(..to).and_then(<[_]>::last) else { return Read::AtHead };
+        let to = segment.len().min(from + self.shared.config.max_slice.max(1));
+        let Some(last) = segment.range(to - 1..to).next() else { return Read::AtHead };
         self.cursor.revision = last.revision;
         let slice = EventSlice::of_segment(segment, from..to, &self.selection, self.cursor);
         self.tell(slice).map_or(Read::Skipped, Read::Item)
     }
 
-    fn ended(&self, state: &State) -> Option<TailEnd> {
-        (state.incarnation != self.incarnation).then(|| state.ended.clone())
+    /// Where the next batch is; looks for another segment when `place` has no more.
+    fn find(&mut self) -> Found {
+        let after = self.cursor.revision;
+        if let Some(segment) = self.place.upgrade()
+            && let Some(offset) = segment.offset_after(after)
+            && offset < segment.len()
+        {
+            return Found::Segment(segment, offset);
+        }
+        if self.shared.head() <= after.get() {
+            return Found::AtHead;
+        }
+        let state = self.shared.read();
+        // The ring of another incarnation is not this watch's; the lock keeps it from changing.
+        if self.shared.incarnation() != self.incarnation {
+            return Found::Behind;
+        }
+        let found = state.ring.read(after);
+        drop(state);
+        if let Found::Segment(segment, _) = &found {
+            self.place = Arc::downgrade(segment);
+        }
+        found
+    }
+
+    fn ended(&self) -> Option<TailEnd> {
+        (self.shared.incarnation() != self.incarnation).then(|| self.shared.read().ended.clone())
     }
 
     fn tell(&mut self, slice: Option<EventSlice>) -> Option<HubItem> {
@@ -235,8 +265,8 @@ impl HubWatch {
     /// Waits for the next batch; looks once more after it has said so, since one may have come in between.
     fn wait<T>(&self, cx: &Context<'_>) -> Poll<Option<T>> {
         self.shared.wakers.register(self.slot, cx.waker());
-        let state = self.shared.read();
-        let nothing_new = state.ring.head() <= self.cursor.revision && state.incarnation == self.incarnation;
+        let nothing_new =
+            self.shared.head() <= self.cursor.revision.get() && self.shared.incarnation() == self.incarnation;
         if nothing_new { Poll::Pending } else { Poll::Ready(None) }
     }
 

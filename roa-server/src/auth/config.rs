@@ -16,6 +16,7 @@ pub struct AuthConfig {
     /// A file with the hashes of bearer tokens. Only its owner may read it.
     pub tokens_file: Option<PathBuf>,
     /// An issuer whose tokens are taken.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub oidc: Option<OidcConfig>,
     /// Whether those who show nothing are let in as `system:anonymous` although there are ways to be recognised.
     pub anonymous: bool,

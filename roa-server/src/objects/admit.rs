@@ -38,7 +38,7 @@ impl Objects {
         &self,
         target: &Target,
         before: Option<&DynamicObject>,
-        after: DynamicObject,
+        after: &DynamicObject,
         options: &WriteOptions,
     ) -> Result<DynamicObject, ApiError> {
         let before_tree = before.map(DynamicObject::to_json);

@@ -34,7 +34,7 @@ impl Objects {
             return Err(ApiError::method_not_allowed());
         }
         let Admitted { object, warnings } = self.admit(target, call.input.object()?, options.checks)?;
-        let object = self.complete(target, None, object, &options)?;
+        let object = self.complete(target, None, &object, &options)?;
         let created = self.create_in(target, object, &options).await.map_err(|error| self.explain(error, target))?;
         self.written(target, rendering, (StatusCode::CREATED, created, warnings))
     }
@@ -56,7 +56,7 @@ impl Objects {
             }
             Part::Main | Part::Status => self.admit(target, parsed, options.checks)?,
         };
-        let next = self.complete(target, Some(&current), next, &options)?;
+        let next = self.complete(target, Some(&current), &next, &options)?;
         let written = self.update(target, next, &options).await.map_err(|error| self.explain(error, target))?;
         self.written(target, rendering, (StatusCode::OK, written, warnings))
     }
@@ -101,7 +101,7 @@ impl Objects {
         }
         // A patch that names another version than the current one is refused for good.
         let is_current = next.metadata.resource_version == version;
-        let next = self.complete(target, Some(&current), next, options)?;
+        let next = self.complete(target, Some(&current), &next, options)?;
         match self.update(target, next, options).await {
             Ok(written) => Ok((StatusCode::OK, written, warnings)),
             Err(error @ Error::Conflict { .. }) if is_current => Err(Failed::Overtaken(error)),

@@ -105,7 +105,7 @@ async fn serve(shared: &Shared, known: &BTreeMap<String, DynamicObject>) {
             // Another process said it, or the definition changed: its event comes.
             Ok(()) | Err(Error::Conflict { .. } | Error::NotFound { .. }) => {}
             Err(error) => {
-                tracing::warn!(name = definition.metadata.name, %error, "a definition could not be looked after")
+                tracing::warn!(name = definition.metadata.name, %error, "a definition could not be looked after");
             }
         }
     }

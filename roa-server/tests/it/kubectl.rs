@@ -268,7 +268,7 @@ async fn kubectl_watches_and_waits() {
     // Both are to see it as a change: they have begun when the server has their watches, besides its own.
     let begun = async {
         while kubectl.server.hub.watchers() < 3 {
-            tokio::task::yield_now().await
+            tokio::task::yield_now().await;
         }
     };
     timeout(BOUND, begun).await.expect("both watch");

@@ -74,6 +74,10 @@ impl Server {
     }
 
     pub async fn with(config: ApiConfig) -> Self {
+        Self::secured(config, ApiSecurity::open()).await
+    }
+
+    pub async fn secured(config: ApiConfig, security: ApiSecurity) -> Self {
         let (clock, random): (Arc<dyn Clock>, _) = (Arc::new(SystemClock::new()), Arc::new(SystemRandom));
         let store: Arc<dyn Store> =
             Arc::new(MemoryStore::new(MemoryConfig::default(), Arc::clone(&clock), random.clone()));
@@ -89,7 +93,7 @@ impl Server {
             random,
             health: HealthChecks::new(|| vec![HealthCheck { name: "store".to_owned(), failure: None }]),
             metrics,
-            security: ApiSecurity::open(),
+            security,
         };
         let listener = ApiListener::bind(([127, 0, 0, 1], 0).into()).await.unwrap();
         let (address, stop, tasks) = (listener.address(), CancellationSource::new(), Tasks::new("test server", 1));
@@ -184,7 +188,7 @@ pub struct Lines {
 
 impl Lines {
     async fn fill(&mut self) -> bool {
-        let mut piece = [0; 16 << 10];
+        let mut piece = vec![0; 16 << 10];
         let read = timeout(BOUND, self.stream.read(&mut piece)).await.expect("something in time").unwrap_or(0);
         self.buffer.extend_from_slice(&piece[..read]);
         read > 0

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 
-use super::figures::{Figures, Measured};
+use super::figures::Figures;
 use super::options::Options;
 use crate::command::Run;
 
@@ -94,11 +94,11 @@ fn build(root: &Path, bench: &Bench) -> Result<String, String> {
         ["bench", "--locked", "--no-run", "--message-format=json-render-diagnostics", "--package", "roa-benches"];
     let chosen = ["--bench", bench.program].into_iter().chain(features);
     let messages = Run::cargo(root, &build.into_iter().chain(chosen).collect::<Vec<_>>()).output()?;
-    let executables = messages.lines().filter_map(|line| {
+    let mut executables = messages.lines().filter_map(|line| {
         let message: serde_json::Value = serde_json::from_str(line).ok()?;
         Some(message.get("executable")?.as_str()?.to_owned())
     });
-    executables.last().ok_or_else(|| format!("cargo does not say where the bench {} is", bench.program))
+    executables.next_back().ok_or_else(|| format!("cargo does not say where the bench {} is", bench.program))
 }
 
 /// One round of one bench.
@@ -169,7 +169,7 @@ fn collect(folder: &Path, figures: &mut Figures) -> Result<(), String> {
     for new in folders_named_new(folder) {
         let benchmark: Benchmark = json(&new.join("benchmark.json"))?;
         let estimates: Estimates = json(&new.join("estimates.json"))?;
-        let measured = figures.measured.entry(benchmark.id()).or_insert_with(Measured::default);
+        let measured = figures.measured.entry(benchmark.id()).or_default();
         measured.elements = benchmark.elements();
         measured.nanos.push(estimates.median.point_estimate);
     }

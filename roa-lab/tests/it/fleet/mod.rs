@@ -4,7 +4,6 @@
 mod accounts;
 mod backends;
 mod concurrent;
-mod faults;
 mod manifests;
 mod pools;
 mod race;

@@ -12,11 +12,11 @@ use roa_lab::provision::{LabIdentity, Observation, ProvisionError, ProvisionRequ
 use roa_lab::{
     FINALIZER, Lab, LabController, LabInstance, LabReconciler, LabSettings, LabState, LabTemplate, Provisioners, kinds,
 };
-use roa_runtime::testing::{Fault, Trial, World};
+use roa_runtime::testing::{Trial, World};
 use roa_runtime::{ControllerConfig, Filter, Manager, ReconcilerConfig};
 use serde_json::json;
 
-use super::world::{NAMESPACE, seconds};
+use super::world::NAMESPACE;
 
 /// What there is outside of the store: it outlives the process.
 #[derive(Debug, Clone, Default)]
@@ -156,35 +156,4 @@ fn lesson_50_labs_come_up_and_go_whenever_the_process_ends() {
 fn labs_come_up_and_go_whatever_goes_wrong_at_one_operation() {
     let report = trial!(given).survives_faults().unwrap();
     assert!(report.runs > 200, "{report:?}");
-}
-
-/// The controller is called at once when the template comes, and not when it would look again.
-#[test]
-fn labs_that_wait_for_their_template_go_on_when_it_appears() {
-    let later = async |world: &World<Yard>| {
-        given(world).await?;
-        let templates = world.resources.api::<LabTemplate>()?;
-        templates.delete(NAMESPACE, "course", &DeleteOptions::default()).await.map(|_| ())
-    };
-    let brought = Mutex::new(false);
-    let bring = async |world: &World<Yard>| {
-        let labs = world.resources.api::<LabInstance>().map_err(|error| error.to_string())?;
-        let lab = labs.get(NAMESPACE, "a").await.map_err(|error| error.to_string())?;
-        let waits = lab.status.message.contains("there is no LabTemplate");
-        if waits && !std::mem::replace(&mut *brought.lock().unwrap(), true) {
-            let course = serde_json::from_value(json!({"provisioner": "yard"})).unwrap();
-            let templates = world.resources.api::<LabTemplate>().map_err(|error| error.to_string())?;
-            templates.create(&Object::new(NAMESPACE, "course", course)).await.map_err(|error| error.to_string())?;
-        }
-        done(world).await
-    };
-    let controller = |yard: &Arc<Yard>| {
-        let mut settings = settings(yard);
-        settings.policy.poll = seconds(100_000);
-        LabController::new(settings)
-    };
-    let trial = Trial::new(kinds(KindRegistry::new()), Yard::default, controller, later, bring).wired(wire);
-    let run = trial.run(Fault::None).unwrap();
-    assert!(*brought.lock().unwrap());
-    assert!(run.took < seconds(300_000), "{:?}", run.took);
 }
