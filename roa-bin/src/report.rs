@@ -83,6 +83,7 @@ impl Failure {
                 };
                 write_line(out, HINT, "hint", &done)
             }
+            Self::Run(error) if matches!(error.downcast_ref(), Some(ClientError::Told)) => Ok(()),
             Self::Run(error) => write_chain(out, error),
         }
     }

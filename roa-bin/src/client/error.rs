@@ -35,6 +35,9 @@ pub(crate) enum ClientError {
     /// Some of several were not done.
     #[error("{what}")]
     Some { what: String },
+    /// It was said already, one by one.
+    #[error("some of them failed")]
+    Told,
     /// There is no server, and the store can't be used without one.
     #[error("{what}")]
     NoStore { what: String, hint: String },
@@ -56,7 +59,7 @@ impl ClientError {
             }
             Self::TooSlow { .. } => Some("--request-timeout gives it more time".to_owned()),
             Self::Strange { .. } => Some("name the server with --server".to_owned()),
-            Self::Login { .. } | Self::Some { .. } => None,
+            Self::Login { .. } | Self::Some { .. } | Self::Told => None,
         }
     }
 

@@ -21,38 +21,62 @@ pub(super) async fn until_gone(
     object: &Json,
     deadline: Monotonic,
 ) -> Result<(), ClientError> {
-    let metadata = &object["metadata"];
-    let text = |value: &Json| value.as_str().unwrap_or_default().to_owned();
-    let (name, namespace, uid) = (text(&metadata["name"]), text(&metadata["namespace"]), text(&metadata["uid"]));
-    let shown = kind.short_object(&name);
-    let clock = client.clock();
-    let told = clock.monotonic() + WORTH_A_WORD;
-    let mut telling = true;
-    loop {
-        let Some(mut current) = client.find(kind, &namespace, &name).await? else { return Ok(()) };
-        if current["metadata"]["uid"] != uid.as_str() {
-            return Ok(());
+    let text = |name: &str| object["metadata"][name].as_str().unwrap_or_default().to_owned();
+    let tell = Some(client.clock().monotonic() + WORTH_A_WORD);
+    let (name, namespace, uid) = (text("name"), text("namespace"), text("uid"));
+    let mut going = Going { client, kind, shown: kind.short_object(&name), name, namespace, uid, deadline, tell };
+    while let Some(current) = client.find(kind, &going.namespace, &going.name).await? {
+        if going.is_another(&current) || going.follow(current).await? {
+            break;
         }
-        let version = text(&current["metadata"]["resourceVersion"]);
-        let place = Some(namespace.as_str()).filter(|_| kind.namespaced);
-        let mut follow = client.follow(kind, place, &Selectors::name(&name), Form::Object, &version);
+    }
+    Ok(())
+}
+
+/// An object that is going.
+struct Going<'a> {
+    client: &'a Client,
+    kind: &'a Kind,
+    /// As people name it.
+    shown: String,
+    name: String,
+    namespace: String,
+    uid: String,
+    deadline: Monotonic,
+    /// When to say what it waits for; `None` once that was said.
+    tell: Option<Monotonic>,
+}
+
+impl Going<'_> {
+    fn is_another(&self, object: &Json) -> bool {
+        object["metadata"]["uid"] != self.uid.as_str()
+    }
+
+    /// Whether it is gone; if not, it is to be looked at again.
+    async fn follow(&mut self, mut current: Json) -> Result<bool, ClientError> {
+        let Self { client, kind, .. } = *self;
+        let version = current["metadata"]["resourceVersion"].as_str().unwrap_or_default();
+        let place = Some(self.namespace.as_str()).filter(|_| kind.namespaced);
+        let mut follow = client.follow(kind, place, &Selectors::name(&self.name), Form::Object, version);
         loop {
+            let next = self.tell.unwrap_or(self.deadline).min(self.deadline);
             let seen = tokio::select! {
                 seen = follow.next() => seen?,
-                () = clock.sleep_until(told), if telling => {
-                    telling = false;
-                    note(&format!("waiting for {shown}: {}", keeps(&current)));
+                () = client.clock().sleep_until(next) => {
+                    if self.tell.take().is_none() {
+                        return Err(still_there(&self.shown, &current));
+                    }
+                    note(&format!("waiting for {}: {}", self.shown, keeps(&current)));
                     continue;
                 }
-                () = clock.sleep_until(deadline) => return Err(still_there(&shown, &current)),
             };
             match seen {
-                Seen::Change(Change::Deleted, gone) if gone["metadata"]["uid"] == uid.as_str() => return Ok(()),
-                Seen::Change(_, now) if now["metadata"]["uid"] == uid.as_str() => current = now,
-                Seen::Change(..) => return Ok(()),
-                Seen::Lost(why) => note(&format!("{why}; trying again")),
+                Seen::Change(Change::Deleted, _) => return Ok(true),
+                Seen::Change(_, now) if self.is_another(&now) => return Ok(true),
+                Seen::Change(_, now) => current = now,
+                Seen::Lost(why) => note(&format!("{why}; trying again until it does")),
                 Seen::Resumed => note("the server answers again"),
-                Seen::Expired => break,
+                Seen::Expired => return Ok(false),
             }
         }
     }

@@ -163,6 +163,24 @@ fn one_bad_manifest_of_several_keeps_all_out() {
 }
 
 #[test]
+fn d1_a_deletion_that_waits_says_for_what() {
+    let held = TEMPLATES.replace("name: short,", "name: short, finalizers: [example.com/hold],");
+    let place = with_store().file("held.yaml", &held);
+    good(&place.roa(&["apply", "-f", "held.yaml"]));
+    let waiting = place.roa(&["delete", "labtemplate/short", "--timeout=50ms"]);
+    assert_eq!(waiting.stdout, "labtemplate.lab.neuroglia.com/short deleted\n");
+    bad(&waiting, 1, &["labtemplate/short is not gone yet: the finalizer example.com/hold is still there", "hint: "]);
+    let described = place.roa(&["describe", "labtemplate/short"]);
+    assert!(good(&described).contains("Finalizer:   example.com/hold, for "), "{}", described.stdout);
+    good(&place.roa(&["delete", "labtemplate/short", "--wait=false"]));
+    let gone = place.roa(&["delete", "labtemplate", "nothing", "--ignore-not-found"]);
+    assert_eq!(good(&gone), "");
+    let several = place.roa(&["get", "labtemplates", "short", "nothing", "-o", "name"]);
+    bad(&several, 1, &["error: labtemplate/nothing in namespace default not found"]);
+    assert_eq!((several.stdout.lines().count(), several.stderr.lines().count()), (1, 1), "{several:?}");
+}
+
+#[test]
 fn completions_are_there_for_each_shell() {
     let place = Place::empty();
     for (shell, part) in [("bash", "_roa()"), ("zsh", "#compdef roa"), ("fish", "complete -c roa")] {

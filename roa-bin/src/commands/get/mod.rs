@@ -46,11 +46,7 @@ async fn get(client: &Client, args: &GetArgs) -> anyhow::Result<()> {
         Format::Json => print_document(found, Document::Json)?,
         Format::Yaml => print_document(found, Document::Yaml)?,
     }
-    match missing {
-        0 => Ok(()),
-        1 => Err(ClientError::Some { what: "one of them could not be shown".to_owned() }.into()),
-        count => Err(ClientError::Some { what: format!("{count} of them could not be shown") }.into()),
-    }
+    if missing == 0 { Ok(()) } else { Err(ClientError::Told.into()) }
 }
 
 /// In which form the objects are needed.
