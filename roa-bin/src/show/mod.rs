@@ -3,8 +3,8 @@
 //! # Layout
 //! - Output: [`say`], [`note`], [`document`]
 //! - Tables: [`Table`]; states in colour: [`style`]
-//! - One object in sections: [`tree`]; what changed in it: [`diff`]
-//! - Times: [`age`]; text that is safe on a terminal: [`safe`]
+//! - One object in sections: [`tree()`]; what changed in it: [`diff()`]
+//! - Times: [`age()`]; text that is safe on a terminal: [`safe()`]
 
 mod age;
 mod diff;
