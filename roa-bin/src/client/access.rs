@@ -98,7 +98,10 @@ fn named(args: &AccessArgs) -> Result<Option<Login>, ClientError> {
     let login = args.kubeconfig.as_deref().map(Login::read).transpose()?;
     Ok(match (login, endpoint) {
         (Some(login), None) => Some(login),
-        (Some(login), Some(endpoint)) => Some(Login { endpoint, ..login }),
+        (Some(mut login), Some(endpoint)) => {
+            login.endpoint = endpoint;
+            Some(login)
+        }
         (None, endpoint) => endpoint.map(Login::anonymous),
     })
 }
