@@ -1,6 +1,8 @@
 //! `Api`: objects read and written.
 
-use kube::api::{ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams};
+use kube::api::{
+    ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams, PropagationPolicy,
+};
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use kube::runtime::wait::{await_condition, conditions};
 use kube::{Api, Resource, ResourceExt};
@@ -94,4 +96,20 @@ async fn kube_rs_records_events_and_counts_those_that_come_again() {
     let core: Api<k8s_openapi::api::core::v1::Event> = Api::namespaced(client, NAMESPACE);
     let found = core.list(&ListParams::default().fields("involvedObject.name=a")).await.unwrap();
     assert_eq!(found.items[0].message.as_deref(), Some("nobody came"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn kube_rs_deletes_what_depends_on_the_deleted() {
+    let roa = Roa::run(Backend::Sqlite);
+    let client = roa.client();
+    let robots = super::kinds::robots(&client).await;
+    let owner = robots.create(&PostParams::default(), &super::kinds::robot("owner", 2)).await.unwrap();
+    let mut owned = super::kinds::robot("owned", 2);
+    owned.meta_mut().owner_references = owner.owner_ref(&()).map(|reference| vec![reference]);
+    let uid = robots.create(&PostParams::default(), &owned).await.unwrap().uid().unwrap();
+    let background =
+        DeleteParams { propagation_policy: Some(PropagationPolicy::Background), ..DeleteParams::default() };
+    robots.delete("owner", &background).await.unwrap();
+    let gone = await_condition(robots, "owned", conditions::is_deleted(&uid));
+    timeout(BOUND, gone).await.expect("it is collected in time").unwrap();
 }

@@ -147,9 +147,12 @@ def gone():
 
 
 def namespaces():
+    declare()
     core.create_namespace({"metadata": {"name": "annex"}})
     assert core.read_namespace("annex").status.phase == "Active"
     custom.create_namespaced_custom_object("lab.neuroglia.com", "v1", "annex", PLURAL, lab("a"))
+    robot = {"apiVersion": "example.com/v1", "kind": "Robot", "metadata": {"name": "r"}, "spec": {"arms": 2}}
+    custom.create_namespaced_custom_object("example.com", "v1", "annex", "robots", robot)
     about = client.V1ObjectReference(kind="LabInstance", name="a", namespace="annex")
     event = client.CoreV1Event(metadata=client.V1ObjectMeta(generate_name="lab-"), involved_object=about,
                                reason="Late", message="nobody came", type="Warning")
@@ -159,6 +162,7 @@ def namespaces():
     core.delete_namespace("annex")
     until("the namespace is gone", lambda: "annex" not in [it.metadata.name for it in core.list_namespace().items])
     assert names(custom.list_namespaced_custom_object(GROUP, VERSION, "annex", PLURAL)) == []
+    assert names(custom.list_namespaced_custom_object("example.com", "v1", "annex", "robots")) == []
 
 
 def leases():
