@@ -27,6 +27,7 @@ mod gc;
 mod handlers;
 mod hub;
 mod lease;
+mod live_kinds;
 mod locks;
 mod manager;
 mod measured_store;
@@ -62,6 +63,7 @@ pub use lease::{
     Coordinator, Layout, LayoutError, LayoutMismatch, LayoutRecord, Lease, LeaseConfig, LeaseConfigError, LeaseState,
     Membership, Permit, Territory,
 };
+pub use live_kinds::LiveKinds;
 pub use manager::{ControllerBuilder, Manager, ManagerConfig, ManagerError, Mode, Runnable, WatchKind};
 pub use measured_store::MeasuredStore;
 pub use metrics::{ControllerMetrics, Reading, Readings, RuntimeMetrics};

@@ -25,6 +25,6 @@ mod watch;
 
 pub use builtin::kinds;
 pub use server::{
-    ApiConfig, ApiLimits, ApiListener, ApiMetrics, ApiParts, ApiSecurity, ApiServer, HealthCheck, HealthChecks,
-    ListenError,
+    ApiConfig, ApiLimits, ApiListener, ApiMetrics, ApiParts, ApiSecurity, ApiServer, DeclaredKinds, HealthCheck,
+    HealthChecks, ListenError,
 };

@@ -67,9 +67,11 @@ fn runtimes(tree: &str) -> Vec<&str> {
 }
 
 /// Programs that tests run, and Debian's packages that have them: a built-in lab template runs `python3`, the tests of
-/// the Redis store start servers of their own, make a cluster with `redis-cli` and certificates with `openssl`.
+/// the Redis store start servers of their own, make a cluster with `redis-cli` and certificates with `openssl`. Those of
+/// clients install Python packages from PyPI in an environment of their own below `target`.
 const PROGRAMS: &[(&str, &str, &str)] = &[
     ("python3", "--version", "python3"),
+    ("python3", "-cimport ensurepip, venv", "python3-venv"),
     ("redis-server", "--version", "redis-server"),
     ("redis-cli", "--version", "redis-tools"),
     ("openssl", "version", "openssl"),

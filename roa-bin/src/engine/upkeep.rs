@@ -8,6 +8,7 @@ use roa_runtime::{
     Clocks, EventRecorder, EventRecorderConfig, GarbageCollector, GarbageCollectorConfig, Manager, NamespaceController,
     OscillationConfig, OscillationWatch, RuntimeMetrics,
 };
+use roa_server::DeclaredKinds;
 
 use crate::config::settings::{self, Config};
 
@@ -27,11 +28,19 @@ pub(super) fn add(
     clocks: &Clocks,
     metrics: &RuntimeMetrics,
 ) -> Result<()> {
-    manager.add_controller::<Namespace, _>(NamespaceController::new(), super::lab::controller(config))?;
+    let (hub, io) = (manager.hub().clone(), Arc::clone(&clocks.io));
+    let declared = DeclaredKinds::new(super::kinds(), hub, io);
+    let kinds = declared.kinds().clone();
+    manager.add_runnable(Arc::new(declared));
+    manager.add_controller::<Namespace, _>(
+        NamespaceController::new().with_kinds(kinds.clone()),
+        super::lab::controller(config),
+    )?;
     let settings::OscillationConfig { window, status_turns, max_fields } = config.oscillation;
     let oscillation = OscillationConfig { window: window.0, status_turns, max_fields };
     let (hub, io) = (manager.hub().clone(), Arc::clone(&clocks.io));
-    let collector = GarbageCollector::new(hub.clone(), io, GarbageCollectorConfig::default(), metrics);
+    let collector =
+        GarbageCollector::new(hub.clone(), io, GarbageCollectorConfig::default(), metrics).with_kinds(kinds);
     manager.add_runnable(Arc::new(collector));
     manager.add_runnable(Arc::new(OscillationWatch::new(hub, oscillation, metrics)));
     manager.add_runnable(recorder);

@@ -15,8 +15,8 @@ use super::CollectorMetrics;
 use super::examine::examine;
 use super::graph::Graph;
 use crate::{
-    AddError, EventSlice, HubItem, Outcome, Priority, QueueConfig, Run, Runnable, RuntimeMetrics, Selection, WatchHub,
-    WorkQueue, locks,
+    AddError, EventSlice, HubItem, LiveKinds, Outcome, Priority, QueueConfig, Run, Runnable, RuntimeMetrics, Selection,
+    WatchHub, WorkQueue, locks,
 };
 
 /// How garbage is collected.
@@ -53,6 +53,7 @@ pub struct GarbageCollector {
     clock: Arc<dyn Clock>,
     config: GarbageCollectorConfig,
     metrics: CollectorMetrics,
+    kinds: Option<LiveKinds>,
     current: watch_channel::Sender<Option<Arc<Collection>>>,
 }
 
@@ -76,7 +77,14 @@ impl GarbageCollector {
     #[must_use]
     pub fn new(hub: WatchHub, clock: Arc<dyn Clock>, config: GarbageCollectorConfig, metrics: &RuntimeMetrics) -> Self {
         let metrics = metrics.collector().clone();
-        Self { hub, clock, config, metrics, current: watch_channel::channel(None).0 }
+        Self { hub, clock, config, metrics, kinds: None, current: watch_channel::channel(None).0 }
+    }
+
+    /// The same where kinds are declared at run time: else it knows those of its manager's resources alone.
+    #[must_use]
+    pub fn with_kinds(mut self, kinds: LiveKinds) -> Self {
+        self.kinds = Some(kinds);
+        self
     }
 
     /// Completes when it has seen the change feed up to `revision`, and nothing is left to be examined.
@@ -141,6 +149,8 @@ impl GarbageCollector {
 
     async fn examine(&self, collection: &Collection, run: &Run<Key>, cx: &Context) -> Outcome {
         let limit = self.config.timeout;
+        let over = self.kinds.as_ref().map(|kinds| kinds.over(cx));
+        let cx = over.as_ref().unwrap_or(cx);
         let examined = tokio::select! {
             biased;
             examined = examine(collection, run.key(), cx) => examined,

@@ -11,6 +11,8 @@ use roa_core::{
     NamespaceContent, Object, ReconcileError, Result, Scope,
 };
 
+use crate::LiveKinds;
+
 /// How long until it is looked again whether a namespace has emptied, in domain time.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// How many objects are deleted at once.
@@ -35,13 +37,22 @@ const FINALIZERS_REMAINING: &str = "NamespaceFinalizersRemaining";
 /// # }
 /// ```
 #[derive(Debug, Clone, Default)]
-pub struct NamespaceController {}
+pub struct NamespaceController {
+    kinds: Option<LiveKinds>,
+}
 
 impl NamespaceController {
     /// A controller of all namespaces.
     #[must_use]
     pub const fn new() -> Self {
-        Self {}
+        Self { kinds: None }
+    }
+
+    /// The same where kinds are declared at run time: else it knows those of its manager's resources alone.
+    #[must_use]
+    pub fn with_kinds(mut self, kinds: LiveKinds) -> Self {
+        self.kinds = Some(kinds);
+        self
     }
 }
 
@@ -63,6 +74,8 @@ impl Controller for NamespaceController {
     }
 
     async fn finalize(&self, namespace: Arc<Object<Namespace>>, cx: &Context) -> Result<Action, ReconcileError> {
+        let over = self.kinds.as_ref().map(|kinds| kinds.over(cx));
+        let cx = over.as_ref().unwrap_or(cx);
         let name = &namespace.metadata.name;
         let mut deleted = 0;
         for kind in cx.resources().kinds().iter().filter(|kind| kind.scope == Scope::Namespaced) {

@@ -15,7 +15,7 @@ use crate::catalog::Catalog;
 use crate::crd::{self, Acceptance, DeclaredKind};
 
 /// How long to wait before following again what failed, and before looking again what is left of a kind that is going.
-const RETRY: Duration = Duration::from_secs(1);
+pub(super) const RETRY: Duration = Duration::from_secs(1);
 /// Keeps a definition until the objects of its kind are gone.
 const CLEANUP: &str = "apiextensions.k8s.io/customresourcecleanup";
 
@@ -59,7 +59,7 @@ fn is_going(definition: &DynamicObject) -> bool {
     definition.metadata.is_deleting()
 }
 
-fn take(known: &mut BTreeMap<String, DynamicObject>, slice: &EventSlice) {
+pub(super) fn take(known: &mut BTreeMap<String, DynamicObject>, slice: &EventSlice) {
     for event in slice.events() {
         let name = event.entry.key.name().to_owned();
         if event.change == ChangeKind::Deleted {
@@ -73,9 +73,15 @@ fn take(known: &mut BTreeMap<String, DynamicObject>, slice: &EventSlice) {
     }
 }
 
-/// Serves what the definitions declare, and says so in their status. The older of two has the name.
-async fn serve(shared: &Shared, known: &BTreeMap<String, DynamicObject>) {
-    let mut kinds: KindRegistry = shared.resources.kinds().clone();
+/// A definition, whether it is accepted, and the kind that it declares if it is.
+type Judged<'a> = (&'a DynamicObject, Acceptance, Option<KindDescriptor>);
+
+/// The kinds of `own` and those that the definitions declare. The older of two has the name.
+pub(super) fn declare<'a>(
+    own: &KindRegistry,
+    known: &'a BTreeMap<String, DynamicObject>,
+) -> (KindRegistry, Vec<Judged<'a>>) {
+    let mut kinds = own.clone();
     let mut definitions: Vec<_> = known.values().collect();
     definitions.sort_by_key(|definition| (definition.metadata.creation_timestamp, definition.metadata.name.clone()));
     let mut outcomes = Vec::new();
@@ -94,6 +100,12 @@ async fn serve(shared: &Shared, known: &BTreeMap<String, DynamicObject>) {
         }
         outcomes.push((definition, acceptance, None));
     }
+    (kinds, outcomes)
+}
+
+/// Serves what the definitions declare, and says so in their status.
+async fn serve(shared: &Shared, known: &BTreeMap<String, DynamicObject>) {
+    let (kinds, outcomes) = declare(shared.resources.kinds(), known);
     let kinds = Arc::new(kinds);
     shared.set_catalog(Catalog::new(Arc::clone(&kinds)));
     for (definition, acceptance, declared) in outcomes {

@@ -3,6 +3,7 @@
 mod config;
 mod connection;
 mod declared;
+mod declared_kinds;
 mod health;
 mod limits;
 mod listen;
@@ -17,6 +18,7 @@ use roa_runtime::WatchHub;
 use serde_json::{Value as Json, json};
 
 pub use config::{ApiConfig, ApiLimits};
+pub use declared_kinds::DeclaredKinds;
 pub use health::{HealthCheck, HealthChecks};
 pub(crate) use limits::{InFlight, WatchPlace};
 pub use listen::{ApiListener, ListenError};
