@@ -9,8 +9,8 @@ use async_trait::async_trait;
 use futures_util::StreamExt;
 use roa_core::{Clock, Monotonic, Resource, Result, Revision, Start, TailEnd, WatchItem, WatchStream, Watcher};
 
-use crate::figures::Figure;
 use crate::locks;
+use crate::metrics::Figure;
 
 /// How the watch of one kind goes, for readiness and metrics. A clone is the same.
 #[derive(Clone)]
