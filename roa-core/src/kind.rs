@@ -248,8 +248,8 @@ impl KindDescriptor {
         this.schema = S::schema().map(Arc::new);
         this.state_machine = S::state_machine();
         this.state_field = S::STATE_FIELD.into();
-        this.validator = Arc::new(crate::typed::validate::<S>);
-        this.unknown_fields = Arc::new(crate::typed::unknown_fields::<S>);
+        this.validator = Arc::new(crate::object::validate::<S>);
+        this.unknown_fields = Arc::new(crate::object::unknown_fields::<S>);
         this
     }
 

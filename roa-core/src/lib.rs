@@ -9,7 +9,6 @@
 //! - What a backend proves: [`Store`], with [`Txn`], [`Batch`], [`Tail`], [`Revision`], [`Key`]
 //! - What is injected: [`Clock`], [`Random`], [`Cancellation`], [`EventSink`], [`Dependency`]
 
-mod batch;
 mod cancel;
 mod clock;
 mod condition;
@@ -24,16 +23,13 @@ mod index;
 mod key;
 mod kind;
 pub mod lifecycle;
-mod metadata;
+mod log;
 pub mod names;
 mod namespace;
 mod object;
 mod random;
-mod raw;
-mod recent;
 mod resources;
 mod revision;
-mod rewind;
 #[cfg(feature = "schema")]
 mod schema;
 mod selector;
@@ -41,11 +37,9 @@ mod state_machine;
 mod store;
 mod time;
 mod txn;
-mod typed;
 mod validation;
 mod watcher;
 
-pub use batch::{Batch, ChainBreak, Change, Changes, Tail, TailChecker, TailEnd};
 pub use cancel::{Cancellation, CancellationSource};
 pub use clock::{Clock, ClockExt, ManualClock, Monotonic};
 pub use condition::{Condition, ConditionStatus, Conditions};
@@ -61,18 +55,15 @@ pub use key::{Key, KeyError, KeyPrefix, SYSTEM_GROUP};
 pub use kind::{
     Column, ColumnFormat, KindDescriptor, KindRegistry, KindVersion, Scope, Spec, UnknownFields, Validator,
 };
-pub use metadata::{Metadata, OwnerReference};
+pub use log::{Batch, ChainBreak, Change, Changes, LookBack, RecentBatches, Rewind, Tail, TailChecker, TailEnd};
 pub use namespace::{DEFAULT_NAMESPACE, Namespace, NamespaceStatus, namespace_kind};
-pub use object::{DecodeError, DynamicObject, StoredObject};
+pub use object::{DecodeError, DynamicObject, Metadata, Object, OwnerReference, RawObject, Resource, StoredObject};
 pub use random::{Random, RandomExt, SeededRandom, SystemRandom};
-pub use raw::RawObject;
-pub use recent::{LookBack, RecentBatches};
 pub use resources::{
     Api, Effect, EffectState, ListOptions, MAX_CONFLICTS, NamespaceContent, ObjectList, Ownership, ResourceStore,
     StoreExt, Tenure, Transaction, UnitOfWork, WriteMark,
 };
 pub use revision::{Epoch, Position, Revision, RevisionError, StoreId, TxnId};
-pub use rewind::Rewind;
 #[cfg(feature = "schema")]
 pub use schema::{structural, structural_schema};
 pub use selector::{FieldSelector, LabelSelector, SelectorError};
@@ -82,6 +73,5 @@ pub use store::{
 };
 pub use time::{HumanDuration, TimeError, Timestamp};
 pub use txn::{Expect, Guard, Op, Txn, TxnError};
-pub use typed::{Object, Resource};
 pub use validation::{Violation, ViolationReason, Violations};
 pub use watcher::{ChangeKind, Start, WatchEvent, WatchItem, WatchStream, Watcher};

@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::provision::validate_environment;
-use crate::{GROUP, LabStatus, MACHINE, ResourceRequest, VERSION, Written, email};
+use crate::{GROUP, LabStatus, MACHINE, ResourceRequest, VERSION, Written, values::email};
 
 /// A lab: what is wanted and what is observed of it.
 pub type Lab = Object<LabInstance>;

@@ -25,7 +25,6 @@ mod builtin;
 mod capacity;
 mod controller;
 mod displaced;
-mod email;
 mod history;
 mod instance;
 mod kinds;
@@ -35,7 +34,6 @@ mod policy;
 mod pool;
 pub mod provision;
 mod provisioners;
-mod quantity;
 mod reconciler;
 mod resources;
 mod scheduler;
@@ -45,9 +43,9 @@ mod state;
 mod status;
 mod template;
 mod turn;
+mod values;
 mod wake;
 mod worker;
-mod written;
 
 pub use builtin::{BUILT_IN_TEMPLATES, builtin};
 pub use capacity::Capacity;
@@ -63,7 +61,6 @@ pub use pool::{
     Scaling, ScalingDecision, ScalingPolicy, TimeOfDay, WorkerTemplate, WorkerView, decide,
 };
 pub use provisioners::Provisioners;
-pub use quantity::{Quantity, QuantityError};
 pub use reconciler::{LabReconciler, Seen};
 pub use resources::{ResourceRequest, Resources};
 pub use scheduler::{Scheduling, Strategy};
@@ -71,6 +68,7 @@ pub use settings::LabSettings;
 pub use state::{LabState, MACHINE};
 pub use status::{Allocation, LabStatus, WorkerIdentity, conditions};
 pub use template::{LabTemplate, NoStatus, Template};
+pub use values::{Quantity, QuantityError, Written};
 pub use wake::{concerns_labs, labs_concerned_by};
 pub use worker::{
     Account, DesiredPhase, LabWorker, LabWorkerHeartbeat, SILENCE_ANNOTATION, SimulatedWorker, SimulatedWorkers,
@@ -78,4 +76,3 @@ pub use worker::{
     WorkerObservation, WorkerPhase, WorkerProvisioner, WorkerProvisioners, WorkerReconciler, WorkerRequest, WorkerSeen,
     WorkerStatus, worker_conditions,
 };
-pub use written::Written;

@@ -14,15 +14,11 @@
 //! - Around: [`Tasks`], [`Clocks`], [`SystemClock`], [`ScaledClock`], [`DeadlineStore`], [`MeasuredStore`],
 //!   [`RuntimeMetrics`], [`LogSink`]
 
-mod bookmark;
 mod cache;
 mod clock;
-mod clocks;
 mod cloudevents;
 mod controller;
-mod deadline;
 mod events;
-mod figures;
 mod gc;
 mod handlers;
 mod hub;
@@ -30,7 +26,6 @@ mod lease;
 mod live_kinds;
 mod locks;
 mod manager;
-mod measured_store;
 mod metrics;
 mod namespaces;
 mod oscillation;
@@ -39,25 +34,22 @@ mod queue;
 mod reconciler;
 mod safety;
 mod shard;
-mod sinks;
+mod stores;
 mod tasks;
 #[cfg(feature = "test-util")]
 pub mod testing;
 mod watcher;
 mod why;
 
-pub use bookmark::Bookmarks;
 pub use cache::{Cache, CacheListener, Tombstone};
-pub use clock::{BootClock, ScaledClock, SystemClock};
-pub use clocks::Clocks;
+pub use clock::{BootClock, Clocks, ScaledClock, SystemClock};
 pub use cloudevents::{
     CloudEvent, CloudEventRelay, CloudEventRelayConfig, CloudEventSink, HttpPost, HttpSink, LineSink,
 };
 pub use controller::{ControllerConfig, ControllerDriver, Filter, Update};
-pub use deadline::DeadlineStore;
-pub use events::{EventRecorder, EventRecorderConfig, event_kind};
+pub use events::{ChannelSink, EventRecorder, EventRecorderConfig, FanOutSink, LogSink, event_kind};
 pub use gc::{GarbageCollector, GarbageCollectorConfig};
-pub use handlers::{EventHandler, HandlerRunner};
+pub use handlers::{Bookmarks, EventHandler, HandlerRunner};
 pub use hub::{EventSlice, HubConfig, HubEvent, HubItem, HubWatch, Selection, WatchHub};
 pub use lease::{
     Coordinator, Layout, LayoutError, LayoutMismatch, LayoutRecord, Lease, LeaseConfig, LeaseConfigError, LeaseState,
@@ -65,7 +57,6 @@ pub use lease::{
 };
 pub use live_kinds::LiveKinds;
 pub use manager::{ControllerBuilder, Manager, ManagerConfig, ManagerError, Mode, Runnable, WatchKind};
-pub use measured_store::MeasuredStore;
 pub use metrics::{ControllerMetrics, Reading, Readings, RuntimeMetrics};
 pub use namespaces::NamespaceController;
 pub use oscillation::{Oscillation, OscillationConfig, OscillationDetector, OscillationWatch};
@@ -80,7 +71,7 @@ pub use safety::{
     RELEASE_ANNOTATION, Refused, RetryBudget, RetryBudgetConfig, Trip,
 };
 pub use shard::{SHARDS, ShardBy};
-pub use sinks::{ChannelSink, FanOutSink, LogSink};
+pub use stores::{DeadlineStore, MeasuredStore};
 pub use tasks::{SpawnError, Tasks};
 pub use watcher::{PollWatcher, StreamWatcher, WatchHealth};
 pub use why::{

@@ -6,7 +6,7 @@ use roa_core::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::Quantity;
-use crate::quantity::or_nothing;
+use crate::values::or_nothing;
 use crate::worker::{Account, Utilisation};
 
 /// What is observed of a pool.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::quantity::or_nothing;
+use crate::values::or_nothing;
 use crate::{Capacity, Lab, Quantity, Resources};
 
 /// What of a worker is given away: the sum of what its labs hold. Each lab that comes or goes changes it in the same

@@ -5,6 +5,19 @@ use std::sync::Arc;
 use roa_core::{Key, Revision};
 
 /// What is left of an object that went.
+///
+/// ```
+/// # use roa_core::DynamicObject;
+/// # use roa_runtime::Tombstone;
+/// /// What to say of it.
+/// fn obituary(gone: &Tombstone<DynamicObject>) -> String {
+///     let name = &gone.last.metadata.name;
+///     match gone.revision {
+///         Some(revision) => format!("{name} was removed by revision {revision}"),
+///         None => format!("{name} is gone, nobody saw it go"),
+///     }
+/// }
+/// ```
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Tombstone<R> {

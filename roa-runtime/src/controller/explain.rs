@@ -3,7 +3,7 @@
 use roa_core::{Controller, Key};
 
 use super::{ControllerDriver, Inner};
-use crate::figures::Figure;
+use crate::metrics::Figure;
 use crate::why::seconds;
 use crate::{Handling, KeyPhase, LastError, Phase, QueueState};
 

@@ -9,6 +9,18 @@ use roa_core::Resource;
 /// A change of an object that stays: both are there, its life is the same, and neither its deletion nor its finalizers
 /// are concerned. Only such a change can be shown to a [`Filter`], since nobody else can make one of these: what a filter
 /// does not see it can't leave out.
+///
+/// ```
+/// # use roa_core::DynamicObject;
+/// # use roa_runtime::{Filter, Update};
+/// /// Whether a lab is for other people than before.
+/// fn moved(update: &Update<'_, DynamicObject>) -> bool {
+///     let course = |lab: &DynamicObject| lab.metadata.labels.get("course").cloned();
+///     update.changes_labels() && course(update.before()) != course(update.after())
+/// }
+/// let filter = Filter::updates(moved);
+/// # let _ = filter;
+/// ```
 pub struct Update<'a, R> {
     before: &'a R,
     after: &'a R,

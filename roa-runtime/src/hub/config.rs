@@ -3,6 +3,14 @@
 use std::time::Duration;
 
 /// The bounds of a [`WatchHub`](crate::WatchHub).
+///
+/// ```
+/// # use std::time::Duration;
+/// # use roa_runtime::HubConfig;
+/// // For a process that watches little: who falls behind by more reads the store's log instead.
+/// let config = HubConfig { max_batches: 4_096, max_bytes: 4 << 20, ..HubConfig::default() };
+/// assert_eq!(config.progress_interval, Duration::from_secs(5));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HubConfig {
     /// How many batches its ring keeps at most.
@@ -15,7 +23,8 @@ pub struct HubConfig {
     pub max_slice: usize,
     /// How many objects one page of a snapshot has.
     pub page_size: usize,
-    /// How often a watch that sees events also says how far it is. One that sees none says so at each change.
+    /// How often a watch that sees events also says how far it is, and one of an idle store. One that sees none of the
+    /// store's changes says so at each.
     pub progress_interval: Duration,
     /// How long to wait before following a store again that failed; doubled with each failure in a row.
     pub retry_base: Duration,

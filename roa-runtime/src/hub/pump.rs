@@ -62,7 +62,7 @@ async fn follow(shared: &Shared, last_txn: &mut Option<TxnId>) -> Stopped {
         }
     };
     let mut checker = TailChecker::new(position.revision, last_txn.or(tail.after_txn));
-    while let Some((batches, end)) = gather(&mut tail).await {
+    while let Some((batches, end)) = gather_in_time(shared, &mut tail).await {
         for batch in &batches {
             if let Err(error) = checker.check(batch) {
                 tracing::error!(store = %shared.store, %error, "history is broken, all watches must list again");
@@ -77,6 +77,18 @@ async fn follow(shared: &Shared, last_txn: &mut Option<TxnId>) -> Stopped {
     }
     tracing::warn!(store = %shared.store, "change feed ended without a reason, following it anew");
     Stopped::Failed
+}
+
+/// As [`gather`]. While nothing comes, the watchers are woken from time to time: they say how far they are, so that an idle
+/// store can be told from one that can't be followed.
+async fn gather_in_time(shared: &Shared, tail: &mut Tail) -> Option<(Vec<Arc<Batch>>, Option<TailEnd>)> {
+    loop {
+        tokio::select! {
+            biased;
+            gathered = gather(tail) => return gathered,
+            () = shared.clock.sleep(shared.config.progress_interval) => shared.wakers.wake_all(),
+        }
+    }
 }
 
 /// Waits for the next batches, and takes what else is there already: the watchers are woken once for all of it. `None`

@@ -5,6 +5,22 @@ use std::sync::Arc;
 use roa_core::{Change, ChangeKind, Entry, FieldSelector, Key, KeyPrefix, LabelSelector};
 
 /// Which objects a watcher wants to see: those below a prefix, or one, with these labels and fields.
+///
+/// ```
+/// # use roa_core::{DynamicObject, Entry, Key, KeyPrefix, Revision, StoredObject, TxnId};
+/// # use roa_runtime::Selection;
+/// let labs = KeyPrefix::resource("lab.example.com", "labs")?;
+/// let python = Selection::prefix(labs).labels("course=python".parse()?);
+///
+/// let lab = DynamicObject::from_json(serde_json::json!({
+///     "apiVersion": "lab.example.com/v1", "kind": "Lab", "metadata": { "name": "one", "labels": { "course": "python" } }
+/// }))?;
+/// let key = Key::new("lab.example.com", "labs", "school", "one")?;
+/// let (value, first) = (StoredObject::encode(&lab)?, Revision::new(1)?);
+/// let entry = Entry::created(key.clone(), value, first, TxnId::none(), "docs".into());
+/// assert!(python.matches(&entry) && Selection::key(key).matches(&entry));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct Selection {
     prefix: KeyPrefix,

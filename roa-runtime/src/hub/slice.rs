@@ -21,6 +21,29 @@ pub struct HubEvent<'a> {
 }
 
 /// Events that came together: whole batches of the log, or a page of a snapshot. It has at least one event.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use roa_core::{ChangeKind, Key, KeyPrefix, Start, Store, SystemRandom, Txn, TxnId, Value};
+/// # use roa_runtime::{HubConfig, HubItem, Selection, SystemClock, WatchHub};
+/// # use roa_store_memory::{MemoryConfig, MemoryStore};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let (clock, random) = (Arc::new(SystemClock::new()), Arc::new(SystemRandom));
+/// # let store: Arc<dyn Store> = Arc::new(MemoryStore::new(MemoryConfig::default(), clock.clone(), random.clone()));
+/// let hub = WatchHub::start(store.clone(), clock, HubConfig::default()).await?;
+/// let mut watch = hub.watch(Selection::prefix(KeyPrefix::everything()), Start::Now).await?;
+/// let lab = |name| Key::new("lab.example.com", "labs", "school", name);
+/// let both = Txn::new(TxnId::random(&*random), "docs").create(lab("one")?, Value::opaque("1"));
+/// store.commit(both.create(lab("two")?, Value::opaque("2"))).await?;
+///
+/// let HubItem::Events(slice) = watch.next().await.unwrap()? else { panic!("nothing else has happened") };
+/// let (revision, events) = slice.batches().next().unwrap();
+/// assert_eq!((events.len(), revision), (2, slice.position().revision)); // what was committed together stays together
+/// assert!(slice.events().all(|event| event.change == ChangeKind::Added && event.previous.is_none()));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct EventSlice {
     source: Source,

@@ -30,6 +30,36 @@ pub enum HubItem {
 }
 
 /// A watch: a stream of [`HubItem`]s that ends after its first error. Dropping it frees all that it holds.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use roa_core::{Key, KeyPrefix, Start, Store, SystemRandom, Txn, TxnId, Value};
+/// # use roa_runtime::{HubConfig, HubItem, Selection, SystemClock, WatchHub};
+/// # use roa_store_memory::{MemoryConfig, MemoryStore};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let (clock, random) = (Arc::new(SystemClock::new()), Arc::new(SystemRandom));
+/// # let store: Arc<dyn Store> = Arc::new(MemoryStore::new(MemoryConfig::default(), clock.clone(), random.clone()));
+/// # let key = Key::new("lab.example.com", "labs", "school", "one")?;
+/// # let txn = Txn::new(TxnId::random(&*random), "docs").create(key, Value::opaque("hello"));
+/// # store.commit(txn).await?;
+/// let hub = WatchHub::start(store, clock, HubConfig::default()).await?;
+/// let mut watch = hub.watch(Selection::prefix(KeyPrefix::everything()), Start::Snapshot).await?;
+/// let mut there = Vec::new();
+/// let since = loop {
+///     match watch.next().await.unwrap()? {
+///         HubItem::Events(slice) => there.extend(slice.events().map(|event| event.entry.key.name().to_owned())),
+///         HubItem::Synced(position) => break position,
+///         _ => {}
+///     }
+/// };
+/// assert_eq!(there, ["one"]);
+/// // Another watch, also one of another process, goes on from there.
+/// let resumed = hub.watch(Selection::prefix(KeyPrefix::everything()), Start::Resume(since)).await?;
+/// # drop(resumed);
+/// # Ok(())
+/// # }
+/// ```
 pub struct HubWatch {
     shared: Arc<Shared>,
     /// Keeps the pump running, also when all handles of the hub are gone: a watch never ends silently (W9).

@@ -3,6 +3,15 @@
 use std::time::Duration;
 
 /// What goes wrong in a run. Operations are those of the process on its store, counted from 0 over all sorts.
+///
+/// ```no_run
+/// # use roa_runtime::testing::{Fault, Run};
+/// # fn run(fault: Fault) -> Run { unimplemented!() }
+/// # let trial = run;
+/// // Again what `survives_faults` found: the answer to the fifth operation is lost.
+/// let run = trial(Fault::LoseReply(4));
+/// println!("{:#?}", run.operations);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Fault {

@@ -7,6 +7,21 @@ use roa_core::{KindRegistry, ManualClock, ResourceStore, SeededRandom, Store, Ti
 use roa_store_memory::{MemoryConfig, MemoryStore};
 
 /// What a trial has besides its controller: a store that nothing is wrong with, and whatever is outside of it.
+///
+/// ```
+/// # use std::collections::BTreeSet;
+/// # use std::sync::Mutex;
+/// # use roa_runtime::testing::World;
+/// /// The machines that a cloud has, as far as a controller under trial is concerned.
+/// type Cloud = Mutex<BTreeSet<String>>;
+///
+/// /// That nothing is left outside is part of what must come of it.
+/// async fn done(world: &World<Cloud>) -> Result<bool, String> {
+///     let head = world.store.state().await.map_err(|error| error.to_string())?.head;
+///     let machines = world.outside.lock().map_err(|error| error.to_string())?;
+///     Ok(head.get() > 0 && machines.is_empty())
+/// }
+/// ```
 pub struct World<O> {
     /// The store itself, without faults.
     pub store: Arc<dyn Store>,

@@ -9,10 +9,20 @@ use async_trait::async_trait;
 use futures_util::StreamExt;
 use roa_core::{Clock, Monotonic, Resource, Result, Revision, Start, TailEnd, WatchItem, WatchStream, Watcher};
 
-use crate::figures::Figure;
 use crate::locks;
+use crate::metrics::Figure;
 
 /// How the watch of one kind goes, for readiness and metrics. A clone is the same.
+///
+/// ```
+/// # use std::time::Duration;
+/// # use roa_runtime::{Manager, WatchHealth};
+/// /// Whether what the process knows is true by and large.
+/// fn is_current(manager: &Manager, patience: Duration) -> bool {
+///     let current = |watch: &WatchHealth| watch.silence().is_some_and(|silence| silence < patience);
+///     manager.watches().iter().all(current)
+/// }
+/// ```
 #[derive(Clone)]
 pub struct WatchHealth(Arc<Health>);
 

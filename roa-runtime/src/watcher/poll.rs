@@ -25,6 +25,34 @@ const PAGE: NonZeroUsize = NonZeroUsize::new(500).unwrap();
 /// When the log no longer has what comes next, it lists and compares: then objects that came and went in between were
 /// never seen, and several changes of one object are one. A store that can't be read delays it and nothing else: no
 /// object is taken for deleted because a store did not answer. It keeps what it last saw of each object.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use futures_util::StreamExt;
+/// # use roa_core::{
+/// #     DynamicObject, Key, KeyPrefix, Start, Store, StoredObject, SystemRandom, Txn, TxnId, WatchItem, Watcher,
+/// # };
+/// # use std::time::Duration;
+/// # use roa_runtime::{PollWatcher, Selection, SystemClock};
+/// # use roa_store_memory::{MemoryConfig, MemoryStore};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let (clock, random) = (Arc::new(SystemClock::new()), Arc::new(SystemRandom));
+/// # let store: Arc<dyn Store> = Arc::new(MemoryStore::new(MemoryConfig::default(), clock.clone(), random.clone()));
+/// # let lab = DynamicObject::from_json(serde_json::json!({
+/// #     "apiVersion": "lab.example.com/v1", "kind": "Lab", "metadata": { "name": "one" }
+/// # }))?;
+/// # let txn = Txn::new(TxnId::random(&*random), "docs");
+/// # let key = Key::new("lab.example.com", "labs", "school", "one")?;
+/// # store.commit(txn.create(key, StoredObject::encode(&lab)?)).await?;
+/// let labs = Selection::prefix(KeyPrefix::resource("lab.example.com", "labs")?);
+/// let watcher = PollWatcher::<DynamicObject>::new(store, clock, labs, Duration::from_secs(5));
+/// let mut watch = watcher.watch(Start::Snapshot).await?;
+/// let Some(Ok(WatchItem::Events { events, .. })) = watch.next().await else { panic!("there is a lab") };
+/// assert_eq!(events[0].object.as_ref().unwrap().metadata.name, "one");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct PollWatcher<R> {
     store: Arc<dyn Store>,

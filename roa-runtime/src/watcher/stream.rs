@@ -10,6 +10,34 @@ use super::decode;
 use crate::{HubItem, Selection, WatchHub};
 
 /// Watches a selection of one kind's objects over a hub: each change is seen as soon as it is committed.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use futures_util::StreamExt;
+/// # use roa_core::{
+/// #     DynamicObject, Key, KeyPrefix, Start, Store, StoredObject, SystemRandom, Txn, TxnId, WatchItem, Watcher,
+/// # };
+/// # use roa_runtime::{HubConfig, Selection, StreamWatcher, SystemClock, WatchHub};
+/// # use roa_store_memory::{MemoryConfig, MemoryStore};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let (clock, random) = (Arc::new(SystemClock::new()), Arc::new(SystemRandom));
+/// # let store: Arc<dyn Store> = Arc::new(MemoryStore::new(MemoryConfig::default(), clock.clone(), random.clone()));
+/// # let lab = DynamicObject::from_json(serde_json::json!({
+/// #     "apiVersion": "lab.example.com/v1", "kind": "Lab", "metadata": { "name": "one" }
+/// # }))?;
+/// # let txn = Txn::new(TxnId::random(&*random), "docs");
+/// # let key = Key::new("lab.example.com", "labs", "school", "one")?;
+/// # store.commit(txn.create(key, StoredObject::encode(&lab)?)).await?;
+/// let hub = WatchHub::start(store, clock, HubConfig::default()).await?;
+/// let labs = Selection::prefix(KeyPrefix::resource("lab.example.com", "labs")?);
+/// let watcher = StreamWatcher::<DynamicObject>::new(hub, labs);
+/// let mut watch = watcher.watch(Start::Snapshot).await?;
+/// let Some(Ok(WatchItem::Events { events, .. })) = watch.next().await else { panic!("there is a lab") };
+/// assert_eq!(events[0].object.as_ref().unwrap().metadata.name, "one");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct StreamWatcher<R> {
     hub: WatchHub,

@@ -1,5 +1,7 @@
 //! The hub: what every watcher of it sees.
 
+use std::time::Duration;
+
 use roa_core::{ChangeKind, Error, Revision, Start, TailEnd};
 use roa_runtime::{HubConfig, HubItem, HubWatch, Selection};
 use roa_store_memory::MemoryConfig;
@@ -125,6 +127,20 @@ async fn w12_w13_what_leaves_the_selection_is_deleted_as_it_last_was_in_it() {
             (ChangeKind::Deleted, head - 1, true, true)
         ]
     );
+}
+
+#[tokio::test]
+async fn w10_progress_comes_also_from_a_store_that_is_idle() {
+    let config = HubConfig { progress_interval: Duration::from_millis(1), ..HubConfig::default() };
+    let world = World::with(MemoryConfig::default(), config).await;
+    world.create("a", 1).await;
+    let mut watch = world.hub.watch(world.selection(), Start::Now).await.unwrap();
+    for _ in 0..3 {
+        match soon("progress", watch.next()).await.unwrap().unwrap() {
+            HubItem::Progress(position) => assert_eq!(position.revision, world.head().await),
+            other => panic!("expected progress, got {other:?}"),
+        }
+    }
 }
 
 #[tokio::test]

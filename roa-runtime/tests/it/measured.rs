@@ -176,7 +176,11 @@ async fn each_metric_shows_what_it_is_about() {
     let manager = manager(&store, &resources, &clocks, &metrics).await;
     let (tasks, stop) = (Tasks::new("test", 8), CancellationSource::new());
     let token = stop.token();
-    tasks.spawn_draining("manager", move |_| async move { manager.run(token, || {}).await.unwrap() }).unwrap();
+    let (ready, synced) = tokio::sync::oneshot::channel();
+    let run = move |_| async move { manager.run(token, || _ = ready.send(())).await.unwrap() };
+    tasks.spawn_draining("manager", run).unwrap();
+    // What is there from the begin is not known to have waited.
+    soon("the manager is ready", synced).await.unwrap();
     fence_a_controller(&world, &resources, &clocks, &metrics, &tasks).await;
     provoke(&store, &resources).await;
 

@@ -1,9 +1,14 @@
 //! What the runtime measures. Labels are the names of controllers and the like, never those of objects: their number is
 //! bounded.
 
+mod figures;
+
 use std::sync::Arc;
 use std::time::Duration;
 
+pub(crate) use figures::Figure;
+
+use figures::Figures;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
 use prometheus_client::metrics::counter::{ConstCounter, Counter};
@@ -14,12 +19,11 @@ use prometheus_client::registry::Registry;
 
 use crate::DependencyMetrics;
 use crate::events::EventMetrics;
-use crate::figures::Figures;
 use crate::gc::CollectorMetrics;
-use crate::measured_store::CommitMetrics;
 use crate::oscillation::OscillationMetrics;
 use crate::outbox::OutboxMetrics;
 use crate::safety::SafetyMetrics;
+use crate::stores::CommitMetrics;
 
 /// Upper bounds of the buckets of durations, in seconds.
 const BUCKETS: [f64; 12] = [0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0, 120.0];

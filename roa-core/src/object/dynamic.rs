@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use serde_json::{Map, Value as Json};
 use thiserror::Error;
 
-use crate::metadata::FIELDS;
+use super::metadata::FIELDS;
 use crate::{Entry, FieldPath, FieldSelector, Format, LabelSelector, Metadata, Revision, Value};
 
 /// What a value begins with that holds an object: the place where its `resourceVersion` is put in.
