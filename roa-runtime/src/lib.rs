@@ -11,8 +11,7 @@
 //! - Explaining: [`Explainer`], [`Explanation`], [`WatchHealth`]
 //! - Telling: [`EventRecorder`], [`CloudEventRelay`], [`OutboxRelay`]
 //! - Trying controllers: `testing`, with the feature `test-util`
-//! - Around: [`Tasks`], [`Clocks`], [`SystemClock`], [`ScaledClock`], [`DeadlineStore`], [`MeasuredStore`],
-//!   [`RuntimeMetrics`], [`LogSink`]
+//! - Around: [`Tasks`], [`Clocks`], [`SystemClock`], [`DeadlineStore`], [`MeasuredStore`], [`RuntimeMetrics`], [`LogSink`]
 
 mod cache;
 mod clock;

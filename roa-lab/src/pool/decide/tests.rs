@@ -14,7 +14,7 @@ fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
 }
 
-fn spec(scaling: Value) -> LabWorkerPool {
+fn spec(scaling: &Value) -> LabWorkerPool {
     let capacity = json!({"cpu": 4, "memory": "4Gi", "maxLabs": 20});
     serde_json::from_value(json!({"workerTemplate": {"capacity": capacity}, "scaling": scaling})).unwrap()
 }
