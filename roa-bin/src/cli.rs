@@ -71,6 +71,8 @@ pub(crate) enum Command {
     Serve(ServeArgs),
     /// Print a kubeconfig for kubectl and other clients
     Kubeconfig(KubeconfigArgs),
+    /// Make a token for a user of the API: the token on stdout, the line of server.auth.tokens_file on stderr
+    Token(TokenArgs),
     /// Look at the configuration
     Config {
         #[command(subcommand)]
@@ -216,6 +218,17 @@ pub(crate) struct KubeconfigArgs {
     pub(crate) client_key: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) config: ConfigArgs,
+}
+
+/// What `roa token` takes.
+#[derive(Debug, Args)]
+pub(crate) struct TokenArgs {
+    /// The user whom the token is for
+    #[arg(value_name = "USER")]
+    pub(crate) user: String,
+    /// A group that the user is in; may be given several times
+    #[arg(long = "group", value_name = "GROUP")]
+    pub(crate) groups: Vec<String>,
 }
 
 /// How something is printed.
