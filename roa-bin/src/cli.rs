@@ -73,6 +73,8 @@ pub(crate) enum Command {
     Serve(ServeArgs),
     /// Print a kubeconfig for kubectl and other clients
     Kubeconfig(KubeconfigArgs),
+    /// Make a token for a user of the API: the token on stdout, the line of server.auth.tokens_file on stderr
+    Token(TokenArgs),
     /// Look at the configuration
     Config {
         #[command(subcommand)]
@@ -227,6 +229,17 @@ fn lab_name(text: &str) -> Result<String, String> {
         Some(("lab" | "labs" | "labinstance" | "labinstances", name)) if !name.is_empty() => Ok(name.to_owned()),
         Some(_) => Err("only labs have logs, expected NAME or lab/NAME".to_owned()),
     }
+}
+
+/// What `roa token` takes.
+#[derive(Debug, Args)]
+pub(crate) struct TokenArgs {
+    /// The user whom the token is for
+    #[arg(value_name = "USER")]
+    pub(crate) user: String,
+    /// A group that the user is in; may be given several times
+    #[arg(long = "group", value_name = "GROUP")]
+    pub(crate) groups: Vec<String>,
 }
 
 /// How something is printed.

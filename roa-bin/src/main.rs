@@ -42,6 +42,7 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Run(args) => commands::run::run(&args, &cli.log),
         Command::Serve(args) => commands::serve::run(&args, &cli.log),
         Command::Store { command } => commands::store::run(&command, &cli.log),
+        Command::Token(args) => commands::token::run(&args),
         Command::Wait(args) => commands::wait::run(&args, &cli.log),
         Command::Watch(args) => commands::watch::run(&args, &cli.log),
         Command::Why(args) => commands::why::run(&args, &cli.log),

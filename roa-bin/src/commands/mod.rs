@@ -19,6 +19,7 @@ pub(crate) mod outside;
 pub(crate) mod run;
 pub(crate) mod serve;
 pub(crate) mod store;
+pub(crate) mod token;
 pub(crate) mod wait;
 pub(crate) mod watch;
 pub(crate) mod why;

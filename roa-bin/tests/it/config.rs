@@ -195,3 +195,26 @@ fn a_profile_is_a_word_that_decides_how_often_labs_are_looked_at() {
     let overruled = Place::with_config("[lab]\nprofile = \"production\"\nsweep_interval = \"7s\"\n");
     assert!(overruled.roa(&["config", "show"]).stdout.contains("sweep_interval = \"7s\""));
 }
+
+#[test]
+fn an_issuer_of_tokens_is_configured_by_its_keys_and_half_of_it_is_refused() {
+    let whole =
+        "[server.auth.oidc]\nissuer = 'https://issuer.example.com'\naudience = 'roa'\njwks_file = 'keys.json'\n";
+    let ran = Place::with_config(whole).roa(&["config", "check"]);
+    assert_eq!((ran.status, ran.stderr.as_str()), (Some(0), ""));
+    let refusal = Place::with_config(whole).variable("ROA_SERVER__AUTH__OIDC__JWKS_URL", "https://a/keys").refusal();
+    assert!(refusal.contains("server.auth.oidc.jwks_url: expected one of jwks_file and jwks_url"), "{refusal}");
+    let refusal = Place::with_config("[server.auth.oidc]\nissuer = 'https://issuer.example.com'\n").refusal();
+    assert!(refusal.contains("server.auth.oidc.audience: must not be empty"), "{refusal}");
+}
+
+#[test]
+fn t15_a_token_goes_to_stdout_alone_and_its_hash_to_stderr() {
+    let made = Place::empty().roa(&["token", "alice", "--group", "ops", "--group", "staff"]);
+    assert_eq!(made.status, Some(0), "{}", made.stderr);
+    let token = made.stdout.trim_end();
+    assert!(token.starts_with("roa_") && !token.contains(char::is_whitespace), "one line, the token");
+    assert!(made.stderr.contains("sha256:") && made.stderr.trim_end().ends_with(" alice ops,staff"), "{}", made.stderr);
+    assert!(!made.stderr.contains(token));
+    assert_eq!(Place::empty().roa(&["token", "a b"]).status, Some(1));
+}

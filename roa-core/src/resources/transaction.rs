@@ -183,7 +183,8 @@ impl<'a> Transaction<'a> {
         Ok(objects)
     }
 
-    /// What would be answered if it were committed now. Nothing of it is written, so no object has a new revision.
+    /// What would be answered if it were committed now. Nothing of it is written, so no object has a new revision,
+    /// and none that is there was modified at another time.
     async fn pretend(self) -> Result<Vec<DynamicObject>> {
         for staged in &self.staged {
             let (found, _) = self.resources.entry(&staged.key).await?;
@@ -308,6 +309,9 @@ impl Staged {
         match (self.step, self.expect) {
             (Step::Write(mut next), expect) => {
                 next.metadata.resource_version = expect;
+                if expect.is_some() {
+                    next.metadata.last_modified = self.object.metadata.last_modified;
+                }
                 *next
             }
             (Step::Unchanged | Step::Remove, _) => self.object,

@@ -28,8 +28,10 @@ pub struct AuthConfig {
 #[non_exhaustive]
 pub struct OidcConfig {
     /// The issuer, exactly as its tokens name it in `iss`.
+    #[serde(default)]
     pub issuer: String,
     /// The audience that tokens must be made for.
+    #[serde(default)]
     pub audience: String,
     /// The issuer's keys, as a file with a JSON Web Key Set.
     #[serde(default)]

@@ -166,6 +166,7 @@ async fn kubectl_applies_by_the_client() {
     kubectl.file("a.json", &sized("a", 4));
     let diff = kubectl.run("diff -f a.json").await;
     assert!(!diff.ok && diff.out.contains("+  size: 4") && diff.out.contains("+  generation: 2"), "{diff:?}");
+    assert!(!diff.out.contains("+  lastModified"), "nothing was modified: {diff:?}");
     assert!(kubectl.run("apply -f a.json").await.good().ends_with("configured\n"));
     assert!(kubectl.run("diff -f a.json").await.ok);
     kubectl.file("a.json", &sized("a", 5));

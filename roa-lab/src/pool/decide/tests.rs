@@ -42,7 +42,7 @@ struct Case {
 
 impl Case {
     fn of(scaling: Value, workers: Vec<WorkerView>) -> Self {
-        Self { spec: spec(scaling), workers, waiting: 0, last_scaling: None, last_scale_up: None, now: at(NOON) }
+        Self { spec: spec(&scaling), workers, waiting: 0, last_scaling: None, last_scale_up: None, now: at(NOON) }
     }
 
     fn decide(&self) -> Decision {
