@@ -1,59 +1,61 @@
 //! [`WriteGate`]: which revision a key's next call must see at least. [`Parked`]: which keys were given up.
 //! [`Cleared`]: which objects are known not to say that they were.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Mutex;
 
 use roa_core::{Key, Revision};
 
+use super::sparse::Sparse;
 use crate::locks;
 
 /// Remembers what was written while a key was handled, until its next call has seen it. As many keys as objects.
 #[derive(Debug, Default)]
 pub(super) struct WriteGate {
-    written: Mutex<HashMap<Key, Revision>>,
+    written: Sparse<Revision>,
 }
 
 impl WriteGate {
     pub(super) fn note(&self, key: &Key, revision: Option<Revision>) {
         if let Some(revision) = revision {
-            let mut written = locks::lock(&self.written);
-            let known = written.entry(key.clone()).or_insert(revision);
-            *known = revision.max(*known);
+            self.written.with(|written| {
+                let known = written.entry(key.clone()).or_insert(revision);
+                *known = revision.max(*known);
+            });
         }
     }
 
     pub(super) fn needed(&self, key: &Key) -> Option<Revision> {
-        locks::lock(&self.written).get(key).copied()
+        self.written.with_any(|written| written.get(key).copied()).flatten()
     }
 
     pub(super) fn forget(&self, key: &Key) {
-        locks::lock(&self.written).remove(key);
+        self.written.remove(key);
     }
 }
 
 /// The objects that were given up until they change. As many as objects.
 #[derive(Debug, Default)]
 pub(super) struct Parked {
-    keys: Mutex<HashSet<Key>>,
+    keys: Sparse<()>,
 }
 
 impl Parked {
     pub(super) fn park(&self, key: &Key) {
-        locks::lock(&self.keys).insert(key.clone());
+        self.keys.with(|keys| keys.insert(key.clone(), ()));
     }
 
     /// Takes a key out; gives whether it was in.
     pub(super) fn release(&self, key: &Key) -> bool {
-        locks::lock(&self.keys).remove(key)
+        self.keys.remove(key).is_some()
     }
 
     pub(super) fn contains(&self, key: &Key) -> bool {
-        locks::lock(&self.keys).contains(key)
+        self.keys.with_any(|keys| keys.contains_key(key)).unwrap_or(false)
     }
 
     pub(super) fn len(&self) -> usize {
-        locks::lock(&self.keys).len()
+        self.keys.len()
     }
 }
 

@@ -4,6 +4,7 @@
 //! never in the object. A call sees all that the controller wrote before. At shutdown no new call begins, and those
 //! that run may end.
 
+mod backlog;
 mod config;
 mod explain;
 mod filter;
@@ -13,6 +14,7 @@ mod outcome;
 mod overflow;
 mod related;
 mod run;
+mod sparse;
 mod tracking;
 
 use std::collections::HashSet;
@@ -21,6 +23,7 @@ use std::sync::{Arc, OnceLock};
 pub use config::ControllerConfig;
 pub use filter::{Filter, Update};
 
+use backlog::Backlog;
 use gate::{Cleared, Parked, WriteGate};
 use overflow::Overflow;
 use roa_core::{CacheReader, Cancellation, Cause, Context, Controller, Key, Metadata, Resource, Revision};
@@ -58,6 +61,8 @@ struct Inner<C: Controller> {
     clocks: Clocks,
     metrics: ControllerMetrics,
     overflow: Overflow,
+    /// Changes of other objects that concern many.
+    backlog: Backlog,
     /// Which keys are this process's.
     territory: Territory,
     /// The caches that the controller reads, besides that of its objects.
@@ -104,6 +109,7 @@ impl<C: Controller> ControllerDriver<C> {
             leaving: Leaving::default(),
             quarantine: Quarantine::default(),
             overflow: Overflow::default(),
+            backlog: Backlog::default(),
             freshness: OnceLock::new(),
             filter: OnceLock::new(),
             controller,
@@ -180,9 +186,13 @@ impl<C: Controller> ControllerDriver<C> {
                 outcome = run::handle(inner, &run, &permit) => outcome,
                 () = cancellation.cancelled() => Outcome::Failed,
             };
+            // Before the run ends: while there is more to queue, the queue is never empty.
+            inner.go_on();
             run.finish(outcome);
             drop(permit);
             inner.refill();
+            // Calls that never wait would keep the thread to themselves.
+            tokio::task::consume_budget().await;
         }
     }
 
@@ -208,10 +218,13 @@ impl<C: Controller> ControllerDriver<C> {
 
 impl<C: Controller> Inner<C> {
     async fn next(&self, cancellation: &Cancellation) -> Option<Run<Key>> {
-        tokio::select! {
-            biased;
-            () = cancellation.cancelled() => None,
-            run = self.queue.next() => run,
+        loop {
+            tokio::select! {
+                biased;
+                () = cancellation.cancelled() => return None,
+                run = self.queue.next() => return run,
+                () = self.backlog.there_is() => self.go_on(),
+            }
         }
     }
 
@@ -238,6 +251,27 @@ impl<C: Controller> Inner<C> {
         }
         if self.territory.owns(key) {
             self.note_overflow(self.queue.try_add_related(key, Priority::User, changed));
+        }
+    }
+
+    /// Queues some of those that a change of another object concerns.
+    fn go_on(&self) {
+        let Some((change, progress)) = self.backlog.take() else { return };
+        let (index, changed) = &change;
+        let keys = self.cache.indexed_keys_after(index, changed.encoded(), progress.after.as_ref(), REFILL);
+        for key in &keys {
+            self.concern(key, changed, progress.released);
+        }
+        match keys.into_iter().nth(REFILL - 1) {
+            Some(last) => self.backlog.go_on(change, progress, Some(last)),
+            None => self.backlog.done(change),
+        }
+    }
+
+    /// A change of another object concerns this one; `released` if it may help one that was given up.
+    fn concern(&self, key: &Key, changed: &Key, released: bool) {
+        if released || !self.parked.contains(key) {
+            self.add_related(key, changed, released);
         }
     }
 

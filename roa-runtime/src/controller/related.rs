@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use roa_core::{CacheReader, Controller, Key, KeyOf, Object, Resource, Spec};
 
-use super::{ControllerDriver, Filter, Inner, REFILL};
+use super::{ControllerDriver, Filter, Inner};
 use crate::safety::what_frees;
 use crate::{Cache, CacheListener};
 
@@ -75,18 +75,12 @@ where
         T: Spec,
         I: IntoIterator<Item = KeyOf<T>>,
     {
-        let index = format!("{} refers to {}.{}", self.name(), T::PLURAL, T::GROUP);
+        let index: Arc<str> = format!("{} refers to {}.{}", self.name(), T::PLURAL, T::GROUP).into();
         let values = move |object: &Object<S>, value: &mut dyn FnMut(&str)| {
             references(object).into_iter().for_each(|key| value(key.key().encoded()));
         };
         self.inner.cache.index_by(&index, Arc::new(values));
-        let referring = self.inner.cache.clone();
-        let concerns = move |object: &Object<T>, found: &mut dyn FnMut(&Key)| {
-            if let Ok(key) = KeyOf::of(object) {
-                each_referring(&referring, &index, key.key(), found);
-            }
-        };
-        self.relate(cache, filter, true, concerns);
+        cache.listen(Arc::new(Reference { inner: Arc::clone(&self.inner), filter, index }));
     }
 
     fn relate<T: Resource>(
@@ -115,26 +109,35 @@ fn owners_of<S: Spec, T: Resource>(part: &T, owners: &Cache<Object<S>>) -> Vec<K
         .collect()
 }
 
-/// Some at a time: nobody waits for the cache meanwhile.
-fn each_referring<R: Resource>(cache: &Cache<R>, index: &str, to: &Key, found: &mut dyn FnMut(&Key)) {
-    let mut after = None;
-    loop {
-        let keys = cache.indexed_keys_after(index, to.encoded(), after.as_ref(), REFILL);
-        keys.iter().for_each(&mut *found);
-        if keys.len() < REFILL {
+/// Whether a change may help objects that were given up because of what it was before.
+fn frees<T: Resource>(before: Option<&T>, after: Option<&T>) -> bool {
+    before.map(|object| what_frees(object.metadata())) != after.map(|object| what_frees(object.metadata()))
+}
+
+/// Changes of one kind's objects lead to calls for objects that refer to them: they may be many.
+struct Reference<C: Controller, T> {
+    inner: Arc<Inner<C>>,
+    filter: Filter<T>,
+    index: Arc<str>,
+}
+
+impl<C: Controller, T: Spec> CacheListener<Object<T>> for Reference<C, Object<T>> {
+    fn changed(&self, key: &Key, before: Option<&Arc<Object<T>>>, after: Option<&Arc<Object<T>>>) {
+        let (before, after) = (before.map(Arc::as_ref), after.map(Arc::as_ref));
+        if !self.filter.lets_through(before, after) {
             return;
         }
-        after = keys.into_iter().last();
+        let (change, released) = ((Arc::clone(&self.index), key.clone()), frees(before, after));
+        if !self.inner.backlog.joins(&change, released) {
+            self.inner.backlog.begin(change, released);
+            self.inner.go_on();
+        }
     }
 }
 
 impl<C: Controller, T: Resource> Relation<C, T> {
     fn call(&self, changed: &Key, object: &T, released: bool) {
-        let each = &mut |key: &Key| {
-            if released || !self.inner.parked.contains(key) {
-                self.inner.add_related(key, changed, released);
-            }
-        };
+        let each = &mut |key: &Key| self.inner.concern(key, changed, released);
         // The author's code must not take the cache with it.
         if catch_unwind(AssertUnwindSafe(|| (self.concerns)(object, each))).is_err() {
             let controller = self.inner.controller.name();
@@ -149,9 +152,7 @@ impl<C: Controller, T: Resource> CacheListener<T> for Relation<C, T> {
         if !self.filter.lets_through(before, after) {
             return;
         }
-        let frees =
-            before.map(|object| what_frees(object.metadata())) != after.map(|object| what_frees(object.metadata()));
-        let released = self.frees && frees;
+        let released = self.frees && frees(before, after);
         // Who was concerned before may be so no more: that is news for it as well.
         for object in before.into_iter().chain(after) {
             self.call(key, object, released);

@@ -27,7 +27,8 @@ pub(super) async fn handle<C: Controller>(inner: &Inner<C>, run: &Run<Key>, perm
     let span = tracing::info_span!("reconcile", controller = name, key = %run.key(), causes, failures = run.failures());
     inner.metrics.queued(run.queued_for());
     tracing::debug!(parent: &span, key = %run.key(), since = permit.since().map(Revision::get), "call begins");
-    let seen = inner.cache.get(run.key()).map(|object| object.metadata().generation);
+    let generation = || inner.cache.get(run.key()).map(|object| object.metadata().generation);
+    let seen = if inner.unobserved.is_empty() { None } else { generation() };
     let mark = Arc::new(WriteMark::default());
     let cx = context(inner, run, permit, &mark);
     let started = inner.clocks.io.monotonic();
@@ -111,7 +112,8 @@ fn within_budget<C: Controller>(inner: &Inner<C>, outcome: Outcome) -> Outcome {
 fn context<C: Controller>(inner: &Inner<C>, run: &Run<Key>, permit: &Permit, mark: &Arc<WriteMark>) -> Context {
     let resources = permit.fence(inner.context.resources().clone().marking(Arc::clone(mark)));
     let cx = inner.context.clone().with_resources(resources).with_cancellation(permit.cancellation());
-    cx.for_run(run.causes(), run.failures()).because_of(run.related())
+    let cx = cx.for_run(run.shared_causes(), run.failures());
+    if run.related().is_empty() { cx } else { cx.because_of(run.related()) }
 }
 
 async fn call<C: Controller>(inner: &Inner<C>, run: &Run<Key>, permit: &Permit, cx: &Context) -> Ended {

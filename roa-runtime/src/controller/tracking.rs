@@ -1,13 +1,11 @@
 //! What a driver remembers of objects, for those who ask why nothing happens: [`Troubles`], [`Unobserved`], [`Leaving`].
 //! Each has at most as many keys as there are objects.
 
-use std::collections::HashMap;
-use std::sync::Mutex;
 use std::time::Duration;
 
 use roa_core::{Key, Metadata, Monotonic, Timestamp};
 
-use crate::locks;
+use super::sparse::Sparse;
 
 /// What went wrong with a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,76 +17,78 @@ pub(super) struct Trouble {
 
 /// What went wrong last with each key, until it goes well.
 #[derive(Debug, Default)]
-pub(super) struct Troubles(Mutex<HashMap<Key, Trouble>>);
+pub(super) struct Troubles(Sparse<Trouble>);
 
 impl Troubles {
     pub(super) fn note(&self, key: &Key, trouble: Trouble) {
-        locks::lock(&self.0).insert(key.clone(), trouble);
+        self.0.with(|troubles| troubles.insert(key.clone(), trouble));
     }
 
     pub(super) fn get(&self, key: &Key) -> Option<Trouble> {
-        locks::lock(&self.0).get(key).cloned()
+        self.0.with_any(|troubles| troubles.get(key).cloned()).flatten()
     }
 
     pub(super) fn forget(&self, key: &Key) {
-        locks::lock(&self.0).remove(key);
+        self.0.remove(key);
     }
 }
 
 /// The generations that no call has seen to its good end, each with since when.
 #[derive(Debug, Default)]
-pub(super) struct Unobserved(Mutex<HashMap<Key, (u64, Monotonic)>>);
+pub(super) struct Unobserved(Sparse<(u64, Monotonic)>);
 
 impl Unobserved {
     /// The object has another generation than before, or none was seen of it.
     pub(super) fn note(&self, key: &Key, generation: u64, now: Monotonic) {
-        let mut unobserved = locks::lock(&self.0);
-        let (known, _) = unobserved.entry(key.clone()).or_insert((generation, now));
-        *known = generation;
+        self.0.with(|unobserved| unobserved.entry(key.clone()).or_insert((generation, now)).0 = generation);
+    }
+
+    /// Whether no generation is.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.len() == 0
     }
 
     /// A call that saw this generation ended well; gives for how long it was not so.
     pub(super) fn observed(&self, key: &Key, generation: u64, now: Monotonic) -> Option<Duration> {
-        let mut unobserved = locks::lock(&self.0);
-        let (wanted, since) = *unobserved.get(key)?;
-        if wanted > generation {
-            return None;
-        }
-        unobserved.remove(key);
-        Some(now.saturating_since(since))
+        let since = self.0.with_any(|unobserved| {
+            let (wanted, since) = *unobserved.get(key)?;
+            (wanted <= generation).then(|| unobserved.remove(key)).map(|_| since)
+        });
+        since.flatten().map(|since| now.saturating_since(since))
     }
 
     pub(super) fn forget(&self, key: &Key) {
-        locks::lock(&self.0).remove(key);
+        self.0.remove(key);
     }
 
     /// Since when the oldest is not.
     pub(super) fn oldest(&self, now: Monotonic) -> Option<Duration> {
-        let since = locks::lock(&self.0).values().map(|(_, since)| *since).min();
-        since.map(|since| now.saturating_since(since))
+        let since = self.0.with_any(|unobserved| unobserved.values().map(|(_, since)| *since).min());
+        since.flatten().map(|since| now.saturating_since(since))
     }
 }
 
 /// The objects that were asked to go and wait for the controller's finalizer.
 #[derive(Debug, Default)]
-pub(super) struct Leaving(Mutex<HashMap<Key, Timestamp>>);
+pub(super) struct Leaving(Sparse<Timestamp>);
 
 impl Leaving {
     pub(super) fn look(&self, key: &Key, metadata: &Metadata, finalizer: Option<&str>) {
         let waits = finalizer.is_some_and(|name| metadata.has_finalizer(name));
         match metadata.deletion_timestamp.filter(|_| waits) {
-            Some(since) => _ = locks::lock(&self.0).insert(key.clone(), since),
+            Some(since) => _ = self.0.with(|leaving| leaving.insert(key.clone(), since)),
             None => self.forget(key),
         }
     }
 
     pub(super) fn forget(&self, key: &Key) {
-        locks::lock(&self.0).remove(key);
+        self.0.remove(key);
     }
 
     /// For how long the oldest waits.
     pub(super) fn oldest(&self, now: Timestamp) -> Option<Duration> {
-        locks::lock(&self.0).values().min().map(|since| now.duration_since(*since))
+        let since = self.0.with_any(|leaving| leaving.values().min().copied()).flatten();
+        since.map(|since| now.duration_since(since))
     }
 }
 

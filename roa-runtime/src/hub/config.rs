@@ -24,7 +24,7 @@ pub struct HubConfig {
     /// How many objects one page of a snapshot has.
     pub page_size: usize,
     /// How often a watch that sees events also says how far it is, and one of an idle store. One that sees none of the
-    /// store's changes says so at each.
+    /// store's changes says so at each. With [`Duration::MAX`], an idle store is followed without a timer.
     pub progress_interval: Duration,
     /// How long to wait before following a store again that failed; doubled with each failure in a row.
     pub retry_base: Duration,

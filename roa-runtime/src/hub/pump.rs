@@ -82,11 +82,15 @@ async fn follow(shared: &Shared, last_txn: &mut Option<TxnId>) -> Stopped {
 /// As [`gather`]. While nothing comes, the watchers are woken from time to time: they say how far they are, so that an idle
 /// store can be told from one that can't be followed.
 async fn gather_in_time(shared: &Shared, tail: &mut Tail) -> Option<(Vec<Arc<Batch>>, Option<TailEnd>)> {
+    let interval = shared.config.progress_interval;
+    if interval == Duration::MAX {
+        return gather(tail).await;
+    }
     loop {
         tokio::select! {
             biased;
             gathered = gather(tail) => return gathered,
-            () = shared.clock.sleep(shared.config.progress_interval) => shared.wakers.wake_all(),
+            () = shared.clock.sleep(interval) => shared.wakers.wake_all(),
         }
     }
 }

@@ -3,7 +3,7 @@
 
 mod figures;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 pub(crate) use figures::Figure;
@@ -27,6 +27,9 @@ use crate::stores::CommitMetrics;
 
 /// Upper bounds of the buckets of durations, in seconds.
 const BUCKETS: [f64; 12] = [0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0, 120.0];
+
+/// How most calls end.
+const SUCCESS: &str = "success";
 
 /// `controller` or `reconciler`, and how it ended.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -117,7 +120,7 @@ impl RuntimeMetrics {
 
     /// The part of one controller or reconciler.
     pub fn of(&self, component: impl Into<String>) -> ControllerMetrics {
-        ControllerMetrics { all: self.clone(), component: component.into() }
+        ControllerMetrics { all: self.clone(), component: component.into(), often: Arc::default() }
     }
 
     pub(crate) const fn commits(&self) -> &CommitMetrics {
@@ -185,14 +188,32 @@ impl RuntimeMetrics {
 pub struct ControllerMetrics {
     all: RuntimeMetrics,
     component: String,
+    often: Arc<Often>,
+}
+
+/// What each call notes, found by its labels once.
+#[derive(Debug, Default)]
+struct Often {
+    succeeded: OnceLock<Counter>,
+    seconds: OnceLock<Histogram>,
+    queued: OnceLock<Histogram>,
 }
 
 impl ControllerMetrics {
     /// A call ended so, after this time.
     pub fn ended(&self, result: &'static str, took: Duration) {
-        let component = self.component.clone();
-        self.all.reconciles.get_or_create(&Ended { component: component.clone(), result }).inc();
-        self.all.seconds.get_or_create(&Component { component }).observe(took.as_secs_f64());
+        let ended = || self.all.reconciles.get_or_create(&Ended { component: self.component.clone(), result }).clone();
+        if result == SUCCESS {
+            self.often.succeeded.get_or_init(ended).inc();
+        } else {
+            ended().inc();
+        }
+        let seconds = || self.all.seconds.get_or_create(&self.labels()).clone();
+        self.often.seconds.get_or_init(seconds).observe(took.as_secs_f64());
+    }
+
+    fn labels(&self) -> Component {
+        Component { component: self.component.clone() }
     }
 
     /// A reconciler looked at one object.
@@ -221,8 +242,8 @@ impl ControllerMetrics {
     }
 
     pub(crate) fn queued(&self, waited: Duration) {
-        let component = self.component.clone();
-        self.all.queued.get_or_create(&Component { component }).observe(waited.as_secs_f64());
+        let queued = || self.all.queued.get_or_create(&self.labels()).clone();
+        self.often.queued.get_or_init(queued).observe(waited.as_secs_f64());
     }
 
     pub(crate) fn converged(&self, took: Duration) {

@@ -14,14 +14,14 @@ use super::{NextRun, Outcome, Priority, QueueKey, Shared};
 /// A run that is dropped without [`Run::finish`] counts as failed: a worker that is cancelled or panics loses no key.
 pub struct Run<K: QueueKey> {
     claim: Claim<K>,
-    causes: Vec<Cause>,
+    causes: Arc<[Cause]>,
     queue: Arc<Shared<K>>,
     finished: bool,
 }
 
 impl<K: QueueKey> Run<K> {
     pub(super) fn new(claim: Claim<K>, queue: Arc<Shared<K>>) -> Self {
-        let causes = claim.causes.to_vec();
+        let causes = claim.causes.iter().collect();
         Self { claim, causes, queue, finished: false }
     }
 
@@ -35,6 +35,10 @@ impl<K: QueueKey> Run<K> {
     #[must_use]
     pub fn causes(&self) -> &[Cause] {
         &self.causes
+    }
+
+    pub(crate) fn shared_causes(&self) -> Arc<[Cause]> {
+        Arc::clone(&self.causes)
     }
 
     /// Which other objects led to it, where [`Cause::Related`] is among its causes: of many only the first few.

@@ -8,7 +8,7 @@ use roa_core::{Cancellation, Clock, ClockExt, Controller, ResourceStore, Result}
 use super::World;
 use super::view::View;
 use crate::tasks::SpawnError;
-use crate::{Clocks, ControllerConfig, Manager, ManagerConfig, ManagerError, Mode, Tasks};
+use crate::{Clocks, ControllerConfig, HubConfig, Manager, ManagerConfig, ManagerError, Mode, Tasks};
 
 /// Adds a controller to a process, and whatever else belongs to it there.
 pub(super) type Wiring<C, O> = dyn Fn(&mut Manager, C, ControllerConfig, &Arc<O>) -> Result<()> + Send + Sync;
@@ -56,7 +56,10 @@ impl Process {
 async fn begin(view: Arc<View>, resources: ResourceStore, clock: Arc<dyn Clock>) -> Manager {
     loop {
         let (store, clocks) = (Arc::clone(&view) as _, Clocks::same(Arc::clone(&clock)));
-        match Manager::new(store, resources.clone(), clocks, ManagerConfig::new(Mode::Single)).await {
+        // Or somebody would always wait for a time, and nobody could be found who waits in vain.
+        let hub = HubConfig { progress_interval: Duration::MAX, ..HubConfig::default() };
+        let config = ManagerConfig { hub, ..ManagerConfig::new(Mode::Single) };
+        match Manager::new(store, resources.clone(), clocks, config).await {
             Ok(manager) => return manager,
             Err(error) => {
                 tracing::debug!(%error, "the process starts again");

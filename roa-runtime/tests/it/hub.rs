@@ -1,12 +1,14 @@
 //! The hub: what every watcher of it sees.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use roa_core::{ChangeKind, Error, Revision, Start, TailEnd};
-use roa_runtime::{HubConfig, HubItem, HubWatch, Selection};
+use roa_core::{ChangeKind, Error, Key, Revision, Start, Store, SystemRandom, TailEnd, Txn, TxnId, Value};
+use roa_runtime::{HubConfig, HubItem, HubWatch, Selection, Tasks};
 use roa_store_memory::MemoryConfig;
 
-use crate::support::{World, soon};
+use crate::support::{World, soon, until};
 
 /// What the next events are: kind and name, until the watch has told of `head`.
 async fn until_head(watch: &mut HubWatch, head: Revision) -> Vec<(ChangeKind, String, u64)> {
@@ -240,4 +242,64 @@ async fn w9_a_watch_goes_on_when_every_handle_of_its_hub_is_gone() {
     resources.api::<crate::support::Thing>().unwrap().create(&crate::support::thing("a", 1)).await.unwrap();
     let head = store.state().await.unwrap().head;
     assert_eq!(until_head(&mut watch, head).await.len(), 1);
+}
+
+/// One change a revision, so that a watcher sees each number once.
+async fn write(store: &dyn Store, count: usize) {
+    for _ in 0..count {
+        let id = TxnId::random(&SystemRandom);
+        let key = Key::new("test.example.com", "things", "test", &id.to_string()).unwrap();
+        store.commit(Txn::new(id, "test").create(key, Value::opaque("v"))).await.unwrap();
+    }
+}
+
+async fn follow(mut watch: HubWatch, from: Revision, reached: Arc<AtomicU64>) -> TailEnd {
+    let mut last = from.get();
+    loop {
+        match watch.next().await.expect("a watch says why it ends") {
+            Ok(HubItem::Events(slice)) => {
+                for event in slice.events() {
+                    assert_eq!(event.revision.get(), last + 1, "lost or seen twice");
+                    last += 1;
+                }
+            }
+            Ok(_) => {}
+            Err(end) => return end,
+        }
+        reached.store(last, Ordering::SeqCst);
+    }
+}
+
+/// Many threads read segments that grow under them, and wait at their ends, where a lost wake-up would leave them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn w4_w9_watchers_of_many_threads_miss_nothing_and_all_learn_of_a_break() {
+    const WATCHERS: usize = 8;
+    for round in 0..10 {
+        let world = World::new().await;
+        let (tasks, from) = (Tasks::new("test", WATCHERS), world.head().await);
+        let reached: Vec<Arc<AtomicU64>> = (0..WATCHERS).map(|_| Arc::default()).collect();
+        let (told, mut ends) = tokio::sync::mpsc::unbounded_channel();
+        for reached in &reached {
+            let watch = world.hub.watch(world.selection(), Start::After(from)).await.unwrap();
+            let (reached, told) = (reached.clone(), told.clone());
+            tasks.spawn("watcher", async move { told.send(follow(watch, from, reached).await).unwrap() }).unwrap();
+        }
+        for burst in [1, 2, 7, 1, 90, 1_100, 3] {
+            write(&*world.store, burst).await;
+            let head = world.head().await.get();
+            let all = || reached.iter().all(|reached| reached.load(Ordering::SeqCst) == head);
+            until(&format!("all are at {head} in round {round}"), all).await;
+        }
+        let (store, fenced) = (world.store.clone(), world.store.clone());
+        let writes = async { write(&*store, 50).await };
+        let breaks = async {
+            let state = fenced.state().await.unwrap();
+            fenced.fence(state.epoch, state.head).await.unwrap();
+        };
+        tokio::join!(writes, breaks);
+        for _ in 0..WATCHERS {
+            let end = soon("each learns of the break", ends.recv()).await.unwrap();
+            assert!(matches!(end, TailEnd::Expired { .. }), "{end:?}");
+        }
+    }
 }

@@ -311,3 +311,29 @@ async fn a_manager_fills_the_caches_of_all_kinds_that_lead_to_calls() {
     ran.unwrap();
     pause().await;
 }
+
+/// Who tells of a change that concerns very many is held up by the first few: the workers queue the others.
+#[tokio::test]
+async fn lesson_26_a_change_that_concerns_many_holds_up_nobody_and_all_are_called() {
+    const MANY: usize = 3_500;
+    let scene = Scene::new().await;
+    for number in 0..MANY {
+        scene.world.create(&format!("t{number}"), 1).await;
+    }
+    scene.fill(&scene.things).await;
+    scene.fill(&scene.plans).await;
+    scene.driver.refers_to(&scene.plans, Filter::all(), plan_of);
+    assert_eq!(scene.drain().await.len(), MANY);
+    for steps in [1, 2] {
+        scene.calls.lock().unwrap().clear();
+        match steps {
+            1 => drop(scene.plan("size-1").await),
+            _ => _ = scene.world.resources.api::<Plan>().unwrap().patch("", "size-1", |plan| plan.spec.steps = 9).await,
+        }
+        scene.reached(&scene.plans).await;
+        assert_eq!(scene.driver.queue().len(), 1_000);
+        let called = scene.drain().await;
+        let names: std::collections::BTreeSet<_> = called.iter().map(|(name, ..)| name).collect();
+        assert_eq!((called.len(), names.len()), (MANY, MANY));
+    }
+}
