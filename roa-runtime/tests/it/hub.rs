@@ -256,7 +256,7 @@ async fn write(store: &dyn Store, count: usize) {
 async fn follow(mut watch: HubWatch, from: Revision, reached: Arc<AtomicU64>) -> TailEnd {
     let mut last = from.get();
     loop {
-        match watch.next().await.expect("a watch says why it ends") {
+        match watch.next().await.unwrap() {
             Ok(HubItem::Events(slice)) => {
                 for event in slice.events() {
                     assert_eq!(event.revision.get(), last + 1, "lost or seen twice");

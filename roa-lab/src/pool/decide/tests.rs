@@ -14,9 +14,10 @@ fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
 }
 
-fn spec(scaling: &Value) -> LabWorkerPool {
-    let capacity = json!({"cpu": 4, "memory": "4Gi", "maxLabs": 20});
-    serde_json::from_value(json!({"workerTemplate": {"capacity": capacity}, "scaling": scaling})).unwrap()
+fn spec(scaling: Value) -> LabWorkerPool {
+    let mut pool = json!({"workerTemplate": {"capacity": {"cpu": 4, "memory": "4Gi", "maxLabs": 20}}});
+    pool["scaling"] = scaling;
+    serde_json::from_value(pool).unwrap()
 }
 
 /// A worker of 4 processors and 4 Gi, of which so many are given away to labs of one and 512 Mi.
@@ -42,7 +43,7 @@ struct Case {
 
 impl Case {
     fn of(scaling: Value, workers: Vec<WorkerView>) -> Self {
-        Self { spec: spec(&scaling), workers, waiting: 0, last_scaling: None, last_scale_up: None, now: at(NOON) }
+        Self { spec: spec(scaling), workers, waiting: 0, last_scaling: None, last_scale_up: None, now: at(NOON) }
     }
 
     fn decide(&self) -> Decision {
