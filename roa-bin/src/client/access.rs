@@ -121,6 +121,14 @@ async fn answering(login: Option<Login>, patience: Duration) -> Result<Option<Ht
     }
 }
 
+/// Whether a `roa` answers where the configuration says that a server on this machine listens.
+///
+/// # Errors
+/// The configured certificates can't be read.
+pub(crate) async fn is_served(config: &Config) -> anyhow::Result<bool> {
+    Ok(answering(listening(config)?, PROBE).await?.is_some())
+}
+
 /// Where the configuration says that a server on this machine listens.
 fn listening(config: &Config) -> anyhow::Result<Option<Login>> {
     let parsed = config.server.listen.parse().ok().filter(|address: &SocketAddr| address.port() != 0);

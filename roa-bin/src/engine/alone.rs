@@ -35,7 +35,7 @@ impl Engine {
         let resources = if config.namespaces.strict { resources.strict_namespaces() } else { resources };
         let mut registry = Registry::with_prefix("roa");
         let metrics = api::Metrics::register(registry.sub_registry_with_prefix("api"));
-        let server = api::open(&config, &clocks, &metrics).await?;
+        let server = api::open(&config, &clocks, &metrics, api::IfServed::Fail).await?;
         let readiness = Readiness::default();
         let (watches, patience) = (Vec::new(), super::patience(&config));
         let watched = admin::Watched { hub: hub.clone(), membership: None, watches, explainer: None, patience };

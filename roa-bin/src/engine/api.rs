@@ -1,5 +1,6 @@
 //! The API, while the engine runs.
 
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use roa_server::tls::ServerTls;
 use roa_server::{ApiConfig, ApiListener, ApiMetrics, ApiParts, ApiSecurity, ApiServer, HealthCheck, HealthChecks};
 
 use crate::admin::Readiness;
+use crate::client;
 use crate::config::settings::{Config, ServerConfig};
 
 /// How long the server may take to end, beyond what it gives its own connections.
@@ -53,20 +55,71 @@ impl Metrics {
     }
 }
 
-/// A server that is ready to serve: its address is taken, its files are read.
+/// What to do where another `roa` serves the API already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum IfServed {
+    /// It can't be done.
+    Fail,
+    /// The address is taken when that one ends: of several processes with one configuration, one serves.
+    Wait,
+}
+
+/// A server that is ready to serve: its address is taken or waited for, its files are read.
 pub(super) struct Opened {
-    listener: ApiListener,
+    place: Place,
     security: ApiSecurity,
     authenticator: Arc<Authenticator>,
     roles: Option<Rbac>,
     tls: Option<ServerTls>,
 }
 
+/// Where the API is served.
+enum Place {
+    Here(ApiListener),
+    /// Another process serves there now.
+    Awaited(SocketAddr),
+}
+
+impl Place {
+    async fn take(address: SocketAddr, config: &Config, if_served: IfServed) -> anyhow::Result<Self> {
+        let error = match ApiListener::bind(address).await {
+            Ok(listener) => return Ok(Self::Here(listener)),
+            Err(error) => error,
+        };
+        let in_use = error.source.kind() == ErrorKind::AddrInUse;
+        if in_use && if_served == IfServed::Wait && client::is_served(config).await? {
+            tracing::warn!(%address, "another roa serves the API there; this one does when that ends");
+            return Ok(Self::Awaited(address));
+        }
+        Err(error)
+            .context("failed to start the API; hint: set `server.listen` to another address, or to \"\" for no API")
+    }
+
+    async fn listener(self, clock: &dyn Clock) -> ApiListener {
+        let address = match self {
+            Self::Here(listener) => return listener,
+            Self::Awaited(address) => address,
+        };
+        loop {
+            clock.sleep(RETRY).await;
+            match ApiListener::bind(address).await {
+                Ok(listener) => return listener,
+                Err(error) => tracing::debug!(%error, "the API is still served elsewhere"),
+            }
+        }
+    }
+}
+
 /// Takes the address that is configured, if one is, and reads what the server needs.
 ///
 /// # Errors
-/// Somebody else has the address, or a file can't be used.
-pub(super) async fn open(config: &Config, clocks: &Clocks, metrics: &Metrics) -> anyhow::Result<Option<Opened>> {
+/// Somebody else has the address and it is not waited for, or a file can't be used.
+pub(super) async fn open(
+    config: &Config,
+    clocks: &Clocks,
+    metrics: &Metrics,
+    if_served: IfServed,
+) -> anyhow::Result<Option<Opened>> {
     let server = &config.server;
     if server.listen.is_empty() {
         return Ok(None);
@@ -76,17 +129,11 @@ pub(super) async fn open(config: &Config, clocks: &Clocks, metrics: &Metrics) ->
     for warning in policy.check(Listener::Tcp(address))? {
         tracing::warn!(%address, "{warning}");
     }
-    let listener = ApiListener::bind(address)
-        .await
-        .context("failed to start the API; hint: set `server.listen` to another address, or to \"\" for no API")?;
+    let place = Place::take(address, config, if_served).await?;
     let (server, data_dir, io) = (server.clone(), config.data_dir.clone(), Arc::clone(&clocks.io));
     let metrics = metrics.clone();
     let read = tokio::task::spawn_blocking(move || read(&server, &data_dir, io, metrics));
     let Read { tls, authenticator, audit } = read.await.context("failed to read the files of the API")??;
-    let listener = match &tls {
-        Some(tls) => listener.over_tls(tls.clone()),
-        None => listener,
-    };
     let authenticator = Arc::new(authenticator);
     let recognises = config.server.auth.recognises_anybody(&config.server.tls);
     let mut security = ApiSecurity::open().authenticated_by(Arc::clone(&authenticator), recognises);
@@ -97,7 +144,7 @@ pub(super) async fn open(config: &Config, clocks: &Clocks, metrics: &Metrics) ->
     if let Some(audit) = audit {
         security = security.audited_by(audit);
     }
-    Ok(Some(Opened { listener, security, authenticator, roles, tls }))
+    Ok(Some(Opened { place, security, authenticator, roles, tls }))
 }
 
 /// What is read from files.
@@ -127,11 +174,23 @@ pub(super) fn start(opened: Option<Opened>, served: Served, clocks: &Clocks, sto
     if let Err(error) = start_followers(&tasks, &opened, &resources, &hub, &clock) {
         tracing::error!(%error, "the API is incomplete");
     }
-    let Opened { listener, security, tls, .. } = opened;
+    let Opened { place, security, tls, .. } = opened;
+    let waiting = Arc::clone(&clock);
     let parts = ApiParts { resources, hub, clock, random, health, metrics, security };
     let server = ApiServer::new(parts, ApiConfig::default());
-    tracing::info!(address = %listener.address(), tls = tls.is_some(), "serving the API");
-    let serving = tasks.spawn_draining("server", move |_| async move { server.serve(listener, stop).await });
+    let serving = tasks.spawn_draining("server", move |_| async move {
+        let listener = tokio::select! {
+            biased;
+            () = stop.cancelled() => return,
+            listener = place.listener(&*waiting) => listener,
+        };
+        tracing::info!(address = %listener.address(), tls = tls.is_some(), "serving the API");
+        let listener = match tls {
+            Some(tls) => listener.over_tls(tls),
+            None => listener,
+        };
+        server.serve(listener, stop).await;
+    });
     if let Err(error) = serving {
         tracing::error!(%error, "the API is not served");
     }

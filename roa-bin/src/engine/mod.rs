@@ -112,7 +112,7 @@ impl Engine {
         let readiness = crate::admin::Readiness::default();
         let synced = readiness.check("caches");
         synced.fail("not synced yet");
-        let opened = api::open(&self.config, &self.clocks, &self.api_metrics).await?;
+        let opened = api::open(&self.config, &self.clocks, &self.api_metrics, api::IfServed::Wait).await?;
         let watched = admin::Watched {
             hub: self.manager.hub().clone(),
             membership: self.manager.membership(),

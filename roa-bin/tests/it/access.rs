@@ -63,6 +63,36 @@ fn a_server_with_tls_and_tokens_is_reached_by_the_kubeconfig_that_roa_prints() {
 }
 
 #[test]
+fn of_two_processes_with_one_address_one_serves_the_api_and_the_other_takes_over() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir(dir.path().join("manifests")).unwrap();
+    let address = format!("127.0.0.1:{}", free_port());
+    let variables = [("ROA_SERVER__LISTEN", address.as_str()), ("ROA_STORE__SQLITE__PATH", "roa.db")];
+    let dir = Rc::new(dir);
+    let mut first = Roa::start_in(Rc::clone(&dir), "first", &variables);
+    first.until("the API answers", || std::net::TcpStream::connect(&address).ok());
+    let mut second = Roa::start_in(Rc::clone(&dir), "second", &variables);
+    second.until("the second waits", || second.log().contains("another roa serves the API there").then_some(()));
+    assert!(!second.log().contains("serving the API"));
+
+    assert!(first.terminate().success());
+    second.until("the second serves", || second.log().contains("serving the API").then_some(()));
+    second.until("it answers", || std::net::TcpStream::connect(&address).ok());
+    assert!(second.terminate().success());
+}
+
+#[test]
+fn an_address_that_another_program_has_is_refused_with_a_hint() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let dir = Rc::new(tempfile::tempdir().unwrap());
+    std::fs::create_dir(dir.path().join("manifests")).unwrap();
+    let mut roa = Roa::start_in(dir, "data", &[("ROA_SERVER__LISTEN", address.as_str())]);
+    assert_eq!(roa.ended().code(), Some(1));
+    assert!(roa.log().contains("hint: set `server.listen` to another address"), "{}", roa.log());
+}
+
+#[test]
 fn a_token_is_not_sent_where_others_can_read_it() {
     let place = Place::empty().file("kubeconfig", r#"{"current-context":"a",
         "clusters":[{"name":"a","cluster":{"server":"http://192.0.2.1:80"}}],"users":[{"name":"a","user":{"token":"canary"}}],
