@@ -17,7 +17,7 @@ mod run;
 mod sparse;
 mod tracking;
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, OnceLock};
 
 pub use config::ControllerConfig;
@@ -26,7 +26,7 @@ pub use filter::{Filter, Update};
 use backlog::Backlog;
 use gate::{Cleared, Parked, WriteGate};
 use overflow::Overflow;
-use roa_core::{CacheReader, Cancellation, Cause, Context, Controller, Key, Metadata, Resource, Revision};
+use roa_core::{CacheReader, Cancellation, Cause, Context, Controller, Key, Metadata, Resource, Revision, Timestamp};
 use tracking::{Leaving, Troubles, Unobserved};
 
 use crate::cache::Freshness;
@@ -317,6 +317,17 @@ impl<C: Controller> Inner<C> {
         stays
     }
 
+    /// What somebody asks for is urgent. What only says how far an object has come is not, nor is what was there before this
+    /// process looked: else the objects that it has got from another, and has not looked at yet, would wait until all that
+    /// follows from its own writes is done.
+    fn urgency(&self, before: Option<&Arc<C::Resource>>, after: &C::Resource) -> Priority {
+        let asked = match before {
+            Some(before) => what_is_asked(before.metadata()) != what_is_asked(after.metadata()),
+            None => self.cache.is_synced(),
+        };
+        if asked { Priority::User } else { Priority::Retry }
+    }
+
     /// What metrics tell of: how long a change of the spec is not seen, how long the object waits to be let go.
     fn track(&self, key: &Key, before: Option<&Metadata>, after: &Metadata) {
         if !self.territory.owns(key) {
@@ -341,6 +352,13 @@ impl<C: Controller> Inner<C> {
     }
 }
 
+type Labels = BTreeMap<String, String>;
+
+/// What people write of an object; what is left are its finalizers, its owners and how far it has come.
+fn what_is_asked(metadata: &Metadata) -> (u64, Option<Timestamp>, &Labels, &Labels) {
+    (metadata.generation, metadata.deletion_timestamp, &metadata.labels, &metadata.annotations)
+}
+
 impl<C: Controller> CacheListener<C::Resource> for Inner<C> {
     /// An object that is gone is of no interest any more. That it was asked to go is a change like others: nothing can
     /// filter it out.
@@ -363,7 +381,7 @@ impl<C: Controller> CacheListener<C::Resource> for Inner<C> {
         let _event =
             tracing::debug_span!("event", controller = self.controller.name(), %key, revision, cause = cause.as_str())
                 .entered();
-        self.add(key, Priority::User, cause);
+        self.add(key, self.urgency(before, after), cause);
     }
 }
 

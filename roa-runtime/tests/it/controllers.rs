@@ -408,3 +408,35 @@ async fn c5_a_full_queue_loses_no_object() {
     }
     running.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lesson_5_what_somebody_asks_for_goes_before_what_follows_from_a_status() {
+    let world = World::new().await;
+    let config = ControllerConfig { workers: 1, timeout: Duration::from_secs(60), ..config() };
+    let running = run_with(&world, Doer::default(), config, None).await;
+    for name in ["busy", "old"] {
+        world.create(name, 1).await;
+        done(&world, name).await;
+    }
+    let idle = || running.driver.queue().len() == 0;
+    until("all calls have ended", idle).await;
+
+    running.doer.slow.store(true, Ordering::SeqCst);
+    world.resize("busy", 2).await;
+    until("the worker is busy", || running.doer.running.lock().unwrap().contains("busy")).await;
+    let mut old = world.api().get("test", "old").await.unwrap();
+    old.status.note = "somebody looked at it".into();
+    world.api().update_status(&old).await.unwrap();
+    until("the status is seen", || running.driver.queue().len() == 2).await;
+    world.create("new", 1).await;
+    until("the new one is seen", || running.driver.queue().len() == 3).await;
+    let before = running.doer.calls("old");
+    running.doer.slow.store(false, Ordering::SeqCst);
+    running.doer.go_on.notify_one();
+    until("the old one is called", || running.doer.calls("old") > before).await;
+
+    let calls = running.doer.calls.lock().unwrap().clone();
+    let last = |name: &str| calls.iter().rposition(|call| call == name);
+    assert!(last("new") < last("old") && last("new").is_some(), "{calls:?}");
+    running.stop().await;
+}
