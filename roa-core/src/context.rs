@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::resources::NotedCache;
 use crate::{
     Api, Cancellation, Clock, Dependencies, Event, EventSink, Index, Key, Metadata, NoEvents, Object, Random,
-    ReconcileError, Resource, ResourceStore, Result, Revision, Severity, Spec, Timestamp,
+    ReconcileError, Resource, ResourceStore, Result, Revision, Severity, Spec, Timestamp, WriteMark,
 };
 
 /// A cache of one kind's objects, as of one revision.
@@ -130,18 +130,29 @@ impl Context {
         self
     }
 
+    /// The same with each write noted in `mark`.
+    #[must_use]
+    pub fn marking(mut self, mark: Arc<WriteMark>) -> Self {
+        self.resources = self.resources.marking(mark);
+        self
+    }
+
     /// The same for a call with these causes after `failures` failures in a row.
     #[must_use]
-    pub fn for_run(mut self, causes: impl Into<Arc<[Cause]>>, failures: u32) -> Self {
-        self.causes = causes.into();
+    pub fn for_run(mut self, causes: &[Cause], failures: u32) -> Self {
+        if *self.causes != *causes {
+            self.causes = causes.into();
+        }
         self.failures = failures;
         self
     }
 
     /// The same for a call that changes of these other objects led to.
     #[must_use]
-    pub fn because_of(mut self, related: impl Into<Arc<[Key]>>) -> Self {
-        self.related = related.into();
+    pub fn because_of(mut self, related: &[Key]) -> Self {
+        if *self.related != *related {
+            self.related = related.into();
+        }
         self
     }
 

@@ -53,12 +53,20 @@ impl Value {
 
     /// Bytes that ROA does not look into.
     pub fn opaque(bytes: impl Into<Bytes>) -> Self {
-        Self { format: Format::Opaque, bytes: bytes.into() }
+        Self { format: Format::Opaque, bytes: exact(bytes.into()) }
     }
 
     /// An object's JSON, as [`StoredObject::encode`](crate::StoredObject::encode) writes it.
     pub fn json(bytes: impl Into<Bytes>) -> Self {
-        Self { format: Format::Json, bytes: bytes.into() }
+        Self { format: Format::Json, bytes: exact(bytes.into()) }
+    }
+}
+
+/// The bytes without the room for more that they may have from how they were made: a value is kept for long.
+fn exact(bytes: Bytes) -> Bytes {
+    match bytes.try_into_mut() {
+        Ok(unshared) => Vec::from(unshared).into_boxed_slice().into(),
+        Err(shared) => shared,
     }
 }
 
@@ -157,6 +165,16 @@ mod tests {
         let next = entry.updated(Value::opaque("b"), second, TxnId::none(), "test".into());
         assert_eq!((next.create_revision, next.revision, next.version), (first, second, 2));
         assert!(next.object().is_err(), "an opaque value holds no object");
+    }
+
+    #[test]
+    fn a_value_takes_no_more_memory_than_its_bytes() {
+        let mut bytes = Vec::with_capacity(4_096);
+        bytes.extend_from_slice(b"few");
+        let made = Value::json(bytes).bytes.try_into_mut().unwrap();
+        assert_eq!((&made[..], made.capacity()), (&b"few"[..], 3));
+        let shared = Bytes::from(vec![7; 9]);
+        assert_eq!(Value::opaque(shared.clone()).bytes.as_ptr(), shared.as_ptr(), "what others have too is not copied");
     }
 
     #[test]

@@ -72,6 +72,12 @@ impl WriteMark {
         Revision::new(self.greatest.load(Ordering::Acquire)).ok()
     }
 
+    /// Whether no write was noted, not even one that changed nothing.
+    #[must_use]
+    pub fn is_clean(&self) -> bool {
+        self.get().is_none() && self.unchanged() == 0
+    }
+
     /// Notes a write that changed nothing.
     pub fn note_unchanged(&self) {
         self.unchanged.fetch_add(1, Ordering::Relaxed);

@@ -9,7 +9,8 @@
 //!   key of each of the others, however many these have.
 //! - Bounded in keys, and if wanted in runs per second. A run that is dropped counts as failed: no key is lost.
 //!
-//! All operations are O(log n). The queue starts no task: of the workers that wait, one watches the clock.
+//! All operations are O(log n), amortised; what comes and goes in order is moved in rings, without an allocation. The
+//! queue starts no task: of the workers that wait, one watches the clock.
 
 mod backoff;
 mod bucket;
@@ -17,9 +18,11 @@ mod causes;
 mod config;
 mod lane;
 mod lanes;
+mod line;
 mod run;
 mod state;
 mod stats;
+mod table;
 #[cfg(test)]
 mod tests;
 mod waiting;
@@ -253,6 +256,15 @@ impl<K: QueueKey> WorkQueue<K> {
         }
     }
 
+    /// The next key to work on, if there is one now; `Some(None)` once the queue is shut down.
+    pub(crate) fn try_next(&self) -> Option<Option<Run<K>>> {
+        match self.shared.take() {
+            Take::Claim(claim) => Some(Some(Run::new(claim, Arc::clone(&self.shared)))),
+            Take::ShutDown => Some(None),
+            Take::Nothing(_) => None,
+        }
+    }
+
     /// Takes a key out, with its failures. If it runs, the run goes on, but leads to nothing more unless the key is
     /// added again. Says whether the key was known.
     pub fn forget(&self, key: &K) -> bool {
@@ -346,8 +358,7 @@ impl<K: QueueKey> Shared<K> {
             Outcome::Failed | Outcome::FailedAfter(_) | Outcome::Requeue | Outcome::Defer(_) => self.random.unit(),
             Outcome::Done | Outcome::RequeueAfter(_) | Outcome::Drop => 0.0,
         };
-        let now = self.clock.monotonic();
-        let (next, wake) = self.shrink(|state| state.finish(&claim.key, outcome, jitter, now));
+        let (next, wake) = self.shrink(|state| state.finish(claim, outcome, jitter, || self.clock.monotonic()));
         self.wake(wake);
         next
     }
