@@ -7,6 +7,8 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 pub(crate) use figures::Figure;
+#[cfg(test)]
+pub(crate) use figures::Value;
 
 use figures::Figures;
 use prometheus_client::collector::Collector;
