@@ -55,7 +55,12 @@ impl Provisioners {
     /// The same with a bulkhead before each: so many calls of one may run at once and wait, and whoever asks for more comes
     /// again later. For after the last was added; its time is that of `clock`.
     #[must_use]
-    pub fn behind_bulkheads(mut self, config: BulkheadConfig, clock: &Arc<dyn Clock>, metrics: &RuntimeMetrics) -> Self {
+    pub fn behind_bulkheads(
+        mut self,
+        config: BulkheadConfig,
+        clock: &Arc<dyn Clock>,
+        metrics: &RuntimeMetrics,
+    ) -> Self {
         for provisioner in self.by_name.values_mut() {
             let inner = Arc::clone(provisioner);
             *provisioner = Arc::new(Bounded::new(inner, config, Arc::clone(clock), metrics));

@@ -12,8 +12,8 @@ use roa_lab::{
     WorkerProvisioners, WorkerReconciler, concerns_labs, labs_concerned_by,
 };
 use roa_runtime::{
-    BackoffPolicy, BreakerConfig, BulkheadConfig, Clocks, ControllerConfig, Filter, Manager, QueueConfig, ReconcilerConfig,
-    RetryBudgetConfig, RuntimeMetrics, Trip,
+    BackoffPolicy, BreakerConfig, BulkheadConfig, Clocks, ControllerConfig, Filter, Manager, QueueConfig,
+    ReconcilerConfig, RetryBudgetConfig, RuntimeMetrics, Trip,
 };
 
 use super::node;

@@ -64,7 +64,13 @@ impl Backlog {
 
     /// Whom the change concerns is to be queued after a key. Says whether it is under way already: then it is queued from
     /// the first on, as soon as that is done.
-    pub(super) fn begin(&self, change: Change, concerned: Arc<dyn Concerned>, after: Option<Key>, released: bool) -> bool {
+    pub(super) fn begin(
+        &self,
+        change: Change,
+        concerned: Arc<dyn Concerned>,
+        after: Option<Key>,
+        released: bool,
+    ) -> bool {
         {
             let mut state = locks::lock(&self.state);
             if let Some(progress) = state.progress.get_mut(&change) {

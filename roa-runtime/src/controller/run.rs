@@ -50,9 +50,7 @@ pub(super) async fn handle<C: Controller>(
     log(&ended, run);
     let record = record(inner, run, &ended);
     let outcome = match judge(ended, record) {
-        Verdict::Continue(outcome) if succeeded => {
-            clear(inner, cx, run.key(), outcome).instrument(span).await
-        }
+        Verdict::Continue(outcome) if succeeded => clear(inner, cx, run.key(), outcome).instrument(span).await,
         Verdict::Continue(outcome) => within_budget(inner, outcome),
         Verdict::GiveUp(reason, message) => {
             give_up(inner, cx, run.key(), reason, &message).instrument(span).await;

@@ -44,14 +44,7 @@ impl<T> Sharer<T> {
 
 impl<T> Lane<T> {
     pub(super) fn new() -> Self {
-        Self {
-            sharers: Table::new(),
-            turns: Line::new(),
-            next_turn: 0,
-            fronts: Line::new(),
-            len: 0,
-            spare: Vec::new(),
-        }
+        Self { sharers: Table::new(), turns: Line::new(), next_turn: 0, fronts: Line::new(), len: 0, spare: Vec::new() }
     }
 
     /// Adds a key; a sharer who had none so far has the last turn.

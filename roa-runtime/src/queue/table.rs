@@ -44,9 +44,8 @@ impl<K: Eq + Hash, V> Table<K, V> {
         K: Borrow<Q>,
     {
         let hash = self.hasher.hash_one(key);
-        let same = |number: &usize| {
-            self.slots.get(*number).is_some_and(|slot| slot.hash == hash && slot.key.borrow() == key)
-        };
+        let same =
+            |number: &usize| self.slots.get(*number).is_some_and(|slot| slot.hash == hash && slot.key.borrow() == key);
         self.numbers.find(hash, same).map(|number| Id(*number)).ok_or(Vacant { hash })
     }
 

@@ -349,7 +349,9 @@ async fn lesson_26_a_function_that_names_many_holds_up_nobody_and_all_are_called
     scene.fill(&scene.things).await;
     scene.fill(&scene.plans).await;
     scene.driver.watches(&scene.plans, Filter::all(), |plan: &Object<Plan>| {
-        (0..plan.spec.steps).filter_map(|number| KeyOf::<Thing>::new("test", &format!("t{number}")).ok()).collect::<Vec<_>>()
+        (0..plan.spec.steps)
+            .filter_map(|number| KeyOf::<Thing>::new("test", &format!("t{number}")).ok())
+            .collect::<Vec<_>>()
     });
     assert_eq!(scene.drain().await.len(), MANY);
     let plans = scene.world.resources.api::<Plan>().unwrap();
