@@ -7,12 +7,29 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Poll, Waker};
 
 /// Gives the sign. Dropping it does not.
+///
+/// ```
+/// use roa_core::CancellationSource;
+/// let source = CancellationSource::new();
+/// let (token, child) = (source.token(), source.child());
+/// source.cancel();
+/// assert!(token.is_cancelled() && child.is_cancelled());
+/// ```
 #[derive(Debug, Clone, Default)]
 pub struct CancellationSource {
     shared: Arc<Shared>,
 }
 
 /// Receives the sign. A clone receives the same.
+///
+/// ```
+/// # use roa_core::Cancellation;
+/// async fn work(stop: Cancellation) {
+///     while !stop.is_cancelled() {
+///         // a piece of it
+///     }
+/// }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Cancellation {
     shared: Option<Arc<Shared>>,

@@ -8,6 +8,11 @@ use bytes::Bytes;
 use crate::{DecodeError, Key, Revision, StoredObject, TxnId};
 
 /// How the bytes of a [`Value`] are to be read.
+///
+/// ```
+/// use roa_core::Format;
+/// assert_eq!(Format::from_byte(Format::Json.to_byte()), Some(Format::Json));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Format {
@@ -39,6 +44,12 @@ impl Format {
 }
 
 /// Bytes in a small typed envelope; a clone shares them.
+///
+/// ```
+/// use roa_core::{Format, Value};
+/// let value = Value::json(r#"{"metadata":{"name":"one"}}"#);
+/// assert_eq!((value.format, value.clone()), (Format::Json, value));
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct Value {
     /// How to read the bytes.
@@ -83,6 +94,15 @@ impl fmt::Debug for Value {
 /// One key's value and where it stands in the history. Never changes: an update makes a new one.
 ///
 /// The object in it is parsed when first asked for, at most once, whoever asks.
+///
+/// ```
+/// use roa_core::{Entry, Key, Revision, TxnId, Value};
+/// let key = Key::new("lab.example.com", "labs", "school", "one")?;
+/// let entry = Entry::created(key, Value::opaque("a"), Revision::new(7)?, TxnId::none(), "docs".into());
+/// let next = entry.updated(Value::opaque("b"), Revision::new(9)?, TxnId::none(), "docs".into());
+/// assert_eq!((next.create_revision, next.version), (Revision::new(7)?, 2));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Entry {
     /// Under which key.

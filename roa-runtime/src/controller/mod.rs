@@ -43,6 +43,20 @@ use crate::{
 const REFILL: usize = 1_000;
 
 /// Drives one controller. A clone drives the same.
+///
+/// ```
+/// # use roa_core::{Cancellation, Cause, Controller, Key};
+/// # use roa_runtime::{AddError, ControllerDriver};
+/// /// Handles one object now; by itself it does so at each change.
+/// async fn look<C: Controller>(driver: &ControllerDriver<C>, key: &Key) -> Result<(), AddError> {
+///     driver.trigger(key, Cause::Resync).await?;
+///     tokio::select! {
+///         () = driver.work(Cancellation::never()) => {}
+///         () = driver.queue().idle() => {}
+///     }
+///     Ok(())
+/// }
+/// ```
 pub struct ControllerDriver<C: Controller> {
     inner: Arc<Inner<C>>,
 }

@@ -131,6 +131,16 @@ pub(crate) struct TermToken(Arc<Term>);
 
 /// The right to handle one key, for one call. While there is one, the slot of the key is not given to anybody else,
 /// unless the time of this process is over.
+///
+/// ```
+/// # use roa_core::{Key, ResourceStore};
+/// # use roa_runtime::Territory;
+/// /// Resources for one call for a key, if it is this process's now.
+/// fn fenced(territory: &Territory, key: &Key, resources: ResourceStore) -> Option<ResourceStore> {
+///     let permit = territory.begin(key)?; // held until the call ends
+///     Some(permit.fence(resources))
+/// }
+/// ```
 #[derive(Debug)]
 pub struct Permit {
     term: Arc<Term>,

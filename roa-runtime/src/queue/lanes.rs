@@ -7,6 +7,11 @@ use roa_core::Monotonic;
 use super::lane::{Lane, Place};
 
 /// How urgent a key is: a user's change goes before a retry, a retry before a resync.
+///
+/// ```
+/// use roa_runtime::Priority;
+/// assert!(Priority::User > Priority::Retry && Priority::Retry > Priority::Resync);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Priority {
     /// Everything is looked at again from time to time.

@@ -50,11 +50,29 @@ use tokio::sync::Notify;
 use crate::locks;
 
 /// What can be a key: cheap to clone.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use roa_core::SystemRandom;
+/// use roa_runtime::{QueueConfig, SystemClock, WorkQueue};
+/// let (clock, random) = (Arc::new(SystemClock::new()), Arc::new(SystemRandom));
+/// let numbers = WorkQueue::<u64>::new(QueueConfig::default(), clock, random);
+/// assert!(numbers.is_empty());
+/// ```
 pub trait QueueKey: Clone + Eq + Hash + fmt::Debug + Send + 'static {}
 
 impl<T: Clone + Eq + Hash + fmt::Debug + Send + 'static> QueueKey for T {}
 
 /// A key that was not added.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use roa_core::{Cause, SystemRandom};
+/// # use roa_runtime::{AddError, Priority, QueueConfig, SystemClock, WorkQueue};
+/// let config = QueueConfig { max_keys: 0, ..QueueConfig::default() };
+/// let queue = WorkQueue::new(config, Arc::new(SystemClock::new()), Arc::new(SystemRandom));
+/// assert_eq!(queue.try_add(&"a", Priority::User, Cause::Changed), Err(AddError::Full { max_keys: 0 }));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum AddError {

@@ -12,6 +12,16 @@ use super::{NextRun, Outcome, Priority, QueueKey, Shared};
 /// One key in the hands of one worker; nobody else gets the key until the run ends.
 ///
 /// A run that is dropped without [`Run::finish`] counts as failed: a worker that is cancelled or panics loses no key.
+///
+/// ```
+/// # use roa_runtime::{Outcome, WorkQueue};
+/// async fn work(queue: WorkQueue<String>) {
+///     while let Some(run) = queue.next().await {
+///         println!("{} because of {:?}, waited {:?}", run.key(), run.causes(), run.queued_for());
+///         run.finish(Outcome::Done);
+///     }
+/// }
+/// ```
 pub struct Run<K: QueueKey> {
     claim: Claim<K>,
     queue: Arc<Shared<K>>,

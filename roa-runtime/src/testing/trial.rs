@@ -16,6 +16,18 @@ use super::{Fault, World};
 use crate::{ControllerConfig, Manager};
 
 /// A controller, what there is at the begin, and what must come of it.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use roa_core::{Controller, KindRegistry, Object, Spec};
+/// use roa_runtime::testing::{Failure, Report, Trial, World};
+/// /// Tries a controller that has nothing to do with a sample of what can go wrong.
+/// fn try_it<S: Spec, C: Controller<Resource = Object<S>>>(make: fn() -> C) -> Result<Report, Failure> {
+///     let kinds = KindRegistry::new().with::<S>();
+///     let trial = Trial::new(kinds, || (), |_: &Arc<()>| make(), async |_: &World<()>| Ok(()), async |_: &World<()>| Ok(true));
+///     trial.sampled(100, 7).survives_faults()
+/// }
+/// ```
 pub struct Trial<S, O, C, M, K, G, D> {
     kinds: Arc<KindRegistry>,
     outside: M,
@@ -51,6 +63,13 @@ impl Sample {
 }
 
 /// A run that came to its end.
+///
+/// ```
+/// # use roa_runtime::testing::Run;
+/// fn was_quick(run: &Run) -> bool {
+///     run.took.as_secs() < 60 && !run.restarted
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Run {
@@ -63,6 +82,13 @@ pub struct Run {
 }
 
 /// Runs that came to their ends.
+///
+/// ```
+/// # use roa_runtime::testing::Report;
+/// fn says(report: Report) -> String {
+///     format!("{} runs, in {} of them another process took over", report.runs, report.restarts)
+/// }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Report {
@@ -73,6 +99,14 @@ pub struct Report {
 }
 
 /// A run that did not come to its end.
+///
+/// ```
+/// # use roa_runtime::testing::{Failure, Fault};
+/// /// What to run again to see it again.
+/// fn again(failure: &Failure) -> Fault {
+///     failure.fault
+/// }
+/// ```
 #[derive(Debug, Clone, Error)]
 #[error("run with {fault:?}: {reason}; the process did: {}", .operations.join("; "))]
 #[non_exhaustive]
