@@ -7,12 +7,29 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Poll, Waker};
 
 /// Gives the sign. Dropping it does not.
+///
+/// ```
+/// use roa_core::CancellationSource;
+/// let source = CancellationSource::new();
+/// let (token, child) = (source.token(), source.child());
+/// source.cancel();
+/// assert!(token.is_cancelled() && child.is_cancelled());
+/// ```
 #[derive(Debug, Clone, Default)]
 pub struct CancellationSource {
     shared: Arc<Shared>,
 }
 
 /// Receives the sign. A clone receives the same.
+///
+/// ```
+/// # use roa_core::Cancellation;
+/// async fn work(stop: Cancellation) {
+///     while !stop.is_cancelled() {
+///         // a piece of it
+///     }
+/// }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Cancellation {
     shared: Option<Arc<Shared>>,
@@ -97,17 +114,43 @@ impl CancellationSource {
     }
 }
 
-/// Takes a waker back when the wait is given up.
-struct Registration<'a> {
+/// One wait for the sign. It is known to the source from when it first waits, by the waker that it had then; so to look again
+/// costs no lock, as long as it is the same task that looks.
+struct Wait<'a> {
     shared: &'a Shared,
-    id: u64,
+    known: Option<(u64, Waker)>,
 }
 
-impl Drop for Registration<'_> {
+impl Wait<'_> {
+    fn poll(&mut self, waker: &Waker) -> Poll<()> {
+        if self.shared.is_cancelled() {
+            return Poll::Ready(());
+        }
+        if self.known.as_ref().is_some_and(|(_, known)| known.will_wake(waker)) {
+            return Poll::Pending;
+        }
+        let mut waiting = self.shared.lock();
+        if self.shared.is_cancelled() {
+            return Poll::Ready(());
+        }
+        let id = self.known.as_ref().map_or(waiting.next_id, |(id, _)| *id);
+        waiting.next_id = waiting.next_id.max(id + 1);
+        let replaced = waiting.wakers.insert(id, waker.clone());
+        drop(waiting);
+        // After the lock: a waker may own another wait, which takes the lock as it goes.
+        drop(replaced);
+        self.known = Some((id, waker.clone()));
+        Poll::Pending
+    }
+}
+
+/// Takes the waker back when the wait is given up.
+impl Drop for Wait<'_> {
     fn drop(&mut self) {
-        // Dropped after the lock: a waker may own another wait, which takes the lock as it goes.
-        let waker = self.shared.lock().wakers.remove(&self.id);
-        drop(waker);
+        if let Some((id, _)) = &self.known {
+            let waker = self.shared.lock().wakers.remove(id);
+            drop(waker);
+        }
     }
 }
 
@@ -130,23 +173,8 @@ impl Cancellation {
     /// Safe.
     pub async fn cancelled(&self) {
         let Some(shared) = &self.shared else { return std::future::pending().await };
-        let id = {
-            let mut waiting = shared.lock();
-            waiting.next_id += 1;
-            waiting.next_id
-        };
-        let registration = Registration { shared, id };
-        poll_fn(|cx| {
-            let mut waiting = shared.lock();
-            if shared.is_cancelled() {
-                return Poll::Ready(());
-            }
-            let replaced = waiting.wakers.insert(registration.id, cx.waker().clone());
-            drop(waiting);
-            drop(replaced);
-            Poll::Pending
-        })
-        .await;
+        let mut wait = Wait { shared, known: None };
+        poll_fn(|cx| wait.poll(cx.waker())).await;
     }
 }
 
@@ -188,6 +216,29 @@ mod tests {
         assert!((&mut waiting).now_or_never().is_none());
         drop(waiting);
         assert!(source.shared.lock().wakers.is_empty());
+    }
+
+    #[test]
+    fn whoever_looks_again_is_told_whichever_task_it_is_by_then() {
+        let source = CancellationSource::new();
+        let token = source.token();
+        let mut waiting = Box::pin(token.cancelled());
+        let wakers = [(); 2].map(|()| Arc::new(Told(AtomicBool::new(false))));
+        for told in [&wakers[0], &wakers[0], &wakers[1]] {
+            let waker = Waker::from(Arc::clone(told));
+            assert!(waiting.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        }
+        source.cancel();
+        assert_eq!(wakers.map(|told| told.0.load(Ordering::Relaxed)), [false, true]);
+        assert!(waiting.now_or_never().is_some());
+    }
+
+    struct Told(AtomicBool);
+
+    impl Wake for Told {
+        fn wake(self: Arc<Self>) {
+            self.0.store(true, Ordering::Relaxed);
+        }
     }
 
     #[test]

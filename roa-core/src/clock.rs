@@ -13,6 +13,14 @@ use async_trait::async_trait;
 use crate::Timestamp;
 
 /// A point on a monotonic clock: the time since that clock's own begin. Points of different clocks do not compare.
+///
+/// ```
+/// # use std::time::Duration;
+/// # use roa_core::Monotonic;
+/// let begun = Monotonic::from_start(Duration::from_secs(5));
+/// let deadline = begun + Duration::from_secs(60);
+/// assert_eq!(deadline.saturating_since(begun), Duration::from_secs(60));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Monotonic(Duration);
 
@@ -45,6 +53,15 @@ impl Add<Duration> for Monotonic {
 }
 
 /// The time. Two readings: that of the calendar, which people set, and one that only goes on.
+///
+/// ```
+/// # use std::time::Duration;
+/// # use roa_core::Clock;
+/// /// Waits until a minute after `begun`, whatever time it is by now.
+/// async fn until_a_minute_later(clock: &dyn Clock, begun: roa_core::Monotonic) {
+///     clock.sleep_until(begun + Duration::from_secs(60)).await;
+/// }
+/// ```
 #[async_trait]
 pub trait Clock: Debug + Send + Sync + 'static {
     /// The calendar's time.
@@ -61,6 +78,14 @@ pub trait Clock: Debug + Send + Sync + 'static {
 }
 
 /// What else any clock can do.
+///
+/// ```
+/// # use std::time::Duration;
+/// # use roa_core::{Clock, ClockExt};
+/// async fn rest(clock: &dyn Clock) {
+///     clock.sleep(Duration::from_secs(5)).await;
+/// }
+/// ```
 #[async_trait]
 pub trait ClockExt {
     /// Waits this long.

@@ -5,6 +5,12 @@ use serde::{Deserialize, Serialize};
 use crate::Timestamp;
 
 /// Whether something is so.
+///
+/// ```
+/// use roa_core::ConditionStatus;
+/// assert_eq!(serde_json::to_value(ConditionStatus::Unknown)?, "Unknown");
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum ConditionStatus {
     /// It is.
@@ -16,6 +22,14 @@ pub enum ConditionStatus {
 }
 
 /// One aspect, field by field as Kubernetes has it. Only [`Conditions::set`] makes one, so that its time is true.
+///
+/// ```
+/// # use roa_core::Condition;
+/// /// Why something is not so, for people.
+/// fn reason(condition: &Condition) -> String {
+///     format!("{}: {}", condition.reason, condition.message)
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
@@ -39,6 +53,15 @@ pub struct Condition {
 }
 
 /// An object's conditions, at most [`Conditions::MAX`]; at most one of each type.
+///
+/// ```
+/// use roa_core::{ConditionStatus, Conditions, Timestamp};
+/// let mut conditions = Conditions::default();
+/// let now: Timestamp = "2027-01-01T08:00:00Z".parse()?;
+/// conditions.set("Ready", ConditionStatus::True, ("Answers", "it can be used"), 1, now);
+/// assert!(conditions.is_true("Ready") && !conditions.is_true("Degraded"));
+/// # Ok::<(), roa_core::TimeError>(())
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Conditions(Vec<Condition>);

@@ -8,10 +8,18 @@ use std::sync::Arc;
 use crate::resources::NotedCache;
 use crate::{
     Api, Cancellation, Clock, Dependencies, Event, EventSink, Index, Key, Metadata, NoEvents, Object, Random,
-    ReconcileError, Resource, ResourceStore, Result, Revision, Severity, Spec, Timestamp,
+    ReconcileError, Resource, ResourceStore, Result, Revision, Severity, Spec, Timestamp, WriteMark,
 };
 
 /// A cache of one kind's objects, as of one revision.
+///
+/// ```
+/// # use roa_core::{CacheReader, Object, Spec};
+/// /// How many objects there are in a namespace, as far as is known here.
+/// fn count<S: Spec>(cache: &dyn CacheReader<Object<S>>, namespace: &str) -> usize {
+///     cache.list(Some(namespace)).len()
+/// }
+/// ```
 pub trait CacheReader<R: Resource>: Send + Sync + 'static {
     /// The object under a key.
     fn get(&self, key: &Key) -> Option<Arc<R>>;
@@ -31,6 +39,11 @@ pub trait CacheReader<R: Resource>: Send + Sync + 'static {
 }
 
 /// Why a reconcile runs, for people: several causes may have come together.
+///
+/// ```
+/// use roa_core::Cause;
+/// assert_eq!(Cause::Requeued.as_str(), "requeued");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Cause {
@@ -65,6 +78,17 @@ impl Cause {
 
 /// All that a controller or reconciler needs, for one call. Its writes go out under the component's name, under the
 /// fence of what the process owns, and are waited for before the component sees the object again.
+///
+/// ```
+/// # use roa_core::{Context, Object, Result, Spec};
+/// /// What a controller does with what it is given.
+/// async fn step<S: Spec>(object: &Object<S>, cx: &Context) -> Result<()> {
+///     let api = cx.api::<S>()?;
+///     let key = api.key(&object.metadata.namespace, &object.metadata.name)?;
+///     cx.note(key, &object.metadata, "Seen", format!("seen at {}", cx.now()));
+///     api.update_status(object).await.map(|_| ())
+/// }
+/// ```
 #[derive(Clone)]
 pub struct Context {
     component: Arc<str>,
@@ -130,18 +154,29 @@ impl Context {
         self
     }
 
+    /// The same with each write noted in `mark`.
+    #[must_use]
+    pub fn marking(mut self, mark: Arc<WriteMark>) -> Self {
+        self.resources = self.resources.marking(mark);
+        self
+    }
+
     /// The same for a call with these causes after `failures` failures in a row.
     #[must_use]
-    pub fn for_run(mut self, causes: impl Into<Arc<[Cause]>>, failures: u32) -> Self {
-        self.causes = causes.into();
+    pub fn for_run(mut self, causes: &[Cause], failures: u32) -> Self {
+        if *self.causes != *causes {
+            self.causes = causes.into();
+        }
         self.failures = failures;
         self
     }
 
     /// The same for a call that changes of these other objects led to.
     #[must_use]
-    pub fn because_of(mut self, related: impl Into<Arc<[Key]>>) -> Self {
-        self.related = related.into();
+    pub fn because_of(mut self, related: &[Key]) -> Self {
+        if *self.related != *related {
+            self.related = related.into();
+        }
         self
     }
 
@@ -274,6 +309,14 @@ impl fmt::Debug for Context {
 }
 
 /// The caches of a process, one for each kind.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use roa_core::{CacheReader, Caches, Object, Spec};
+/// fn caches<S: Spec>(labs: Arc<dyn CacheReader<Object<S>>>) -> Caches {
+///     Caches::default().with(labs)
+/// }
+/// ```
 #[derive(Clone, Default)]
 pub struct Caches(Arc<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>);
 

@@ -9,6 +9,14 @@ use thiserror::Error;
 use crate::{Context, Error, Resource, Timestamp};
 
 /// What is to happen next with an object.
+///
+/// ```
+/// # use std::time::Duration;
+/// # use roa_core::Action;
+/// fn next(ready: bool) -> Action {
+///     if ready { Action::Done } else { Action::RequeueAfter(Duration::from_secs(2)) }
+/// }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
     /// Nothing, until it changes.
@@ -20,6 +28,12 @@ pub enum Action {
 }
 
 /// Why a reconcile failed, and whether trying again can help.
+///
+/// ```
+/// use roa_core::ReconcileError;
+/// let down = ReconcileError::Transient { reason: "RegistryDown", message: "no answer".into() };
+/// assert_eq!((down.reason(), down.is_retryable()), ("RegistryDown", true));
+/// ```
 #[derive(Debug, Clone, Error)]
 #[non_exhaustive]
 pub enum ReconcileError {
@@ -81,6 +95,27 @@ impl ReconcileError {
 /// Answers to each change of a kind's objects: looks at the object as it is, and takes one step towards its spec.
 ///
 /// It is level-triggered: it must not matter how many changes led here. Never runs twice at once for one object.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use async_trait::async_trait;
+/// # use roa_core::{Action, Context, Controller, DynamicObject, ReconcileError};
+/// struct Greeter;
+///
+/// #[async_trait]
+/// impl Controller for Greeter {
+///     type Resource = DynamicObject;
+///
+///     fn name(&self) -> &str {
+///         "greeter"
+///     }
+///
+///     async fn reconcile(&self, object: Arc<DynamicObject>, cx: &Context) -> Result<Action, ReconcileError> {
+///         println!("hello {}, because of {:?}", object.metadata.name, cx.causes());
+///         Ok(Action::Done)
+///     }
+/// }
+/// ```
 #[async_trait]
 pub trait Controller: Send + Sync + 'static {
     /// What it handles.
@@ -116,6 +151,13 @@ pub trait Controller: Send + Sync + 'static {
 }
 
 /// Which way an object has gone wrong.
+///
+/// ```
+/// # use roa_core::DriftKind;
+/// fn needs_a_person(kind: DriftKind) -> bool {
+///     !matches!(kind, DriftKind::TimedOut)
+/// }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum DriftKind {
@@ -128,6 +170,12 @@ pub enum DriftKind {
 }
 
 /// What a sweep found.
+///
+/// ```
+/// # use roa_core::{Drift, DriftKind};
+/// let gone = Drift { kind: DriftKind::Drifted, reason: "ProcessGone", message: "process 17 ended".into() };
+/// # drop(gone);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Drift {
     /// Which way.
@@ -139,6 +187,38 @@ pub struct Drift {
 }
 
 /// Looks at every object each interval, compares it with the world outside, and corrects what is wrong.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use async_trait::async_trait;
+/// # use roa_core::{Action, Context, Drift, DriftKind, DynamicObject, ReconcileError, Reconciler, Timestamp};
+/// /// Sees to it that there is a file for each object.
+/// struct Files;
+///
+/// #[async_trait]
+/// impl Reconciler for Files {
+///     type Resource = DynamicObject;
+///     type Observed = bool;
+///
+///     fn name(&self) -> &str {
+///         "files"
+///     }
+///
+///     async fn observe(&self, object: &DynamicObject, _cx: &Context) -> Result<bool, ReconcileError> {
+///         Ok(std::path::Path::new(&object.metadata.name).exists())
+///     }
+///
+///     fn drift(&self, _object: &DynamicObject, exists: &bool, _now: Timestamp) -> Option<Drift> {
+///         let missing = Drift { kind: DriftKind::Drifted, reason: "FileMissing", message: "the file is gone".into() };
+///         (!exists).then_some(missing)
+///     }
+///
+///     async fn correct(&self, _: Arc<DynamicObject>, _: Drift, _cx: &Context) -> Result<Action, ReconcileError> {
+///         // writes the file
+///         Ok(Action::Done)
+///     }
+/// }
+/// ```
 #[async_trait]
 pub trait Reconciler: Send + Sync + 'static {
     /// What it looks at.

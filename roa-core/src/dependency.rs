@@ -9,6 +9,33 @@ use async_trait::async_trait;
 use crate::ReconcileError;
 
 /// Something outside that controllers call: what stands before it decides whether a call may be made now.
+///
+/// ```
+/// # use async_trait::async_trait;
+/// # use roa_core::{CallOutcome, Dependency, Passage, ReconcileError};
+/// /// Lets everything through, and counts what fails.
+/// #[derive(Debug)]
+/// struct Counted;
+///
+/// struct Call;
+///
+/// impl Passage for Call {
+///     fn leave(self: Box<Self>, outcome: CallOutcome) {
+///         println!("{outcome:?}");
+///     }
+/// }
+///
+/// #[async_trait]
+/// impl Dependency for Counted {
+///     fn name(&self) -> &str {
+///         "registry"
+///     }
+///
+///     async fn enter(&self) -> Result<Box<dyn Passage>, ReconcileError> {
+///         Ok(Box::new(Call))
+///     }
+/// }
+/// ```
 #[async_trait]
 pub trait Dependency: Debug + Send + Sync + 'static {
     /// Its name, which controllers call it by; a label of metrics.
@@ -30,12 +57,27 @@ pub trait Dependency: Debug + Send + Sync + 'static {
 }
 
 /// One call that was let through. Dropped without an outcome it counts as failed: it took too long, or panicked.
+///
+/// ```
+/// # use roa_core::{CallOutcome, Passage};
+/// struct Silent;
+///
+/// impl Passage for Silent {
+///     fn leave(self: Box<Self>, _outcome: CallOutcome) {}
+/// }
+/// ```
 pub trait Passage: Send {
     /// Says how the call ended.
     fn leave(self: Box<Self>, outcome: CallOutcome);
 }
 
 /// What a call says of the thing that was called.
+///
+/// ```
+/// use roa_core::{CallOutcome, ReconcileError};
+/// let answered: Result<(), ReconcileError> = Ok(());
+/// assert_eq!(CallOutcome::of(&answered), CallOutcome::Answered);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CallOutcome {
     /// It answered, be it with a refusal.
@@ -59,6 +101,14 @@ impl CallOutcome {
 }
 
 /// The dependencies of a process, by name.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use roa_core::{Dependencies, Dependency};
+/// fn dependencies(registry: Arc<dyn Dependency>) -> Dependencies {
+///     Dependencies::default().with(registry)
+/// }
+/// ```
 #[derive(Clone, Default)]
 pub struct Dependencies(Arc<BTreeMap<String, Arc<dyn Dependency>>>);
 

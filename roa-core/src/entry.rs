@@ -8,6 +8,11 @@ use bytes::Bytes;
 use crate::{DecodeError, Key, Revision, StoredObject, TxnId};
 
 /// How the bytes of a [`Value`] are to be read.
+///
+/// ```
+/// use roa_core::Format;
+/// assert_eq!(Format::from_byte(Format::Json.to_byte()), Some(Format::Json));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Format {
@@ -39,6 +44,12 @@ impl Format {
 }
 
 /// Bytes in a small typed envelope; a clone shares them.
+///
+/// ```
+/// use roa_core::{Format, Value};
+/// let value = Value::json(r#"{"metadata":{"name":"one"}}"#);
+/// assert_eq!((value.format, value.clone()), (Format::Json, value));
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct Value {
     /// How to read the bytes.
@@ -53,12 +64,20 @@ impl Value {
 
     /// Bytes that ROA does not look into.
     pub fn opaque(bytes: impl Into<Bytes>) -> Self {
-        Self { format: Format::Opaque, bytes: bytes.into() }
+        Self { format: Format::Opaque, bytes: exact(bytes.into()) }
     }
 
     /// An object's JSON, as [`StoredObject::encode`](crate::StoredObject::encode) writes it.
     pub fn json(bytes: impl Into<Bytes>) -> Self {
-        Self { format: Format::Json, bytes: bytes.into() }
+        Self { format: Format::Json, bytes: exact(bytes.into()) }
+    }
+}
+
+/// The bytes without the room for more that they may have from how they were made: a value is kept for long.
+fn exact(bytes: Bytes) -> Bytes {
+    match bytes.try_into_mut() {
+        Ok(unshared) => Vec::from(unshared).into_boxed_slice().into(),
+        Err(shared) => shared,
     }
 }
 
@@ -75,6 +94,15 @@ impl fmt::Debug for Value {
 /// One key's value and where it stands in the history. Never changes: an update makes a new one.
 ///
 /// The object in it is parsed when first asked for, at most once, whoever asks.
+///
+/// ```
+/// use roa_core::{Entry, Key, Revision, TxnId, Value};
+/// let key = Key::new("lab.example.com", "labs", "school", "one")?;
+/// let entry = Entry::created(key, Value::opaque("a"), Revision::new(7)?, TxnId::none(), "docs".into());
+/// let next = entry.updated(Value::opaque("b"), Revision::new(9)?, TxnId::none(), "docs".into());
+/// assert_eq!((next.create_revision, next.version), (Revision::new(7)?, 2));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Entry {
     /// Under which key.
@@ -157,6 +185,16 @@ mod tests {
         let next = entry.updated(Value::opaque("b"), second, TxnId::none(), "test".into());
         assert_eq!((next.create_revision, next.revision, next.version), (first, second, 2));
         assert!(next.object().is_err(), "an opaque value holds no object");
+    }
+
+    #[test]
+    fn a_value_takes_no_more_memory_than_its_bytes() {
+        let mut bytes = Vec::with_capacity(4_096);
+        bytes.extend_from_slice(b"few");
+        let made = Value::json(bytes).bytes.try_into_mut().unwrap();
+        assert_eq!((&made[..], made.capacity()), (&b"few"[..], 3));
+        let shared = Bytes::from(vec![7; 9]);
+        assert_eq!(Value::opaque(shared.clone()).bytes.as_ptr(), shared.as_ptr(), "what others have too is not copied");
     }
 
     #[test]

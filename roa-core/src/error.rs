@@ -8,9 +8,22 @@ use thiserror::Error;
 use crate::{Epoch, Key, KeyError, Revision, RevisionError, TransitionError, TxnError, TxnId, Violations};
 
 /// The result of an operation on a store or on resources.
+///
+/// ```
+/// # use roa_core::{Result, Store};
+/// async fn is_there(store: &dyn Store, key: &roa_core::Key) -> Result<bool> {
+///     Ok(store.get(key).await?.entry.is_some())
+/// }
+/// ```
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// What went wrong, in terms that a caller can act on. [`Error::advice`] says how.
+///
+/// ```
+/// use roa_core::{Advice, Error};
+/// let error = Error::unavailable("the disk is full");
+/// assert_eq!((error.reason(), error.advice()), ("Unavailable", Advice::RetryLater));
+/// ```
 #[derive(Debug, Clone, Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -114,6 +127,13 @@ pub enum Error {
 }
 
 /// What a caller can do about an [`enum@Error`].
+///
+/// ```
+/// # use roa_core::{Advice, Error};
+/// fn shall_i_wait(error: &Error) -> bool {
+///     error.advice() == Advice::RetryLater
+/// }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Advice {
     /// Nothing: the request itself is wrong, or no longer allowed.
@@ -175,6 +195,13 @@ impl Error {
 }
 
 /// What a caller counted on when it got a [`Error::Conflict`].
+///
+/// ```
+/// use roa_core::{Expected, Revision};
+/// let expected = Expected::Revision(Revision::new(7)?);
+/// assert!(expected.to_string().contains('7'));
+/// # Ok::<(), roa_core::RevisionError>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Expected {
@@ -197,6 +224,13 @@ impl fmt::Display for Expected {
 }
 
 /// Which fence refused a write.
+///
+/// ```
+/// # use roa_core::{Error, Fence};
+/// fn is_anothers(error: &Error) -> bool {
+///     matches!(error, Error::Fenced(Fence::Ownership { .. }))
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Fence {
@@ -240,6 +274,14 @@ fn hint(known: &[Arc<str>]) -> String {
 }
 
 /// What a store answers to a commit that did not, or not surely, happen.
+///
+/// ```
+/// # use roa_core::CommitError;
+/// /// Whether the same transaction may be sent again as it is.
+/// fn may_repeat(error: &CommitError) -> bool {
+///     matches!(error, CommitError::Unavailable { .. })
+/// }
+/// ```
 #[derive(Debug, Clone, Error)]
 #[non_exhaustive]
 pub enum CommitError {

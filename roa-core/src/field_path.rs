@@ -27,6 +27,12 @@ pub struct FieldPath {
 }
 
 /// Text that is no path of a field.
+///
+/// ```
+/// use roa_core::FieldPath;
+/// let error = "spec.[".parse::<FieldPath>().unwrap_err();
+/// assert_eq!(error.text, "spec.[");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("field path {text:?}: {reason}")]
 pub struct FieldPathError {

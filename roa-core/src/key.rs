@@ -36,6 +36,11 @@ pub struct Key {
 }
 
 /// Segments that make no key.
+///
+/// ```
+/// use roa_core::{Key, KeyError};
+/// assert!(matches!(Key::new("g", "labs", "school", ""), Err(KeyError::Empty { segment: "name" })));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum KeyError {
@@ -226,6 +231,13 @@ impl fmt::Debug for Key {
 }
 
 /// A stretch of keys that lie together: everything, one kind, or one kind in one namespace.
+///
+/// ```
+/// use roa_core::{Key, KeyPrefix};
+/// let school = KeyPrefix::namespace("lab.example.com", "labs", "school")?;
+/// assert!(school.contains(&Key::new("lab.example.com", "labs", "school", "one")?));
+/// # Ok::<(), roa_core::KeyError>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct KeyPrefix {
     encoded: Arc<str>,

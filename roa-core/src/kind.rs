@@ -10,6 +10,13 @@ use serde::de::DeserializeOwned;
 use crate::{DynamicObject, Error, Key, KeyPrefix, Result, StateMachine, Violations};
 
 /// Whether objects of a kind live in namespaces.
+///
+/// ```
+/// use roa_core::{KindDescriptor, Scope};
+/// let kind = KindDescriptor::dynamic("example.com", "v1", "Region", "regions", Scope::Cluster);
+/// assert_eq!(kind.key("", "north")?.namespace(), "");
+/// # Ok::<(), roa_core::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
     /// Each object has a namespace.
@@ -95,6 +102,12 @@ pub trait Spec: Serialize + DeserializeOwned + Clone + Debug + Send + Sync + 'st
 }
 
 /// A column of a table of objects.
+///
+/// ```
+/// use roa_core::Column;
+/// let columns = [Column::text("STATE", "status.state"), Column::date("EXPIRES", "status.expiresAt").wide()];
+/// assert!(columns[1].priority > 0);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Column {
     /// The heading, in capitals.
@@ -110,6 +123,12 @@ pub struct Column {
 }
 
 /// How a column's value is shown.
+///
+/// ```
+/// use roa_core::{Column, ColumnFormat};
+/// let column = Column::new("LABS", "status.labs", ColumnFormat::Integer);
+/// assert_eq!(column.format.type_name(), "integer");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ColumnFormat {
@@ -163,12 +182,32 @@ impl Column {
 }
 
 /// Checks an object's own rules; given the old object on an update.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use roa_core::{Validator, Violations};
+/// let no_bob: Validator = Arc::new(|object, _before| Violations::unless(object.metadata.name != "bob", "metadata.name", "is bob"));
+/// # drop(no_bob);
+/// ```
 pub type Validator = Arc<dyn Fn(&DynamicObject, Option<&DynamicObject>) -> Violations + Send + Sync>;
 
 /// Names the unknown fields of an object.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use roa_core::UnknownFields;
+/// let all_are_known: UnknownFields = Arc::new(|_object| Vec::new());
+/// # drop(all_are_known);
+/// ```
 pub type UnknownFields = Arc<dyn Fn(&DynamicObject) -> Vec<String> + Send + Sync>;
 
 /// A kind as data: made from a [`Spec`]'s constants, or at run time from anything else that describes a kind.
+///
+/// ```
+/// use roa_core::{KindDescriptor, Scope};
+/// let kind = KindDescriptor::dynamic("lab.example.com", "v1", "Lab", "labs", Scope::Namespaced);
+/// assert_eq!((kind.api_version().as_str(), kind.is_called("labs")), ("lab.example.com/v1", true));
+/// ```
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct KindDescriptor {
@@ -223,6 +262,14 @@ pub struct KindDescriptor {
 }
 
 /// A version of a kind besides the one that its objects are stored in.
+///
+/// ```
+/// # use roa_core::KindDescriptor;
+/// /// In which other versions it is served.
+/// fn others(kind: &KindDescriptor) -> Vec<&str> {
+///     kind.other_versions.iter().map(|other| &*other.version).collect()
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct KindVersion {
     /// The version.
@@ -340,6 +387,14 @@ impl Debug for KindDescriptor {
 }
 
 /// The kinds that a process knows. Objects of other kinds are refused.
+///
+/// ```
+/// use roa_core::{KindDescriptor, KindRegistry, Scope};
+/// let lab = KindDescriptor::dynamic("lab.example.com", "v1", "Lab", "labs", Scope::Namespaced);
+/// let kinds = KindRegistry::new().with_kind(lab);
+/// assert_eq!(&*kinds.by_name("labs")?.kind, "Lab");
+/// # Ok::<(), roa_core::Error>(())
+/// ```
 #[derive(Debug, Clone, Default)]
 pub struct KindRegistry {
     kinds: BTreeMap<(Arc<str>, Arc<str>), Arc<KindDescriptor>>,

@@ -8,10 +8,23 @@ use crate::{Column, Conditions, KindDescriptor, Scope, Spec};
 pub const DEFAULT_NAMESPACE: &str = "default";
 
 /// What a namespace asks for: nothing. Its objects are those of other kinds.
+///
+/// ```
+/// use roa_core::{Namespace, Object};
+/// let school = Object::new("", "school", Namespace {});
+/// assert_eq!(school.metadata.name, "school");
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Namespace {}
 
 /// How a namespace is.
+///
+/// ```
+/// # use roa_core::NamespaceStatus;
+/// fn is_going(status: &NamespaceStatus) -> bool {
+///     status.phase == "Terminating"
+/// }
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct NamespaceStatus {

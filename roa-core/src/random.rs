@@ -7,12 +7,26 @@ use std::time::Duration;
 use uuid::{Builder, Uuid};
 
 /// A source of random numbers.
+///
+/// ```
+/// # use roa_core::{Random, RandomExt};
+/// /// One of them.
+/// fn choose<'a>(random: &dyn Random, names: &[&'a str]) -> &'a str {
+///     names[random.below(names.len() as u64) as usize]
+/// }
+/// ```
 pub trait Random: Debug + Send + Sync + 'static {
     /// 64 random bits.
     fn next_u64(&self) -> u64;
 }
 
 /// What else can be drawn from any source.
+///
+/// ```
+/// use roa_core::{RandomExt, SeededRandom};
+/// let random = SeededRandom::new(7);
+/// assert!((0.0..1.0).contains(&random.unit()) && random.below(6) < 6);
+/// ```
 pub trait RandomExt: Random {
     /// A random UUID, version 4.
     fn uuid(&self) -> Uuid {
@@ -51,6 +65,11 @@ pub trait RandomExt: Random {
 impl<T: Random + ?Sized> RandomExt for T {}
 
 /// The operating system's source.
+///
+/// ```
+/// use roa_core::{RandomExt, SystemRandom};
+/// assert_ne!(SystemRandom.uuid(), SystemRandom.uuid());
+/// ```
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemRandom;
 
@@ -64,6 +83,11 @@ impl Random for SystemRandom {
 
 /// The same numbers for the same seed: SplitMix64, after Steele, Lea and Flood, "Fast splittable pseudorandom number
 /// generators" (2014).
+///
+/// ```
+/// use roa_core::{RandomExt, SeededRandom};
+/// assert_eq!(SeededRandom::new(7).uuid(), SeededRandom::new(7).uuid(), "the same seed, the same numbers");
+/// ```
 #[derive(Debug)]
 pub struct SeededRandom(AtomicU64);
 

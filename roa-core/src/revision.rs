@@ -26,6 +26,11 @@ use crate::{Random, RandomExt, Timestamp};
 pub struct Revision(NonZeroU64);
 
 /// A number or text that is no revision, or the end of all revisions.
+///
+/// ```
+/// use roa_core::{Revision, RevisionError};
+/// assert!(matches!(Revision::new(0), Err(RevisionError::OutOfRange(0))));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum RevisionError {
@@ -135,6 +140,13 @@ impl<'de> Deserialize<'de> for Revision {
 /// Which stretch of a store's history: it changes at each discontinuity, and only there.
 ///
 /// The nonce keeps two jumps apart when the first was itself lost by a fail-over.
+///
+/// ```
+/// use roa_core::{Epoch, SeededRandom};
+/// let random = SeededRandom::new(1);
+/// let first = Epoch::first(&random);
+/// assert!(first.following(&random).counter > first.counter);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Epoch {
     /// How many discontinuities this store has seen, plus one.
@@ -164,6 +176,11 @@ impl fmt::Display for Epoch {
 }
 
 /// Which store: random, made when the store is created, kept for its life.
+///
+/// ```
+/// use roa_core::{RandomExt, StoreId, SystemRandom};
+/// assert_ne!(StoreId(SystemRandom.uuid()), StoreId(SystemRandom.uuid()));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct StoreId(pub Uuid);
@@ -176,6 +193,11 @@ impl fmt::Display for StoreId {
 
 /// Which transaction: random, chosen by the client, so that it can recognise its own after an unclear answer, and so
 /// that each log entry can name its predecessor.
+///
+/// ```
+/// use roa_core::{SystemRandom, TxnId};
+/// assert_ne!(TxnId::random(&SystemRandom), TxnId::none());
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct TxnId(pub Uuid);
@@ -209,6 +231,15 @@ impl fmt::Debug for TxnId {
 /// A place in one store's history that survives the process: what a bookmark stores.
 ///
 /// A position of another store or another epoch can't be resumed: such a resume is answered with `Expired`.
+///
+/// ```
+/// use roa_core::{Epoch, Position, RandomExt, Revision, Start, StoreId, SystemRandom};
+/// let (store, epoch) = (StoreId(SystemRandom.uuid()), Epoch::first(&SystemRandom));
+/// let position = Position { store, epoch, revision: Revision::new(7)? };
+/// let start = Start::Resume(position); // goes on there, if it is the same history
+/// # let _ = start;
+/// # Ok::<(), roa_core::RevisionError>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Position {

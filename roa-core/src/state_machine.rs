@@ -41,6 +41,12 @@ pub struct StateMachine {
 }
 
 /// A change of state that is allowed.
+///
+/// ```
+/// use roa_core::{Transition, When};
+/// let again = Transition { from: "failed", to: "pending", when: When::SpecChanged };
+/// # let _ = again;
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Transition {
     /// From this state.
@@ -52,6 +58,12 @@ pub struct Transition {
 }
 
 /// Under which condition a change is allowed.
+///
+/// ```
+/// use roa_core::{Transition, When};
+/// let goes = Transition { from: "pending", to: "deleting", when: When::Deleting };
+/// # let _ = goes;
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum When {
@@ -82,6 +94,12 @@ impl When {
 }
 
 /// What is known of the stored object when a change is checked.
+///
+/// ```
+/// use roa_core::TransitionFacts;
+/// let nothing_special = TransitionFacts { spec_changed: false, deleting: false };
+/// # let _ = nothing_special;
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct TransitionFacts {
     /// `metadata.generation` is greater than `status.observedGeneration`.
@@ -91,6 +109,14 @@ pub struct TransitionFacts {
 }
 
 /// A change of state that is not allowed.
+///
+/// ```
+/// # use roa_core::{StateMachine, TransitionFacts};
+/// fn why_not(machine: &StateMachine, from: &str, to: &str) -> Option<String> {
+///     let facts = TransitionFacts { spec_changed: false, deleting: false };
+///     machine.check(Some(from), to, facts).err().map(|error| error.to_string())
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum TransitionError {

@@ -14,6 +14,14 @@ use crate::{CommitError, Entry, Epoch, Error, Key, KeyPrefix, Result, Revision, 
 /// each commit gets the revision after the one before (S1); commits are strictly serializable (S2); expectations are
 /// compared and writes done in one step (S3, S4); an unclear outcome is [`CommitError::Ambiguous`], never a failure
 /// (S5); nothing is visible before it is as durable as [`Capabilities::durability`] says (S6).
+///
+/// ```
+/// # use roa_core::{Key, Result, Revision, Store, SystemRandom, Txn, TxnId, Value};
+/// /// Writes a key that is not there yet.
+/// async fn create(store: &dyn Store, key: Key) -> Result<Revision, roa_core::CommitError> {
+///     store.commit(Txn::new(TxnId::random(&SystemRandom), "docs").create(key, Value::opaque("hello"))).await
+/// }
+/// ```
 #[async_trait]
 pub trait Store: Debug + Display + Send + Sync + 'static {
     /// Which store.
@@ -91,6 +99,14 @@ pub trait Store: Debug + Display + Send + Sync + 'static {
 }
 
 /// Where a store's history stands.
+///
+/// ```
+/// # use roa_core::{Result, Revision, Store};
+/// /// Whether changes after a revision can still be read.
+/// async fn is_kept(store: &dyn Store, after: Revision) -> Result<bool> {
+///     Ok(store.state().await?.floor <= after)
+/// }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StoreState {
     /// The newest revision.
@@ -102,6 +118,13 @@ pub struct StoreState {
 }
 
 /// The answer to [`Store::get`].
+///
+/// ```
+/// # use roa_core::{Key, Result, Store};
+/// async fn version(store: &dyn Store, key: &Key) -> Result<Option<u64>> {
+///     Ok(store.get(key).await?.entry.map(|entry| entry.version))
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Read {
     /// The entry; `None` if absent.
@@ -111,6 +134,13 @@ pub struct Read {
 }
 
 /// As of when a list is to be true.
+///
+/// ```
+/// use roa_core::{At, KeyPrefix, ListRequest, Revision};
+/// let then = ListRequest::new(KeyPrefix::everything()).at(At::Exact(Revision::new(7)?));
+/// # drop(then);
+/// # Ok::<(), roa_core::RevisionError>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum At {
@@ -124,6 +154,14 @@ pub enum At {
 }
 
 /// What to list.
+///
+/// ```
+/// use std::num::NonZeroUsize;
+/// use roa_core::{KeyPrefix, ListRequest};
+/// let page = ListRequest::new(KeyPrefix::resource("lab.example.com", "labs")?).limit(NonZeroUsize::MIN);
+/// assert!(page.validate().is_ok());
+/// # Ok::<(), roa_core::KeyError>(())
+/// ```
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct ListRequest {
@@ -182,6 +220,14 @@ impl ListRequest {
 }
 
 /// Where the next page begins.
+///
+/// ```
+/// # use roa_core::{KeyPrefix, ListRequest, Page, Result, Store};
+/// async fn next(store: &dyn Store, page: Page) -> Result<Option<Page>> {
+///     let Some(next) = page.next else { return Ok(None) };
+///     store.list(ListRequest::new(KeyPrefix::everything()).resume(next)).await.map(Some)
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Continue {
     /// The revision that all pages share.
@@ -191,6 +237,13 @@ pub struct Continue {
 }
 
 /// The answer to [`Store::list`].
+///
+/// ```
+/// # use roa_core::{KeyPrefix, ListRequest, Result, Store};
+/// async fn count(store: &dyn Store) -> Result<usize> {
+///     Ok(store.list(ListRequest::new(KeyPrefix::everything())).await?.entries.len())
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Page {
     /// The entries, in key order.
@@ -202,6 +255,13 @@ pub struct Page {
 }
 
 /// What survives what.
+///
+/// ```
+/// # use roa_core::{Durability, Store};
+/// fn is_kept(store: &dyn Store) -> bool {
+///     store.capabilities().durability != Durability::Volatile
+/// }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Durability {
@@ -227,6 +287,13 @@ impl Display for Durability {
 }
 
 /// When reads see every acknowledged commit.
+///
+/// ```
+/// # use roa_core::{Linearizable, Store};
+/// fn survives_a_fail_over(store: &dyn Store) -> bool {
+///     store.capabilities().linearizable == Linearizable::Always
+/// }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Linearizable {
@@ -237,6 +304,11 @@ pub enum Linearizable {
 }
 
 /// What a store promises beyond the contract.
+///
+/// ```
+/// use roa_core::{Capabilities, Durability};
+/// assert_eq!(Capabilities::volatile().durability, Durability::Volatile);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Capabilities {
@@ -270,6 +342,13 @@ impl Capabilities {
 }
 
 /// Whether a store can do its work.
+///
+/// ```
+/// # use roa_core::Health;
+/// fn is_usable(health: &Health) -> bool {
+///     !matches!(health, Health::Failing(_))
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Health {

@@ -19,6 +19,11 @@ use thiserror::Error;
 pub struct Timestamp(jiff::Timestamp);
 
 /// Text or a number that is no time or no duration.
+///
+/// ```
+/// use roa_core::{TimeError, Timestamp};
+/// assert!(matches!("yesterday".parse::<Timestamp>(), Err(TimeError::Timestamp(_))));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum TimeError {

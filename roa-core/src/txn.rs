@@ -8,6 +8,13 @@ use thiserror::Error;
 use crate::{Epoch, Key, Revision, TxnId, Value};
 
 /// What a key must be for a transaction to go through.
+///
+/// ```
+/// use roa_core::{Expect, Revision};
+/// let seven = Revision::new(7)?;
+/// assert!(Expect::Absent.holds(None) && Expect::At(seven).holds(Some(seven)) && !Expect::Absent.holds(Some(seven)));
+/// # Ok::<(), roa_core::RevisionError>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Expect {
     /// The key is not there.
@@ -28,6 +35,13 @@ impl Expect {
 }
 
 /// A condition on a key that the transaction need not write: how a lost leadership is kept from writing.
+///
+/// ```
+/// use roa_core::{Expect, Guard, Key};
+/// let nobody_leads = Guard { key: Key::system("leases", "labs")?, expect: Expect::Absent };
+/// # drop(nobody_leads);
+/// # Ok::<(), roa_core::KeyError>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Guard {
     /// Which key.
@@ -37,6 +51,14 @@ pub struct Guard {
 }
 
 /// One write of a transaction. There is none without an expectation.
+///
+/// ```
+/// use roa_core::{Expect, Key, Op, Value};
+/// let key = Key::new("lab.example.com", "labs", "school", "one")?;
+/// let create = Op::Put { key: key.clone(), value: Value::opaque("hello"), expect: Expect::Absent };
+/// assert_eq!(create.key(), &key);
+/// # Ok::<(), roa_core::KeyError>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Op {
     /// Writes a value.
@@ -101,6 +123,11 @@ pub struct Txn {
 }
 
 /// A transaction that no store takes; found before any I/O.
+///
+/// ```
+/// use roa_core::{Txn, TxnError, TxnId};
+/// assert!(matches!(Txn::new(TxnId::none(), "docs").validate(), Err(TxnError::Empty)));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum TxnError {

@@ -5,6 +5,12 @@ use std::fmt;
 use serde::Serialize;
 
 /// One thing that is wrong.
+///
+/// ```
+/// use roa_core::Violations;
+/// let found = Violations::one("spec.duration", "must be positive");
+/// assert_eq!(found.iter().next().map(|violation| violation.path.as_str()), Some("spec.duration"));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Violation {
     /// Where, such as `spec.duration`; empty for the whole.
@@ -17,6 +23,13 @@ pub struct Violation {
 }
 
 /// What kind of wrong a [`Violation`] is, as Kubernetes has them.
+///
+/// ```
+/// use roa_core::{ViolationReason, Violations};
+/// let mut found = Violations::none();
+/// found.push_as(ViolationReason::Required, "spec.template", "is missing");
+/// assert_eq!(found.len(), 1);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum ViolationReason {

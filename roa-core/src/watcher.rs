@@ -8,6 +8,13 @@ use futures_core::stream::BoxStream;
 use crate::{DecodeError, Key, Position, Resource, Result, Revision, TailEnd};
 
 /// Where a watch begins.
+///
+/// ```
+/// use roa_core::{Revision, Start};
+/// let after_seven = Start::After(Revision::new(7)?);
+/// assert_ne!(after_seven, Start::Now);
+/// # Ok::<(), roa_core::RevisionError>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Start {
@@ -22,6 +29,17 @@ pub enum Start {
 }
 
 /// What happened to an object, as somebody sees it who watches a selection of objects.
+///
+/// ```
+/// # use roa_core::ChangeKind;
+/// fn sign(change: ChangeKind) -> char {
+///     match change {
+///         ChangeKind::Added => '+',
+///         ChangeKind::Modified => '~',
+///         ChangeKind::Deleted => '-',
+///     }
+/// }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ChangeKind {
     /// It came into the selection: created, or changed so that it matches now.
@@ -33,6 +51,13 @@ pub enum ChangeKind {
 }
 
 /// One object's change.
+///
+/// ```
+/// # use roa_core::{ChangeKind, DynamicObject, WatchEvent};
+/// fn is_gone(event: &WatchEvent<DynamicObject>) -> bool {
+///     event.change == ChangeKind::Deleted
+/// }
+/// ```
 #[derive(Debug, Clone)]
 pub struct WatchEvent<R> {
     /// What happened.
@@ -45,6 +70,16 @@ pub struct WatchEvent<R> {
 }
 
 /// What a watch delivers.
+///
+/// ```
+/// # use roa_core::{DynamicObject, WatchItem};
+/// fn count(item: &WatchItem<DynamicObject>) -> usize {
+///     match item {
+///         WatchItem::Events { events, .. } => events.len(),
+///         _ => 0,
+///     }
+/// }
+/// ```
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum WatchItem<R> {
@@ -62,9 +97,28 @@ pub enum WatchItem<R> {
 }
 
 /// The items of a watch; ends after its first error.
+///
+/// ```
+/// # use futures_util::StreamExt;
+/// # use roa_core::{DynamicObject, WatchStream};
+/// /// Until it ends, whatever comes.
+/// async fn count(stream: WatchStream<DynamicObject>) -> usize {
+///     stream.count().await
+/// }
+/// ```
 pub type WatchStream<R> = BoxStream<'static, Result<WatchItem<R>, TailEnd>>;
 
 /// Delivers the changes of one kind's objects: in order, none left out, none twice.
+///
+/// ```
+/// # use futures_util::StreamExt;
+/// # use roa_core::{DynamicObject, Result, Start, Watcher};
+/// async fn first(watcher: &dyn Watcher<DynamicObject>) -> Result<()> {
+///     let mut stream = watcher.watch(Start::Snapshot).await?;
+///     println!("{:?}", stream.next().await.is_some());
+///     Ok(())
+/// }
+/// ```
 #[async_trait]
 pub trait Watcher<R: Resource>: Send + Sync {
     /// Begins a watch.

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use roa_core::Clock;
-use roa_runtime::{BreakerConfig, RuntimeMetrics};
+use roa_runtime::{BreakerConfig, BulkheadConfig, RuntimeMetrics};
 
 use crate::Allocation;
-use crate::provision::{Gate, Provisioner, default_breaker};
+use crate::provision::{Bounded, Gate, Provisioner, default_breaker};
 
 /// Who can bring labs up, by name. Whatever is registered here, templates can choose; no controller knows more of it.
 #[derive(Debug, Clone, Default)]
@@ -49,6 +49,22 @@ impl Provisioners {
     pub fn behind_breakers(mut self, config: &BreakerConfig, clock: &Arc<dyn Clock>, metrics: &RuntimeMetrics) -> Self {
         let gate = |name: &String| Some((name.clone(), Arc::new(Gate::new(name, config, Arc::clone(clock), metrics)?)));
         self.gates = self.by_name.keys().filter_map(gate).collect();
+        self
+    }
+
+    /// The same with a bulkhead before each: so many calls of one may run at once and wait, and whoever asks for more comes
+    /// again later. For after the last was added; its time is that of `clock`.
+    #[must_use]
+    pub fn behind_bulkheads(
+        mut self,
+        config: BulkheadConfig,
+        clock: &Arc<dyn Clock>,
+        metrics: &RuntimeMetrics,
+    ) -> Self {
+        for provisioner in self.by_name.values_mut() {
+            let inner = Arc::clone(provisioner);
+            *provisioner = Arc::new(Bounded::new(inner, config, Arc::clone(clock), metrics));
+        }
         self
     }
 

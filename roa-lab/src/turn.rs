@@ -159,6 +159,9 @@ impl<'a> Turn<'a> {
 /// What a provisioner's failure to look or to stop means: nothing for the lab, which is looked at again.
 pub(crate) fn unclear(error: &ProvisionError) -> ReconcileError {
     let (reason, message) = (error.reason(), error.to_string());
+    if let ProvisionError::Busy { after, .. } = error {
+        return ReconcileError::Deferred { reason, message, after: *after };
+    }
     if error.is_retryable() {
         ReconcileError::Transient { reason, message }
     } else {

@@ -66,6 +66,12 @@ struct Registered {
 }
 
 /// A task that was not started.
+///
+/// ```
+/// use roa_runtime::{SpawnError, Tasks};
+/// let none = Tasks::new("docs", 0);
+/// assert!(matches!(none.spawn("one", async {}), Err(SpawnError::Full { max: 0, .. })));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum SpawnError {

@@ -62,6 +62,9 @@ fn the_reference_sets_every_key_that_depends_on_nothing() {
         "cloudevents.url",
         "lab.poll_interval",
         "lab.sweep_interval",
+        "lab.concurrency.labs",
+        "lab.concurrency.workers",
+        "lab.concurrency.pools",
         "lab.worker.cpu",
         "lab.worker.memory",
         "lab.worker.max_labs",
@@ -77,6 +80,7 @@ fn the_reference_shows_every_other_key_behind_a_comment_at_its_default() {
     assert!(complete().contains("\njwks_file = "));
     let mut expected = Config::default();
     expected.lab.worker = config.lab.worker.clone();
+    expected.lab.concurrency = config.lab.concurrency.clone();
     let (redis, given) = (&mut expected.store.redis, &config.store.redis);
     (redis.username, redis.password) = (given.username.clone(), given.password.clone());
     (redis.password_file, redis.sentinels) = (given.password_file.clone(), given.sentinels.clone());

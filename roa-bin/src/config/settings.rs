@@ -292,6 +292,13 @@ pub(crate) struct LabConfig {
     pub(crate) max_concurrent_provisionings: usize,
     pub(crate) breaker_failures: u32,
     pub(crate) breaker_open_for: HumanDuration,
+    /// Calls of one provisioner at a time, …
+    pub(crate) bulkhead_calls: usize,
+    /// … how many more may wait for a place, …
+    pub(crate) bulkhead_waiting: usize,
+    /// … and how long each.
+    pub(crate) bulkhead_wait: HumanDuration,
+    pub(crate) concurrency: ConcurrencyConfig,
     pub(crate) worker: WorkerConfig,
     pub(crate) scheduler: SchedulerConfig,
     pub(crate) components: ComponentsConfig,
@@ -339,6 +346,15 @@ impl Profile {
             Self::Default => Duration::from_secs(10),
         }
     }
+}
+
+/// `[lab.concurrency]`: how many objects each controller handles at a time; what is absent is `runtime.workers`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ConcurrencyConfig {
+    pub(crate) labs: Option<usize>,
+    pub(crate) workers: Option<usize>,
+    pub(crate) pools: Option<usize>,
 }
 
 /// `[lab.scheduler]`: which of several workers a lab gets.
@@ -554,6 +570,10 @@ impl LabConfig {
             max_concurrent_provisionings: 10,
             breaker_failures: 5,
             breaker_open_for: seconds(30),
+            bulkhead_calls: 32,
+            bulkhead_waiting: 64,
+            bulkhead_wait: seconds(1),
+            concurrency: ConcurrencyConfig { labs: None, workers: None, pools: None },
             worker: WorkerConfig { cpu: None, memory: None, max_labs: None, heartbeat: seconds(10) },
             scheduler: SchedulerConfig { strategy: SchedulerStrategy::BestFit, seed: 0 },
             components: ComponentsConfig { watcher: true, controller: true, reconciler: true, provisioner: true },

@@ -12,8 +12,8 @@ use roa_lab::{
     WorkerProvisioners, WorkerReconciler, concerns_labs, labs_concerned_by,
 };
 use roa_runtime::{
-    BackoffPolicy, BreakerConfig, Clocks, ControllerConfig, Filter, Manager, QueueConfig, ReconcilerConfig,
-    RetryBudgetConfig, RuntimeMetrics, Trip,
+    BackoffPolicy, BreakerConfig, BulkheadConfig, Clocks, ControllerConfig, Filter, Manager, QueueConfig,
+    ReconcilerConfig, RetryBudgetConfig, RuntimeMetrics, Trip,
 };
 
 use super::node;
@@ -30,6 +30,7 @@ pub(super) async fn add(
     let (owned, domain) = (config.clone(), Arc::clone(&clocks.domain));
     let outside = tokio::task::spawn_blocking(move || outside(&owned, domain));
     let (node, provisioners) = outside.await.context("failed to prepare the data directory")??;
+    let provisioners = provisioners.behind_bulkheads(bulkhead(&config.lab), &clocks.io, metrics);
     let provisioners = provisioners.behind_breakers(&breaker(&config.lab), &clocks.domain, metrics);
     let settings = LabSettings {
         policy: policy(&config.lab),
@@ -74,14 +75,15 @@ fn with_workers(manager: &mut Manager, settings: LabSettings, wanted: bool) -> L
 
 fn add_controllers(manager: &mut Manager, config: &Config, settings: &LabSettings) -> roa_core::Result<()> {
     let labs = manager.cache::<LabInstance>()?;
+    let most = &config.lab.concurrency;
     manager
-        .controller::<LabInstance, _>(LabController::new(settings.clone()), controller(config))
+        .controller::<LabInstance, _>(LabController::new(settings.clone()), at_once(config, most.labs))
         .refers_to::<LabTemplate, _>(Filter::specs(), |lab| KeyOf::new(&lab.metadata.namespace, &lab.spec.template))?
         .watches::<LabWorker, _>(Filter::updates(concerns_labs), move |worker| labs_concerned_by(worker, &labs))?
         .add()?;
-    manager.add_controller::<LabWorker, _>(WorkerController::new(settings.clone()), controller(config))?;
+    manager.add_controller::<LabWorker, _>(WorkerController::new(settings.clone()), at_once(config, most.workers))?;
     manager
-        .controller::<LabWorkerPool, _>(PoolController::new(settings.clone()), controller(config))
+        .controller::<LabWorkerPool, _>(PoolController::new(settings.clone()), at_once(config, most.pools))
         .owns::<LabWorker>(Filter::all())?
         .add()?;
     Ok(())
@@ -143,6 +145,14 @@ fn breaker(lab: &LabConfig) -> BreakerConfig {
     BreakerConfig { trip, open_for, open_max: default.open_max.max(open_for), ..default }
 }
 
+fn bulkhead(lab: &LabConfig) -> BulkheadConfig {
+    BulkheadConfig {
+        max_concurrent: lab.bulkhead_calls,
+        max_waiting: lab.bulkhead_waiting,
+        max_wait: lab.bulkhead_wait.0,
+    }
+}
+
 fn capacity(worker: &WorkerConfig) -> anyhow::Result<Capacity> {
     let mut capacity = Capacity::default();
     if let Some(cpu) = &worker.cpu {
@@ -153,6 +163,12 @@ fn capacity(worker: &WorkerConfig) -> anyhow::Result<Capacity> {
     }
     capacity.labs = worker.max_labs.unwrap_or(capacity.labs);
     Ok(capacity)
+}
+
+/// The same with a bound of its own on what is handled at once, if there is one.
+fn at_once(config: &Config, most: Option<usize>) -> ControllerConfig {
+    let controller = controller(config);
+    ControllerConfig { workers: most.unwrap_or(controller.workers), ..controller }
 }
 
 /// How controllers are driven.
@@ -187,6 +203,15 @@ mod tests {
         assert_eq!(policy_of(Profile::Development), LabPolicy::development());
         assert_eq!(policy_of(Profile::Production), LabPolicy::production());
         assert_eq!(policy_of(Profile::Default), LabPolicy::default());
+    }
+
+    #[test]
+    fn a_controller_handles_as_many_at_once_as_it_may_or_as_all_may() {
+        let mut config = Config::defaults(Profile::Default, Path::new("d"));
+        config.runtime.workers = 7;
+        assert_eq!(at_once(&config, config.lab.concurrency.labs).workers, 7);
+        config.lab.concurrency.labs = Some(3);
+        assert_eq!(at_once(&config, config.lab.concurrency.labs).workers, 3);
     }
 
     #[test]

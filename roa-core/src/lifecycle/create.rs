@@ -6,6 +6,13 @@ use super::{metadata, namespace};
 use crate::{DynamicObject, Error, KindDescriptor, Result, Timestamp, Violations};
 
 /// What to do about fields that the kind does not have.
+///
+/// ```
+/// # use roa_core::{DynamicObject, ResourceStore, Result, lifecycle::FieldValidation};
+/// async fn create(resources: &ResourceStore, object: DynamicObject) -> Result<DynamicObject> {
+///     resources.create(object, FieldValidation::Strict).await
+/// }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum FieldValidation {
     /// Keep them.

@@ -7,6 +7,12 @@ use super::{Step, namespace};
 use crate::{DynamicObject, Error, Expected, Key, Metadata, Result, Revision, Timestamp};
 
 /// What must hold for a deletion; compared in the same commit.
+///
+/// ```
+/// use roa_core::lifecycle::Preconditions;
+/// let only_this_one = Preconditions { uid: Some("4a7c".into()), ..Preconditions::default() };
+/// # drop(only_this_one);
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Preconditions {
     /// The object's identity.
@@ -16,6 +22,12 @@ pub struct Preconditions {
 }
 
 /// What happens to the objects that it owns.
+///
+/// ```
+/// use roa_core::lifecycle::{DeleteOptions, Propagation};
+/// let parts_first = DeleteOptions { propagation: Propagation::Foreground, ..DeleteOptions::default() };
+/// # drop(parts_first);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Propagation {
     /// They go after it.
@@ -28,6 +40,12 @@ pub enum Propagation {
 }
 
 /// How to delete.
+///
+/// ```
+/// use roa_core::lifecycle::DeleteOptions;
+/// let only_this_one = DeleteOptions::uid("4a7c");
+/// assert_eq!(only_this_one.preconditions.uid.as_deref(), Some("4a7c"));
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DeleteOptions {
     /// What must hold.

@@ -17,6 +17,13 @@ pub use update::{update, update_status};
 use crate::DynamicObject;
 
 /// What a request comes to.
+///
+/// ```
+/// # use roa_core::lifecycle::Step;
+/// fn is_written(step: &Step) -> bool {
+///     !matches!(step, Step::Unchanged)
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub enum Step {
     /// Nothing differs: no write, no new `resourceVersion`.

@@ -12,6 +12,17 @@ use futures_core::stream::BoxStream;
 use crate::{Entry, Epoch, Error, Key, Revision, StoreId, Timestamp, TxnId};
 
 /// One key's change.
+///
+/// ```
+/// # use roa_core::Change;
+/// fn says(change: &Change) -> String {
+///     match change {
+///         Change::Put { entry, previous: None } => format!("{} came", entry.key),
+///         Change::Put { entry, .. } => format!("{} changed", entry.key),
+///         Change::Delete { previous } => format!("{} went", previous.key),
+///     }
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
     /// The key was written.
@@ -58,6 +69,13 @@ impl Change {
 }
 
 /// The changes of one commit; most commits have one.
+///
+/// ```
+/// # use roa_core::{Change, Changes, Key};
+/// fn keys(changes: &Changes) -> Vec<&Key> {
+///     changes.iter().map(Change::key).collect()
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Changes(Repr);
 
@@ -97,6 +115,13 @@ impl Deref for Changes {
 }
 
 /// What one commit changed: the unit of the log, never split.
+///
+/// ```
+/// # use roa_core::Batch;
+/// fn line(batch: &Batch) -> String {
+///     format!("{}: {} changes by {}", batch.revision, batch.changes.len(), batch.txn)
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Batch {
     /// The commit's revision: one more than that of the batch before.
@@ -123,6 +148,13 @@ impl Batch {
 }
 
 /// Why a change feed or a watch ended. None ends without one.
+///
+/// ```
+/// # use roa_core::TailEnd;
+/// fn must_list_again(end: &TailEnd) -> bool {
+///     matches!(end, TailEnd::Expired { .. })
+/// }
+/// ```
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum TailEnd {
@@ -146,6 +178,18 @@ pub enum TailEnd {
 }
 
 /// The change feed of a store after a revision: each later batch once, in order, none left out, until a [`TailEnd`].
+///
+/// ```
+/// # use futures_util::StreamExt;
+/// # use roa_core::{Result, Revision, Store};
+/// async fn follow(store: &dyn Store, after: Revision) -> Result<()> {
+///     let mut tail = store.tail(after).await?;
+///     while let Some(Ok(batches)) = tail.next().await {
+///         println!("{} commits", batches.len());
+///     }
+///     Ok(())
+/// }
+/// ```
 pub struct Tail {
     /// Whose history this is.
     pub store: StoreId,
@@ -187,6 +231,14 @@ impl fmt::Debug for Tail {
 
 /// Follows a feed and notices what must not be passed on: a revision left out or repeated, or a batch whose
 /// predecessor is not the one that was seen.
+///
+/// ```
+/// # use roa_core::{Batch, ChainBreak, Tail, TailChecker};
+/// fn check(tail: &Tail, batches: &[Batch]) -> Result<(), ChainBreak> {
+///     let mut checker = TailChecker::of(tail);
+///     batches.iter().try_for_each(|batch| checker.check(batch))
+/// }
+/// ```
 #[derive(Debug, Clone)]
 pub struct TailChecker {
     last: Revision,
@@ -194,6 +246,13 @@ pub struct TailChecker {
 }
 
 /// A batch that does not follow the one before.
+///
+/// ```
+/// # use roa_core::{Batch, ChainBreak, Tail, TailChecker};
+/// fn first_break(tail: &Tail, batch: &Batch) -> Option<ChainBreak> {
+///     TailChecker::of(tail).check(batch).err()
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ChainBreak {

@@ -26,6 +26,13 @@ pub struct RecentBatches {
 }
 
 /// What [`RecentBatches`] have after a revision.
+///
+/// ```
+/// # use roa_core::LookBack;
+/// fn must_read_the_log(found: &LookBack) -> bool {
+///     matches!(found, LookBack::Earlier)
+/// }
+/// ```
 #[derive(Debug)]
 pub enum LookBack {
     /// These, from the next on.

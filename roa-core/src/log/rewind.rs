@@ -11,6 +11,16 @@ use crate::{Batch, Entry, Key, KeyPrefix, Revision};
 ///
 /// Rows may be read in steps, with the log read on after each step: then they are as of the revision, whatever was
 /// committed between the steps.
+///
+/// ```
+/// use roa_core::{KeyPrefix, Revision, Rewind};
+/// let mut rows = Vec::new(); // as they are now
+/// let rewind = Rewind::new(KeyPrefix::everything(), Revision::new(7)?);
+/// // ... here the log is read, from 7 on: `rewind.read(&batch)`
+/// rewind.restore(&mut rows, 0, None, None);
+/// assert!(rows.is_empty());
+/// # Ok::<(), roa_core::RevisionError>(())
+/// ```
 #[derive(Debug)]
 pub struct Rewind {
     prefix: KeyPrefix,

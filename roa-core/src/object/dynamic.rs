@@ -18,6 +18,12 @@ use crate::{Entry, FieldPath, FieldSelector, Format, LabelSelector, Metadata, Re
 const OPENING: &[u8] = b"{\"metadata\":{";
 
 /// Bytes or a tree that are no object of the kind that was expected.
+///
+/// ```
+/// use roa_core::DynamicObject;
+/// let error = DynamicObject::from_json(serde_json::json!([])).unwrap_err();
+/// assert!(error.to_string().contains("expected a mapping"));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("decode {subject}: {reason}")]
 pub struct DecodeError {
@@ -34,6 +40,15 @@ impl DecodeError {
 }
 
 /// An object of any kind: metadata parsed, everything else as it came. Fields that nobody knows survive.
+///
+/// ```
+/// use roa_core::DynamicObject;
+/// let lab = DynamicObject::from_json(serde_json::json!({
+///     "apiVersion": "lab.example.com/v1", "kind": "Lab", "metadata": { "name": "one" }, "status": { "state": "ready" }
+/// }))?;
+/// assert_eq!((lab.metadata.name.as_str(), lab.state()), ("one", Some("ready")));
+/// # Ok::<(), roa_core::DecodeError>(())
+/// ```
 #[derive(Clone, Default, PartialEq)]
 pub struct DynamicObject {
     /// `group/version` of its kind.
@@ -205,6 +220,16 @@ const fn kind_of(json: &Json) -> &'static str {
 }
 
 /// An object as it is stored: its metadata parsed, the rest as the bytes that were written.
+///
+/// ```
+/// use roa_core::{DynamicObject, StoredObject};
+/// let lab = DynamicObject::from_json(serde_json::json!({
+///     "apiVersion": "lab.example.com/v1", "kind": "Lab", "metadata": { "name": "one" }
+/// }))?;
+/// let value = StoredObject::encode(&lab)?; // what is put into a store
+/// assert!(value.bytes.starts_with(b"{\"metadata\""));
+/// # Ok::<(), roa_core::DecodeError>(())
+/// ```
 #[derive(Clone)]
 pub struct StoredObject {
     /// The metadata, with `resourceVersion`.

@@ -10,6 +10,13 @@ use crate::{Revision, Timestamp};
 ///
 /// Names, labels and the rest are the client's; `uid`, `resourceVersion`, `generation` and the times are the store's,
 /// and what a client puts there is ignored or compared, never taken over.
+///
+/// ```
+/// use roa_core::Metadata;
+/// let mut metadata = Metadata::named("school", "one");
+/// metadata.finalizers.push("lab.example.com/cleanup".into());
+/// assert!(metadata.has_finalizer("lab.example.com/cleanup") && !metadata.is_deleting());
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 #[non_exhaustive]
@@ -81,6 +88,14 @@ pub(crate) const FIELDS: [&str; 15] = [
 ];
 
 /// Whose part an object is: when the owner goes, it goes.
+///
+/// ```
+/// use roa_core::{Metadata, OwnerReference};
+/// let owner = OwnerReference { kind: "Lab".into(), name: "one".into(), controller: Some(true), ..OwnerReference::default() };
+/// let mut part = Metadata::named("school", "one-disk");
+/// part.owner_references.push(owner);
+/// assert_eq!(part.controller().map(|owner| owner.name.as_str()), Some("one"));
+/// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct OwnerReference {

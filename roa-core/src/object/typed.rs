@@ -9,6 +9,13 @@ use crate::{DecodeError, DynamicObject, Entry, Error, KindDescriptor, Metadata, 
 
 /// Anything with metadata, a desired and an observed state: [`Object`] for kinds that are Rust types,
 /// [`DynamicObject`] for all others.
+///
+/// ```
+/// # use roa_core::Resource;
+/// fn name<R: Resource>(object: &R) -> &str {
+///     &object.metadata().name
+/// }
+/// ```
 pub trait Resource: Clone + Debug + Send + Sync + 'static {
     /// The desired state.
     type Spec;
@@ -53,6 +60,14 @@ pub trait Resource: Clone + Debug + Send + Sync + 'static {
 }
 
 /// A resource whose kind is the Rust type `S`.
+///
+/// ```
+/// # use roa_core::{Object, Spec};
+/// fn with_label<S: Spec>(mut object: Object<S>, name: &str, value: &str) -> Object<S> {
+///     object.metadata.labels.insert(name.to_owned(), value.to_owned());
+///     object
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Object<S: Spec> {
     /// Name, labels, identity, times.

@@ -9,6 +9,16 @@ use crate::lifecycle::{DeleteOptions, FieldValidation};
 use crate::{DynamicObject, Error, Key, KindDescriptor, Resource, Result, Revision};
 
 /// The objects of one kind, as values of the type `R`. A clone shares all of it.
+///
+/// ```
+/// # use roa_core::{Api, Object, Result, Spec};
+/// async fn relabel<S: Spec>(api: &Api<Object<S>>, namespace: &str, name: &str) -> Result<Object<S>> {
+///     api.patch(namespace, name, |object| {
+///         object.metadata.labels.insert("seen".into(), "yes".into());
+///     })
+///     .await
+/// }
+/// ```
 pub struct Api<R> {
     resources: ResourceStore,
     kind: Arc<KindDescriptor>,

@@ -12,6 +12,13 @@ use crate::{
 const SCAN: NonZeroUsize = NonZeroUsize::new(500).unwrap();
 
 /// Which objects to list.
+///
+/// ```
+/// use roa_core::ListOptions;
+/// let ready = ListOptions::namespace("school").labels("course=python".parse()?);
+/// assert_eq!(ready.namespace.as_deref(), Some("school"));
+/// # Ok::<(), roa_core::SelectorError>(())
+/// ```
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct ListOptions {
@@ -86,6 +93,14 @@ impl ListOptions {
 }
 
 /// A page of objects.
+///
+/// ```
+/// # use roa_core::{ListOptions, ObjectList, ResourceStore, Result};
+/// async fn next_page(resources: &ResourceStore, kind: &roa_core::KindDescriptor, page: ObjectList) -> Result<Option<ObjectList>> {
+///     let Some(next) = page.next else { return Ok(None) };
+///     resources.list(kind, &ListOptions::everywhere().resume(next)).await.map(Some)
+/// }
+/// ```
 #[derive(Debug, Clone)]
 pub struct ObjectList {
     /// The entries, in key order; read each with [`Entry::object`] or [`Resource::decode`](crate::Resource::decode).

@@ -35,6 +35,13 @@ use crate::{
 pub const MAX_CONFLICTS: usize = 5;
 
 /// What a process must still own for its writes to go through. Each write carries a guard on it, in its transaction.
+///
+/// ```
+/// # use roa_core::{Ownership, ResourceStore};
+/// fn fenced(resources: ResourceStore, ownership: Ownership) -> ResourceStore {
+///     resources.fenced_by(ownership)
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ownership {
     /// The ownership key: it changes only with the owner.
@@ -47,6 +54,19 @@ pub struct Ownership {
 
 /// Whether a process still has what its writes are fenced by, as far as it knows by itself: by a clock that goes on while
 /// the machine sleeps, without the store (L4). Asked right before each write.
+///
+/// ```
+/// # use roa_core::Tenure;
+/// /// Never ends.
+/// #[derive(Debug)]
+/// struct ForEver;
+///
+/// impl Tenure for ForEver {
+///     fn is_current(&self) -> bool {
+///         true
+///     }
+/// }
+/// ```
 pub trait Tenure: std::fmt::Debug + Send + Sync + 'static {
     /// Whether it may write.
     fn is_current(&self) -> bool;
@@ -54,6 +74,14 @@ pub trait Tenure: std::fmt::Debug + Send + Sync + 'static {
 
 /// The greatest revision that somebody wrote: what a cache must reach before they may read it again. And how many of their
 /// writes changed nothing, so that there was nothing to write.
+///
+/// ```
+/// use roa_core::{Revision, WriteMark};
+/// let mark = WriteMark::default();
+/// mark.note(Revision::new(7)?);
+/// assert_eq!((mark.get(), mark.is_clean()), (Some(Revision::new(7)?), false));
+/// # Ok::<(), roa_core::RevisionError>(())
+/// ```
 #[derive(Debug, Default)]
 pub struct WriteMark {
     greatest: AtomicU64,
@@ -72,6 +100,12 @@ impl WriteMark {
         Revision::new(self.greatest.load(Ordering::Acquire)).ok()
     }
 
+    /// Whether no write was noted, not even one that changed nothing.
+    #[must_use]
+    pub fn is_clean(&self) -> bool {
+        self.get().is_none() && self.unchanged() == 0
+    }
+
     /// Notes a write that changed nothing.
     pub fn note_unchanged(&self) {
         self.unchanged.fetch_add(1, Ordering::Relaxed);
@@ -85,6 +119,14 @@ impl WriteMark {
 }
 
 /// Objects of registered kinds over a store. A clone shares all of it.
+///
+/// ```
+/// # use roa_core::{DynamicObject, ResourceStore, Result, lifecycle::FieldValidation};
+/// /// Makes it what the manifest says, under a name of its own.
+/// async fn apply(resources: &ResourceStore, manifest: DynamicObject) -> Result<DynamicObject> {
+///     resources.clone().writing_as("importer").apply(manifest, FieldValidation::Strict).await
+/// }
+/// ```
 #[derive(Debug, Clone)]
 pub struct ResourceStore {
     store: Arc<dyn Store>,
@@ -397,6 +439,13 @@ fn overlay(mut current: DynamicObject, manifest: &DynamicObject) -> DynamicObjec
 }
 
 /// The sugar that any store has, made once.
+///
+/// ```
+/// # use roa_core::{Key, Result, Store, StoreExt};
+/// async fn exists(store: &dyn Store, key: &Key) -> Result<bool> {
+///     Ok(store.entry(key).await?.is_some())
+/// }
+/// ```
 #[async_trait]
 pub trait StoreExt {
     /// The entry of a key; `None` if absent.

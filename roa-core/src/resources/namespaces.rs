@@ -55,6 +55,14 @@ impl Namespaces {
 }
 
 /// What is left in a namespace that is going.
+///
+/// ```
+/// # use roa_core::NamespaceContent;
+/// fn says(left: &NamespaceContent) -> String {
+///     let counted = left.objects.iter().map(|(kind, count)| format!("{count} {}", kind.plural));
+///     counted.collect::<Vec<_>>().join(", ")
+/// }
+/// ```
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct NamespaceContent {

@@ -17,6 +17,15 @@ const RESOURCE: &str = "outbox";
 
 /// Something to be done outside of the store: what was asked for, and what came of it. It is done at least once, and
 /// whoever does it recognises it by its id.
+///
+/// ```
+/// # use roa_core::{EffectState, ResourceStore, Result};
+/// /// Asks for a mail, once, however often this is called.
+/// async fn welcome(resources: &ResourceStore, uid: &str) -> Result<bool> {
+///     let state = resources.effect("mail", uid, &serde_json::json!({ "to": "a@example.com" })).await?;
+///     Ok(matches!(state, EffectState::Done(_)))
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Effect {
@@ -35,6 +44,12 @@ pub struct Effect {
 }
 
 /// What came of an [`Effect`].
+///
+/// ```
+/// use roa_core::EffectState;
+/// let failed = EffectState::Failed { reason: "NoSuchAddress".into(), message: "nobody is called that".into() };
+/// assert_ne!(failed, EffectState::Pending);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum EffectState {

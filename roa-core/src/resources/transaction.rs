@@ -15,6 +15,17 @@ use crate::{
 /// revision could not be told apart by a client that resumes between them.
 ///
 /// Each staging gives the object's place in what [`Transaction::commit`] returns.
+///
+/// ```
+/// # use roa_core::{DynamicObject, ResourceStore, Result, lifecycle::FieldValidation};
+/// /// Both or none.
+/// async fn create_both(resources: &ResourceStore, lab: DynamicObject, disk: DynamicObject) -> Result<Vec<DynamicObject>> {
+///     let mut transaction = resources.transaction();
+///     transaction.create(lab, FieldValidation::Strict)?;
+///     transaction.create(disk, FieldValidation::Strict)?;
+///     transaction.commit().await
+/// }
+/// ```
 #[derive(Debug)]
 pub struct Transaction<'a> {
     resources: &'a ResourceStore,

@@ -16,6 +16,11 @@ const MAX_REQUIREMENTS: usize = 64;
 const MAX_VALUES: usize = 256;
 
 /// Text that is no selector.
+///
+/// ```
+/// use roa_core::{LabelSelector, SelectorError};
+/// assert!(matches!("course in".parse::<LabelSelector>(), Err(SelectorError::Malformed { .. })));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum SelectorError {

@@ -24,8 +24,12 @@ pub(super) async fn begin(
     }
     match provisioner.start(&turn.request(Some(template))).await {
         Ok(()) => begun(turn, reservation).await,
-        // Neither says anything of the lab: what was begun goes on, and is found by the next call.
-        Err(error @ (ProvisionError::Deadline { .. } | ProvisionError::ShuttingDown { .. })) => Err(unclear(&error)),
+        // None of them says anything of the lab: what was begun goes on, and is found by the next call.
+        Err(
+            error @ (ProvisionError::Deadline { .. }
+            | ProvisionError::ShuttingDown { .. }
+            | ProvisionError::Busy { .. }),
+        ) => Err(unclear(&error)),
         Err(error) => {
             turn.refused(provisioner, &error);
             turn.failed(&error.into()).await

@@ -53,6 +53,14 @@ pub enum ProvisionError {
         /// How long it may take.
         limit: Duration,
     },
+    /// It does as much at once as it may. Nothing was asked of it.
+    #[error("{message}")]
+    Busy {
+        /// Who is busy.
+        message: String,
+        /// When to come again.
+        after: Duration,
+    },
     /// The program is ending.
     #[error("{action}: the runtime is shutting down")]
     ShuttingDown {
@@ -76,6 +84,7 @@ impl ProvisionError {
             Self::AtCapacity { .. } => "AtCapacity",
             Self::Io { .. } => "SystemError",
             Self::Deadline { .. } => "DeadlineExceeded",
+            Self::Busy { .. } => "ProvisionerBusy",
             Self::ShuttingDown { .. } => "ShuttingDown",
             Self::Unsupported { .. } => "Unsupported",
         }
@@ -91,9 +100,11 @@ impl ProvisionError {
     pub(crate) const fn outcome(&self) -> CallOutcome {
         match self {
             Self::Io { .. } | Self::Deadline { .. } | Self::Unsupported { .. } => CallOutcome::Failed,
-            Self::Invalid { .. } | Self::Uid { .. } | Self::AtCapacity { .. } | Self::ShuttingDown { .. } => {
-                CallOutcome::Unknown
-            }
+            Self::Invalid { .. }
+            | Self::Uid { .. }
+            | Self::AtCapacity { .. }
+            | Self::Busy { .. }
+            | Self::ShuttingDown { .. } => CallOutcome::Unknown,
         }
     }
 

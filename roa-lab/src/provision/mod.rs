@@ -7,6 +7,7 @@
 //! - Labs that only seem to be: [`SimulatedProvisioner`]
 //! - What a lab can serve with nothing installed: [`serve_static`]
 
+mod bounded;
 mod environment;
 mod error;
 mod gate;
@@ -17,6 +18,7 @@ mod simulated;
 mod static_site;
 mod template;
 
+pub(crate) use bounded::Bounded;
 pub use environment::{is_secret_variable, validate_environment};
 pub use error::ProvisionError;
 pub(crate) use gate::{Closed, Gate, default_config as default_breaker};

@@ -102,6 +102,11 @@ impl Pulses {
         now.duration_since(pulse.seen)
     }
 
+    /// Forgets a worker: should it come up once more, its time begins anew.
+    pub(super) fn forget(&self, uid: &str) {
+        self.by_uid.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);
+    }
+
     /// Forgets all workers but these.
     pub(super) fn keep(&self, uids: &HashSet<&str>) {
         self.by_uid.lock().unwrap_or_else(PoisonError::into_inner).retain(|uid, _| uids.contains(uid.as_str()));
@@ -135,5 +140,7 @@ mod tests {
         pulses.silence("b", None, at(0));
         pulses.keep(&HashSet::from(["b"]));
         assert_eq!(pulses.by_uid.lock().unwrap().len(), 1);
+        pulses.forget("b");
+        assert_eq!(pulses.silence("b", None, at(9)), Duration::ZERO);
     }
 }

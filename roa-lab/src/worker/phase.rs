@@ -21,7 +21,8 @@ pub enum WorkerPhase {
     Terminating,
     /// Nothing is left of it but its record.
     Terminated,
-    /// It could not be brought up, or gave no sign of life. Its labs go elsewhere.
+    /// It could not be brought up, or gave no sign of life. Its labs go elsewhere. It stays so, also if it gives signs of life
+    /// again, until its spec is changed: then it is brought up anew.
     Failed,
 }
 

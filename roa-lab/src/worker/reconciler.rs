@@ -84,6 +84,7 @@ impl Reconciler for WorkerReconciler {
             _ => write(&worker, after(&worker, &drift, cx.now()), cx).await,
         };
         match corrected {
+            Ok(()) if drift.reason == HEARTBEAT_LOST => self.pulses.forget(&worker.metadata.uid),
             Ok(()) => {}
             // Somebody wrote to it meanwhile: the next sweep looks again.
             Err(Error::Conflict { .. } | Error::NotFound { .. }) => return Ok(Action::Requeue),
@@ -99,9 +100,10 @@ impl Reconciler for WorkerReconciler {
     }
 
     async fn after_sweep(&self, workers: &[Arc<Worker>], cx: &Context) -> Result<usize, ReconcileError> {
-        self.pulses.keep(&workers.iter().map(|worker| worker.metadata.uid.as_str()).collect::<HashSet<_>>());
         self.settings.metrics.workers(workers);
-        for worker in workers.iter().filter(|worker| worker.status.phase().keeps_labs()) {
+        let up: Vec<_> = workers.iter().filter(|worker| worker.status.phase().keeps_labs()).collect();
+        self.pulses.keep(&up.iter().map(|worker| worker.metadata.uid.as_str()).collect::<HashSet<_>>());
+        for worker in up {
             self.mirror(worker, cx).await?;
         }
         Ok(0)

@@ -160,6 +160,9 @@ impl<R: Resource> Cache<R> {
     /// # Cancel safety
     /// Safe.
     pub async fn wait_for(&self, revision: Revision, clock: &dyn Clock, deadline: Monotonic) -> Result<()> {
+        if self.position().is_some_and(|at| at.revision >= revision) {
+            return Ok(());
+        }
         wait_until(self.shared.position.subscribe(), revision, clock, deadline).await
     }
 

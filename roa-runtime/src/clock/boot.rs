@@ -21,6 +21,14 @@ const ROUNDING: Duration = Duration::from_millis(20);
 /// On Linux it compares the time since boot in `/proc/uptime` with the monotonic time: what it is ahead by is time
 /// slept, found to 20 ms. A reading costs a few microseconds. Elsewhere, and where that file can't be read, it is a
 /// [`SystemClock`]; [`BootClock::counts_suspend`] tells.
+///
+/// ```
+/// use roa_core::Clock;
+/// use roa_runtime::BootClock;
+/// let clock = BootClock::new();
+/// let begun = clock.monotonic();
+/// assert!(clock.monotonic() >= begun);
+/// ```
 #[derive(Debug)]
 pub struct BootClock {
     awake: SystemClock,

@@ -5,6 +5,14 @@ use std::sync::Arc;
 use roa_core::Clock;
 
 /// The times of a process: that of the domain, which can be scaled or simulated, and those of the machine.
+///
+/// ```
+/// # use std::sync::Arc;
+/// use roa_runtime::{BootClock, Clocks, SystemClock};
+/// let lease = Arc::new(BootClock::new()); // goes on while the machine sleeps
+/// let clocks = Clocks { lease, ..Clocks::same(Arc::new(SystemClock::new())) };
+/// # drop(clocks);
+/// ```
 #[derive(Debug, Clone)]
 pub struct Clocks {
     /// For what the domain says: expiry, back-off, sweeps, time stamps.

@@ -10,6 +10,12 @@ use tokio::time::Instant;
 ///
 /// On Linux and macOS the monotonic time stands still while the machine is suspended; [`BootClock`](crate::BootClock)
 /// counts that time. Sleeping needs a tokio runtime with its timer enabled.
+///
+/// ```
+/// use roa_core::Clock;
+/// use roa_runtime::SystemClock;
+/// assert!(SystemClock::new().now().as_unix_seconds() > 1_700_000_000);
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct SystemClock {
     start: Instant,

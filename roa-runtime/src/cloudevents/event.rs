@@ -8,6 +8,14 @@ use serde_json::Value as Json;
 /// One event, as the format of CloudEvents 1.0 for JSON writes it. Each has its attributes and the whole object.
 ///
 /// An event that is told again, as after a restart, has the same `source` and `id`: that is how a receiver recognises it.
+///
+/// ```
+/// # use roa_core::{DecodeError, DynamicObject, WatchEvent};
+/// # use roa_runtime::CloudEvent;
+/// fn line(event: &WatchEvent<DynamicObject>) -> Result<bytes::Bytes, DecodeError> {
+///     Ok(CloudEvent::of("/roa/main", event)?.to_json())
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct CloudEvent {

@@ -10,6 +10,21 @@ use roa_core::ReconcileError;
 use super::{CloudEvent, CloudEventSink};
 
 /// Posts a body to the one address that it was made for.
+///
+/// ```
+/// # use async_trait::async_trait;
+/// # use roa_runtime::HttpPost;
+/// #[derive(Debug)]
+/// struct Client;
+///
+/// #[async_trait]
+/// impl HttpPost for Client {
+///     async fn post(&self, content_type: &str, body: bytes::Bytes) -> Result<u16, String> {
+///         println!("{} bytes of {content_type}", body.len()); // here it is sent
+///         Ok(202)
+///     }
+/// }
+/// ```
 #[async_trait]
 pub trait HttpPost: Debug + Send + Sync + 'static {
     /// Posts, and gives the status of the answer. It has a deadline of its own.
@@ -21,6 +36,14 @@ pub trait HttpPost: Debug + Send + Sync + 'static {
 
 /// Posts each event in structured mode. What the receiver can't take now is posted again; what it says that it will never
 /// take (400, 413, 415, 422) is left out and counted, for it would hold up all that comes after it.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use roa_runtime::{CloudEventSink, HttpPost, HttpSink};
+/// fn sink(client: impl HttpPost) -> Arc<dyn CloudEventSink> {
+///     Arc::new(HttpSink::new(client))
+/// }
+/// ```
 #[derive(Debug)]
 pub struct HttpSink<P> {
     client: P,

@@ -14,6 +14,11 @@ use crate::locks;
 
 /// Writes each event as a line of JSON. A line that was written is with the operating system: it survives the end of the
 /// process.
+///
+/// ```
+/// use roa_runtime::{CloudEventSink, LineSink};
+/// assert_eq!(LineSink::new("memory", Vec::new()).name(), "memory");
+/// ```
 pub struct LineSink {
     name: String,
     out: Arc<Mutex<Box<dyn Write + Send>>>,

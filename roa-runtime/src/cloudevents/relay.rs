@@ -12,6 +12,26 @@ use super::CloudEvent;
 use crate::{Bookmarks, EventHandler, HandlerRunner, Runnable, Selection, StreamWatcher, WatchHub};
 
 /// Where CloudEvents go.
+///
+/// ```
+/// # use async_trait::async_trait;
+/// # use roa_core::ReconcileError;
+/// # use roa_runtime::{CloudEvent, CloudEventSink};
+/// #[derive(Debug)]
+/// struct Printed;
+///
+/// #[async_trait]
+/// impl CloudEventSink for Printed {
+///     fn name(&self) -> &str {
+///         "printed"
+///     }
+///
+///     async fn send(&self, event: &CloudEvent) -> Result<(), ReconcileError> {
+///         println!("{} {}", event.kind, event.subject);
+///         Ok(())
+///     }
+/// }
+/// ```
 #[async_trait]
 pub trait CloudEventSink: Debug + Send + Sync + 'static {
     /// Its name: bookmarks are kept under it.
@@ -25,6 +45,13 @@ pub trait CloudEventSink: Debug + Send + Sync + 'static {
 }
 
 /// What is told, and how.
+///
+/// ```
+/// # use std::time::Duration;
+/// use roa_runtime::CloudEventRelayConfig;
+/// let patient = CloudEventRelayConfig { retry: Duration::from_secs(30), ..CloudEventRelayConfig::new("/roa/main") };
+/// # drop(patient);
+/// ```
 #[derive(Debug, Clone)]
 pub struct CloudEventRelayConfig {
     /// The events' `source`: an URI reference. It should differ from store to store.

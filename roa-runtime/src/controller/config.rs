@@ -5,6 +5,13 @@ use std::time::Duration;
 use crate::{QueueConfig, RetryBudgetConfig};
 
 /// How a controller is driven.
+///
+/// ```
+/// # use std::time::Duration;
+/// use roa_runtime::ControllerConfig;
+/// let slow_and_few = ControllerConfig { workers: 2, timeout: Duration::from_secs(600), ..ControllerConfig::default() };
+/// # drop(slow_and_few);
+/// ```
 #[derive(Debug, Clone)]
 pub struct ControllerConfig {
     /// How many objects are handled at once.

@@ -1,13 +1,11 @@
 //! [`WriteGate`]: which revision a key's next call must see at least. [`Parked`]: which keys were given up.
-//! [`Cleared`]: which objects are known not to say that they were.
+//! [`Unchecked`]: which objects may say that they were.
 
-use std::collections::HashMap;
-use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use roa_core::{Key, Revision};
 
 use super::sparse::Sparse;
-use crate::locks;
 
 /// Remembers what was written while a key was handled, until its next call has seen it. As many keys as objects.
 #[derive(Debug, Default)]
@@ -59,24 +57,55 @@ impl Parked {
     }
 }
 
-/// The objects that are known not to carry the condition that they were given up, neither by this process nor by one
-/// that worked before it: found once for each object and term of ownership. As many as objects.
+/// The objects that may say that they were given up: those that came, or came to this process, and have not been looked at
+/// since. None, once each was handled well.
 #[derive(Debug, Default)]
-pub(super) struct Cleared {
-    keys: Mutex<HashMap<Key, Option<Revision>>>,
+pub(super) struct Unchecked {
+    keys: Sparse<u64>,
+    noted: AtomicU64,
 }
 
-impl Cleared {
-    /// `term` is the revision of what the process owned then.
-    pub(super) fn note(&self, key: &Key, term: Option<Revision>) {
-        locks::lock(&self.keys).insert(key.clone(), term);
+impl Unchecked {
+    /// From now on, it is to be looked at.
+    pub(super) fn note(&self, key: &Key) {
+        let number = self.noted.fetch_add(1, Ordering::Relaxed);
+        self.keys.with(|keys| keys.insert(key.clone(), number));
     }
 
-    pub(super) fn is_known(&self, key: &Key, term: Option<Revision>) -> bool {
-        locks::lock(&self.keys).get(key) == Some(&term)
+    /// Since which note it is to be looked at, if it is.
+    pub(super) fn since(&self, key: &Key) -> Option<u64> {
+        self.keys.with_any(|keys| keys.get(key).copied()).flatten()
+    }
+
+    /// It was looked at, unless it was noted again meanwhile.
+    pub(super) fn checked(&self, key: &Key, since: u64) {
+        self.keys.with_any(|keys| {
+            if keys.get(key) == Some(&since) {
+                keys.remove(key);
+            }
+        });
     }
 
     pub(super) fn forget(&self, key: &Key) {
-        locks::lock(&self.keys).remove(key);
+        self.keys.remove(key);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An owner before may have given it up while it was not this process's.
+    #[test]
+    fn what_is_noted_again_while_it_is_looked_at_is_looked_at_again() {
+        let (unchecked, key) = (Unchecked::default(), Key::new("g", "things", "n", "a").unwrap());
+        assert_eq!(unchecked.since(&key), None);
+        unchecked.note(&key);
+        let first = unchecked.since(&key).unwrap();
+        unchecked.note(&key);
+        unchecked.checked(&key, first);
+        let second = unchecked.since(&key).unwrap();
+        unchecked.checked(&key, second);
+        assert_eq!((unchecked.since(&key), unchecked.keys.len()), (None, 0));
     }
 }

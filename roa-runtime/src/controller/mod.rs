@@ -6,6 +6,7 @@
 
 mod backlog;
 mod config;
+mod desk;
 mod explain;
 mod filter;
 mod finalizer;
@@ -18,16 +19,18 @@ mod sparse;
 mod tracking;
 
 use std::collections::{BTreeMap, HashSet};
+use std::pin::{Pin, pin};
 use std::sync::{Arc, OnceLock};
 
 pub use config::ControllerConfig;
 pub use filter::{Filter, Update};
 
-use backlog::Backlog;
-use gate::{Cleared, Parked, WriteGate};
+use backlog::{Backlog, Change, Concerned};
+use desk::Desk;
+use gate::{Parked, Unchecked, WriteGate};
 use overflow::Overflow;
 use roa_core::{CacheReader, Cancellation, Cause, Context, Controller, Key, Metadata, Resource, Revision, Timestamp};
-use tracking::{Leaving, Troubles, Unobserved};
+use tracking::{Begin, Leaving, Troubles, Unobserved};
 
 use crate::cache::Freshness;
 use crate::safety::{Quarantine, what_frees};
@@ -40,6 +43,20 @@ use crate::{
 const REFILL: usize = 1_000;
 
 /// Drives one controller. A clone drives the same.
+///
+/// ```
+/// # use roa_core::{Cancellation, Cause, Controller, Key};
+/// # use roa_runtime::{AddError, ControllerDriver};
+/// /// Handles one object now; by itself it does so at each change.
+/// async fn look<C: Controller>(driver: &ControllerDriver<C>, key: &Key) -> Result<(), AddError> {
+///     driver.trigger(key, Cause::Resync).await?;
+///     tokio::select! {
+///         () = driver.work(Cancellation::never()) => {}
+///         () = driver.queue().idle() => {}
+///     }
+///     Ok(())
+/// }
+/// ```
 pub struct ControllerDriver<C: Controller> {
     inner: Arc<Inner<C>>,
 }
@@ -51,7 +68,7 @@ struct Inner<C: Controller> {
     queue: WorkQueue<Key>,
     gate: WriteGate,
     parked: Parked,
-    cleared: Cleared,
+    unchecked: Unchecked,
     troubles: Troubles,
     unobserved: Unobserved,
     leaving: Leaving,
@@ -103,7 +120,7 @@ impl<C: Controller> ControllerDriver<C> {
             budget: config.retry_budget.map(RetryBudget::new),
             gate: WriteGate::default(),
             parked: Parked::default(),
-            cleared: Cleared::default(),
+            unchecked: Unchecked::default(),
             troubles: Troubles::default(),
             unobserved: Unobserved::default(),
             leaving: Leaving::default(),
@@ -176,15 +193,17 @@ impl<C: Controller> ControllerDriver<C> {
     /// Dropping it drops the running call; its object is handled again by whoever handles the queue next.
     pub async fn work(&self, cancellation: Cancellation) {
         let inner = &*self.inner;
-        while let Some(run) = inner.next(&cancellation).await {
+        let mut stop = pin!(cancellation.cancelled());
+        let mut desk = Desk::new(Arc::clone(&inner.clocks.io));
+        while let Some(run) = inner.next(&cancellation, stop.as_mut(), &mut desk).await {
             let Some(permit) = inner.territory.begin(run.key()) else {
                 run.finish(Outcome::Drop);
                 continue;
             };
             let outcome = tokio::select! {
                 biased;
-                outcome = run::handle(inner, &run, &permit) => outcome,
-                () = cancellation.cancelled() => Outcome::Failed,
+                outcome = run::handle(inner, &run, &permit, &mut desk) => outcome,
+                () = stop.as_mut() => Outcome::Failed,
             };
             // Before the run ends: while there is more to queue, the queue is never empty.
             inner.go_on();
@@ -199,6 +218,10 @@ impl<C: Controller> ControllerDriver<C> {
     /// Queues all objects of slots that this process has got: whatever happened to them before, they are looked at.
     pub(crate) fn adopt(&self, slots: &HashSet<usize>) {
         for key in self.inner.keys_in(slots) {
+            if let Some(object) = self.inner.cache.get(&key) {
+                // For this process it has just come.
+                self.inner.track(&key, None, object.metadata(), Begin::Listed);
+            }
             self.inner.add(&key, Priority::Retry, Cause::Resync);
         }
     }
@@ -217,11 +240,24 @@ impl<C: Controller> ControllerDriver<C> {
 }
 
 impl<C: Controller> Inner<C> {
-    async fn next(&self, cancellation: &Cancellation) -> Option<Run<Key>> {
+    /// The next run; `None` once there are to be no more. `stop` is the sign of `cancellation`.
+    async fn next(
+        &self,
+        cancellation: &Cancellation,
+        mut stop: Pin<&mut impl Future<Output = ()>>,
+        desk: &mut Desk,
+    ) -> Option<Run<Key>> {
         loop {
+            if cancellation.is_cancelled() {
+                return None;
+            }
+            if let Some(found) = self.queue.try_next() {
+                return found;
+            }
+            desk.rest();
             tokio::select! {
                 biased;
-                () = cancellation.cancelled() => return None,
+                () = stop.as_mut() => return None,
                 run = self.queue.next() => return run,
                 () = self.backlog.there_is() => self.go_on(),
             }
@@ -254,16 +290,23 @@ impl<C: Controller> Inner<C> {
         }
     }
 
+    /// Another object changed. Of very many whom that concerns, the first are queued now, and the others by the workers.
+    fn changed_elsewhere(&self, change: Change, concerned: impl Concerned, released: bool) {
+        let (keys, changed) = (concerned.keys_after(None, REFILL), change.1.clone());
+        let last = keys.get(REFILL - 1).cloned();
+        if last.is_some() && self.backlog.begin(change, Arc::new(concerned), last, released) {
+            return;
+        }
+        keys.iter().for_each(|key| self.concern(key, &changed, released));
+    }
+
     /// Queues some of those that a change of another object concerns.
     fn go_on(&self) {
         let Some((change, progress)) = self.backlog.take() else { return };
-        let (index, changed) = &change;
-        let keys = self.cache.indexed_keys_after(index, changed.encoded(), progress.after.as_ref(), REFILL);
-        for key in &keys {
-            self.concern(key, changed, progress.released);
-        }
+        let keys = progress.concerned.keys_after(progress.after.as_ref(), REFILL);
+        keys.iter().for_each(|key| self.concern(key, &change.1, progress.released));
         match keys.into_iter().nth(REFILL - 1) {
-            Some(last) => self.backlog.go_on(change, progress, Some(last)),
+            Some(last) => self.backlog.go_on(change, last),
             None => self.backlog.done(change),
         }
     }
@@ -328,13 +371,17 @@ impl<C: Controller> Inner<C> {
         if asked { Priority::User } else { Priority::Retry }
     }
 
-    /// What metrics tell of: how long a change of the spec is not seen, how long the object waits to be let go.
-    fn track(&self, key: &Key, before: Option<&Metadata>, after: &Metadata) {
+    /// What is to be done about an object that came or changed, and what metrics tell of: how long a change of its spec is
+    /// not seen, how long it waits to be let go.
+    fn track(&self, key: &Key, before: Option<&Metadata>, after: &Metadata, begin: Begin) {
         if !self.territory.owns(key) {
             return;
         }
-        if self.cache.is_synced() && before.is_none_or(|before| before.generation != after.generation) {
-            self.unobserved.note(key, after.generation, self.clocks.io.monotonic());
+        if before.is_none() {
+            self.unchecked.note(key);
+        }
+        if before.is_none_or(|before| before.generation != after.generation) {
+            self.unobserved.note(key, after.generation, begin, self.clocks.io.monotonic());
         }
         self.leaving.look(key, after, self.controller.finalizer());
     }
@@ -342,7 +389,7 @@ impl<C: Controller> Inner<C> {
     fn forget(&self, key: &Key) {
         self.gate.forget(key);
         self.parked.release(key);
-        self.cleared.forget(key);
+        self.unchecked.forget(key);
         self.quarantine.forget(key);
         self.troubles.forget(key);
         self.unobserved.forget(key);
@@ -366,7 +413,8 @@ impl<C: Controller> CacheListener<C::Resource> for Inner<C> {
         let Some(after) = after else {
             return self.forget(key);
         };
-        self.track(key, before.map(|before| before.metadata()), after.metadata());
+        let begin = if self.cache.is_synced() { Begin::Changed } else { Begin::Listed };
+        self.track(key, before.map(|before| before.metadata()), after.metadata(), begin);
         if self.stays_parked(key, before, after) {
             return;
         }

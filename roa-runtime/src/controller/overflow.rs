@@ -1,6 +1,7 @@
 //! [`Overflow`]: what was left out when the queue was full.
 
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use roa_core::Key;
 
@@ -11,6 +12,8 @@ use crate::locks;
 #[derive(Debug, Default)]
 pub(super) struct Overflow {
     state: Mutex<State>,
+    /// Whether keys were left out: almost never, which each call finds out without the lock.
+    due: AtomicBool,
 }
 
 #[derive(Debug, Default, Clone)]
@@ -30,11 +33,15 @@ impl Overflow {
         let news = !state.due;
         state.again = state.due;
         state.due = true;
+        self.due.store(true, Ordering::Release);
         news
     }
 
     /// After which key to go on, if keys were left out.
     pub(super) fn due(&self) -> Option<Option<Key>> {
+        if !self.due.load(Ordering::Acquire) {
+            return None;
+        }
         let state = locks::lock(&self.state);
         state.due.then(|| state.cursor.clone())
     }
@@ -48,5 +55,6 @@ impl Overflow {
     pub(super) fn done(&self) {
         let mut state = locks::lock(&self.state);
         *state = State { due: state.again, again: false, cursor: None };
+        self.due.store(state.due, Ordering::Release);
     }
 }

@@ -4,11 +4,13 @@
 //! None of it depends on which cache is filled first: an object that is not in its cache yet is called for when it comes,
 //! and no call begins before all caches are whole (C12).
 
+use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use roa_core::{CacheReader, Controller, Key, KeyOf, Object, Resource, Spec};
 
+use super::backlog::Concerned;
 use super::{ControllerDriver, Filter, Inner};
 use crate::safety::what_frees;
 use crate::{Cache, CacheListener};
@@ -19,8 +21,9 @@ type Concerns<T> = dyn Fn(&T, &mut dyn FnMut(&Key)) + Send + Sync;
 /// Changes of one kind's objects lead to calls for objects of another.
 struct Relation<C: Controller, T> {
     inner: Arc<Inner<C>>,
+    number: usize,
     filter: Filter<T>,
-    concerns: Box<Concerns<T>>,
+    concerns: Arc<Concerns<T>>,
     /// Whether a change may help an object that was given up.
     frees: bool,
 }
@@ -48,7 +51,9 @@ where
     }
 
     /// From now on, a change in `cache` leads to calls for the objects that `concerned` names, given the object as it was
-    /// and as it is.
+    /// and as it is. Of very many the first thousand, in the order of their keys, are queued at once and the others as calls
+    /// end: for each thousand it is asked again. Where so many refer to one object, [`ControllerDriver::refers_to`] finds
+    /// them without looking at all.
     pub fn watches<T, I>(
         &self,
         cache: &Cache<T>,
@@ -80,7 +85,8 @@ where
             references(object).into_iter().for_each(|key| value(key.key().encoded()));
         };
         self.inner.cache.index_by(&index, Arc::new(values));
-        cache.listen(Arc::new(Reference { inner: Arc::clone(&self.inner), filter, index }));
+        let (inner, number) = (Arc::clone(&self.inner), self.inner.backlog.relation());
+        cache.listen(Arc::new(Reference { inner, number, filter, index }));
     }
 
     fn relate<T: Resource>(
@@ -90,8 +96,8 @@ where
         frees: bool,
         concerns: impl Fn(&T, &mut dyn FnMut(&Key)) + Send + Sync + 'static,
     ) {
-        let (inner, concerns) = (Arc::clone(&self.inner), Box::new(concerns));
-        cache.listen(Arc::new(Relation { inner, filter, concerns, frees }));
+        let (inner, number) = (Arc::clone(&self.inner), self.inner.backlog.relation());
+        cache.listen(Arc::new(Relation { inner, number, filter, concerns: Arc::new(concerns), frees }));
     }
 }
 
@@ -117,8 +123,22 @@ fn frees<T: Resource>(before: Option<&T>, after: Option<&T>) -> bool {
 /// Changes of one kind's objects lead to calls for objects that refer to them: they may be many.
 struct Reference<C: Controller, T> {
     inner: Arc<Inner<C>>,
+    number: usize,
     filter: Filter<T>,
     index: Arc<str>,
+}
+
+/// Those that refer to an object, by an index.
+struct Referring<R> {
+    cache: Cache<R>,
+    index: Arc<str>,
+    referred: Key,
+}
+
+impl<R: Resource> Concerned for Referring<R> {
+    fn keys_after(&self, after: Option<&Key>, limit: usize) -> Vec<Key> {
+        self.cache.indexed_keys_after(&self.index, self.referred.encoded(), after, limit)
+    }
 }
 
 impl<C: Controller, T: Spec> CacheListener<Object<T>> for Reference<C, Object<T>> {
@@ -127,35 +147,49 @@ impl<C: Controller, T: Spec> CacheListener<Object<T>> for Reference<C, Object<T>
         if !self.filter.lets_through(before, after) {
             return;
         }
-        let (change, released) = ((Arc::clone(&self.index), key.clone()), frees(before, after));
-        if !self.inner.backlog.joins(&change, released) {
-            self.inner.backlog.begin(change, released);
-            self.inner.go_on();
-        }
+        let (cache, index) = (self.inner.cache.clone(), Arc::clone(&self.index));
+        let referring = Referring { cache, index, referred: key.clone() };
+        self.inner.changed_elsewhere((self.number, key.clone()), referring, frees(before, after));
     }
 }
 
-impl<C: Controller, T: Resource> Relation<C, T> {
-    fn call(&self, changed: &Key, object: &T, released: bool) {
-        let each = &mut |key: &Key| self.inner.concern(key, changed, released);
-        // The author's code must not take the cache with it.
-        if catch_unwind(AssertUnwindSafe(|| (self.concerns)(object, each))).is_err() {
-            let controller = self.inner.controller.name();
-            tracing::error!(controller, key = %changed, "a mapping panicked: the change may have led to no call");
+/// Those whom an author's function names, given an object as it was and as it is: who was concerned before may be so no
+/// more, and that is news for it as well.
+struct Named<T> {
+    concerns: Arc<Concerns<T>>,
+    before: Option<Arc<T>>,
+    after: Option<Arc<T>>,
+}
+
+impl<T: Resource> Concerned for Named<T> {
+    fn keys_after(&self, after: Option<&Key>, limit: usize) -> Vec<Key> {
+        let mut found = BTreeSet::new();
+        let mut each = |key: &Key| {
+            let last = found.last().filter(|_| found.len() >= limit);
+            let wanted = after.is_none_or(|after| key > after) && last.is_none_or(|last| key < last);
+            if wanted && found.insert(key.clone()) && found.len() > limit {
+                found.pop_last();
+            }
+        };
+        for object in self.before.iter().chain(&self.after) {
+            // The author's code must not take the cache with it.
+            if catch_unwind(AssertUnwindSafe(|| (self.concerns)(object, &mut each))).is_err() {
+                let name = &object.metadata().name;
+                tracing::error!(changed = name, "a mapping panicked: the change may have led to no call");
+            }
         }
+        found.into_iter().collect()
     }
 }
 
 impl<C: Controller, T: Resource> CacheListener<T> for Relation<C, T> {
     fn changed(&self, key: &Key, before: Option<&Arc<T>>, after: Option<&Arc<T>>) {
-        let (before, after) = (before.map(Arc::as_ref), after.map(Arc::as_ref));
-        if !self.filter.lets_through(before, after) {
+        let (was, is) = (before.map(Arc::as_ref), after.map(Arc::as_ref));
+        if !self.filter.lets_through(was, is) {
             return;
         }
-        let released = self.frees && frees(before, after);
-        // Who was concerned before may be so no more: that is news for it as well.
-        for object in before.into_iter().chain(after) {
-            self.call(key, object, released);
-        }
+        let released = self.frees && frees(was, is);
+        let named = Named { concerns: Arc::clone(&self.concerns), before: before.cloned(), after: after.cloned() };
+        self.inner.changed_elsewhere((self.number, key.clone()), named, released);
     }
 }

@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use roa_core::{
-    Action, CacheReader, ClockExt, ConditionStatus, Context, Controller, Error, Key, ReconcileError, Resource, Result,
-    Revision, UnitOfWork, WriteMark,
+    Action, CacheReader, ClockExt, ConditionStatus, Context, Controller, Error, Key, Monotonic, ReconcileError,
+    Resource, Result, Revision, UnitOfWork,
 };
 use tracing::Instrument;
 
+use super::desk::{Alarm, Call, Desk};
 use super::outcome::{Ended, QUARANTINED, Record, Verdict, judge};
 use super::tracking::Trouble;
 use super::{ControllerConfig, Inner, finalizer};
@@ -21,7 +22,12 @@ use crate::{Outcome, Run};
 const CLEAR_AGAIN: Duration = Duration::from_secs(5);
 
 /// Handles one key, and says what is to happen with it next.
-pub(super) async fn handle<C: Controller>(inner: &Inner<C>, run: &Run<Key>, permit: &Permit) -> Outcome {
+pub(super) async fn handle<C: Controller>(
+    inner: &Inner<C>,
+    run: &Run<Key>,
+    permit: &Permit,
+    desk: &mut Desk,
+) -> Outcome {
     let name = inner.controller.name();
     let causes = tracing::field::debug(run.causes());
     let span = tracing::info_span!("reconcile", controller = name, key = %run.key(), causes, failures = run.failures());
@@ -29,10 +35,10 @@ pub(super) async fn handle<C: Controller>(inner: &Inner<C>, run: &Run<Key>, perm
     tracing::debug!(parent: &span, key = %run.key(), since = permit.since().map(Revision::get), "call begins");
     let generation = || inner.cache.get(run.key()).map(|object| object.metadata().generation);
     let seen = if inner.unobserved.is_empty() { None } else { generation() };
-    let mark = Arc::new(WriteMark::default());
-    let cx = context(inner, run, permit, &mark);
     let started = inner.clocks.io.monotonic();
-    let ended = call(inner, run, permit, &cx).instrument(span.clone()).await;
+    let (given, alarm) = desk.prepare(&inner.context, run, permit);
+    let ended = call(inner, run, permit, given, (alarm, started)).instrument(span.clone()).await;
+    let (cx, mark) = (&given.cx, &given.mark);
     inner.gate.note(run.key(), mark.get());
     inner.metrics.ended(ended.label(), inner.clocks.io.monotonic().saturating_since(started));
     if matches!(ended, Ended::Returned(Err(ReconcileError::Resource(Error::Fenced(_))))) {
@@ -44,12 +50,10 @@ pub(super) async fn handle<C: Controller>(inner: &Inner<C>, run: &Run<Key>, perm
     log(&ended, run);
     let record = record(inner, run, &ended);
     let outcome = match judge(ended, record) {
-        Verdict::Continue(outcome) if succeeded => {
-            clear(inner, &cx, run.key(), permit.since(), outcome).instrument(span).await
-        }
+        Verdict::Continue(outcome) if succeeded => clear(inner, cx, run.key(), outcome).instrument(span).await,
         Verdict::Continue(outcome) => within_budget(inner, outcome),
         Verdict::GiveUp(reason, message) => {
-            give_up(inner, &cx, run.key(), reason, &message).instrument(span).await;
+            give_up(inner, cx, run.key(), reason, &message).instrument(span).await;
             Outcome::Drop
         }
     };
@@ -78,7 +82,7 @@ fn note<C: Controller>(inner: &Inner<C>, key: &Key, ended: &Ended, seen: Option<
 fn forget_if_gone<C: Controller>(inner: &Inner<C>, key: &Key, written: Option<Revision>) {
     if inner.cache.get(key).is_none() && inner.cache.revision() >= written {
         inner.gate.forget(key);
-        inner.cleared.forget(key);
+        inner.unchecked.forget(key);
         inner.quarantine.forget(key);
         inner.troubles.forget(key);
     }
@@ -92,7 +96,7 @@ fn record<C: Controller>(inner: &Inner<C>, run: &Run<Key>, ended: &Ended) -> Rec
         0
     };
     if let Some(budget) = inner.budget.as_ref().filter(|_| run.failures() == 0) {
-        budget.earn(inner.clocks.domain.monotonic());
+        budget.earn(run.begun());
     }
     let ControllerConfig { max_retries, max_panics, .. } = inner.config;
     Record { failures: run.failures(), max_retries, panics, max_panics }
@@ -109,14 +113,14 @@ fn within_budget<C: Controller>(inner: &Inner<C>, outcome: Outcome) -> Outcome {
     Outcome::FailedAfter(wait)
 }
 
-fn context<C: Controller>(inner: &Inner<C>, run: &Run<Key>, permit: &Permit, mark: &Arc<WriteMark>) -> Context {
-    let resources = permit.fence(inner.context.resources().clone().marking(Arc::clone(mark)));
-    let cx = inner.context.clone().with_resources(resources).with_cancellation(permit.cancellation());
-    let cx = cx.for_run(run.shared_causes(), run.failures());
-    if run.related().is_empty() { cx } else { cx.because_of(run.related()) }
-}
-
-async fn call<C: Controller>(inner: &Inner<C>, run: &Run<Key>, permit: &Permit, cx: &Context) -> Ended {
+async fn call<C: Controller>(
+    inner: &Inner<C>,
+    run: &Run<Key>,
+    permit: &Permit,
+    given: &mut Call,
+    (alarm, started): (&mut Alarm, Monotonic),
+) -> Ended {
+    let Call { cx, over, .. } = given;
     let work = async {
         match current(inner, run.key(), permit).await? {
             Some(object) if inner.config.transactional => in_unit(&inner.controller, object, run.key(), cx).await,
@@ -130,8 +134,8 @@ async fn call<C: Controller>(inner: &Inner<C>, run: &Run<Key>, permit: &Permit, 
             Ok(returned) => Ended::Returned(returned),
             Err(panic) => Ended::Panicked(crate::tasks::panic_message(&*panic).to_owned()),
         },
-        () = inner.clocks.io.sleep(inner.config.timeout) => Ended::TimedOut(inner.config.timeout),
-        () = cx.cancelled() => Ended::Cancelled,
+        () = alarm.at(started + inner.config.timeout) => Ended::TimedOut(inner.config.timeout),
+        () = over.comes() => Ended::Cancelled,
     }
 }
 
@@ -220,7 +224,7 @@ fn log(ended: &Ended, run: &Run<Key>) {
 
 async fn give_up<C: Controller>(inner: &Inner<C>, cx: &Context, key: &Key, reason: &'static str, message: &str) {
     inner.parked.park(key);
-    inner.cleared.forget(key);
+    inner.unchecked.note(key);
     inner.quarantine.forget(key);
     inner.metrics.parked(inner.parked.len());
     if reason == QUARANTINED {
@@ -234,22 +238,13 @@ async fn give_up<C: Controller>(inner: &Inner<C>, cx: &Context, key: &Key, reaso
 }
 
 /// After a success an object must not say that it was given up, be it by a process before this one: that is looked up
-/// once for each object.
-async fn clear<C: Controller>(
-    inner: &Inner<C>,
-    cx: &Context,
-    key: &Key,
-    term: Option<Revision>,
-    outcome: Outcome,
-) -> Outcome {
+/// once for each object that came.
+async fn clear<C: Controller>(inner: &Inner<C>, cx: &Context, key: &Key, outcome: Outcome) -> Outcome {
     inner.parked.release(key);
-    if inner.cleared.is_known(key, term) {
-        return outcome;
-    }
+    let Some(since) = inner.unchecked.since(key) else { return outcome };
     inner.metrics.parked(inner.parked.len());
     if within_time(inner, key, finalizer::clear_given_up(cx, key)).await {
-        inner.cleared.note(key, term);
-        forget_if_gone(inner, key, None);
+        inner.unchecked.checked(key, since);
         return outcome;
     }
     if outcome == Outcome::Done { Outcome::Defer(CLEAR_AGAIN) } else { outcome }

@@ -33,14 +33,23 @@ impl Troubles {
     }
 }
 
-/// The generations that no call has seen to its good end, each with since when.
+/// How it came about that a generation is to be seen by a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Begin {
+    /// Somebody made it so.
+    Changed,
+    /// It was so when this process first saw the object: when it changed is not known.
+    Listed,
+}
+
+/// The generations that no call has seen to its good end, each with how and since when.
 #[derive(Debug, Default)]
-pub(super) struct Unobserved(Sparse<(u64, Monotonic)>);
+pub(super) struct Unobserved(Sparse<(u64, Begin, Monotonic)>);
 
 impl Unobserved {
     /// The object has another generation than before, or none was seen of it.
-    pub(super) fn note(&self, key: &Key, generation: u64, now: Monotonic) {
-        self.0.with(|unobserved| unobserved.entry(key.clone()).or_insert((generation, now)).0 = generation);
+    pub(super) fn note(&self, key: &Key, generation: u64, begin: Begin, now: Monotonic) {
+        self.0.with(|unobserved| unobserved.entry(key.clone()).or_insert((generation, begin, now)).0 = generation);
     }
 
     /// Whether no generation is.
@@ -48,11 +57,12 @@ impl Unobserved {
         self.0.len() == 0
     }
 
-    /// A call that saw this generation ended well; gives for how long it was not so.
+    /// A call that saw this generation ended well; gives for how long it was not so, if it is known since when.
     pub(super) fn observed(&self, key: &Key, generation: u64, now: Monotonic) -> Option<Duration> {
         let since = self.0.with_any(|unobserved| {
-            let (wanted, since) = *unobserved.get(key)?;
-            (wanted <= generation).then(|| unobserved.remove(key)).map(|_| since)
+            let (wanted, begin, since) = *unobserved.get(key)?;
+            let seen = (wanted <= generation).then(|| unobserved.remove(key)).is_some();
+            (seen && begin == Begin::Changed).then_some(since)
         });
         since.flatten().map(|since| now.saturating_since(since))
     }
@@ -63,7 +73,7 @@ impl Unobserved {
 
     /// Since when the oldest is not.
     pub(super) fn oldest(&self, now: Monotonic) -> Option<Duration> {
-        let since = self.0.with_any(|unobserved| unobserved.values().map(|(_, since)| *since).min());
+        let since = self.0.with_any(|unobserved| unobserved.values().map(|(.., since)| *since).min());
         since.flatten().map(|since| now.saturating_since(since))
     }
 }
@@ -100,12 +110,22 @@ mod tests {
     fn a_generation_is_observed_by_a_call_that_saw_it_and_not_by_one_before() {
         let (unobserved, key) = (Unobserved::default(), Key::new("g", "things", "n", "a").unwrap());
         let at = |seconds| Monotonic::from_start(Duration::from_secs(seconds));
-        unobserved.note(&key, 1, at(1));
-        unobserved.note(&key, 2, at(5));
+        unobserved.note(&key, 1, Begin::Changed, at(1));
+        unobserved.note(&key, 2, Begin::Changed, at(5));
         assert_eq!(unobserved.oldest(at(6)), Some(Duration::from_secs(5)));
         assert_eq!(unobserved.observed(&key, 1, at(7)), None);
         assert_eq!(unobserved.observed(&key, 2, at(9)), Some(Duration::from_secs(8)), "since it was behind at all");
         assert_eq!((unobserved.observed(&key, 2, at(9)), unobserved.oldest(at(9))), (None, None));
+    }
+
+    /// How long it took since somebody changed it is not known, but that nobody has looked at it yet is.
+    #[test]
+    fn what_was_listed_waits_to_be_observed_and_is_no_convergence() {
+        let (unobserved, key) = (Unobserved::default(), Key::new("g", "things", "n", "a").unwrap());
+        let at = |seconds| Monotonic::from_start(Duration::from_secs(seconds));
+        unobserved.note(&key, 3, Begin::Listed, at(1));
+        assert_eq!(unobserved.oldest(at(6)), Some(Duration::from_secs(5)));
+        assert_eq!((unobserved.observed(&key, 3, at(7)), unobserved.oldest(at(7))), (None, None));
     }
 
     #[test]

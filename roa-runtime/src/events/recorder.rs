@@ -12,6 +12,13 @@ use super::{EventMetrics, event_kind, write};
 use crate::{Runnable, RuntimeMetrics, locks};
 
 /// How events are recorded.
+///
+/// ```
+/// # use std::time::Duration;
+/// use roa_runtime::EventRecorderConfig;
+/// let a_day = EventRecorderConfig { ttl: Duration::from_secs(86_400), ..EventRecorderConfig::default() };
+/// # drop(a_day);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EventRecorderConfig {
     /// How long an event is kept after it was last said, in domain time; 1 h by default.

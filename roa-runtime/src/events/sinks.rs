@@ -8,6 +8,15 @@ use roa_core::{Event, EventSink, Severity};
 use tokio::sync::mpsc;
 
 /// Writes events to the log.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use roa_core::Context;
+/// use roa_runtime::LogSink;
+/// fn logged(cx: Context) -> Context {
+///     cx.with_events(Arc::new(LogSink))
+/// }
+/// ```
 #[derive(Debug, Clone, Copy, Default)]
 pub struct LogSink;
 
@@ -22,6 +31,14 @@ impl EventSink for LogSink {
 }
 
 /// Hands each event to several sinks.
+///
+/// ```
+/// # use std::sync::Arc;
+/// use roa_runtime::{ChannelSink, FanOutSink, LogSink};
+/// let (shown, _listener) = ChannelSink::new(100);
+/// let both = FanOutSink::new(vec![Arc::new(LogSink), Arc::new(shown)]);
+/// # drop(both);
+/// ```
 #[derive(Debug, Clone, Default)]
 pub struct FanOutSink(Vec<Arc<dyn EventSink>>);
 
@@ -42,6 +59,12 @@ impl EventSink for FanOutSink {
 }
 
 /// Hands events to a listener, through a channel of bounded length. Events that do not fit are dropped and counted.
+///
+/// ```
+/// use roa_runtime::ChannelSink;
+/// let (sink, mut listener) = ChannelSink::new(100);
+/// assert!(listener.try_recv().is_err() && sink.dropped() == 0);
+/// ```
 #[derive(Debug)]
 pub struct ChannelSink {
     sender: mpsc::Sender<Event>,

@@ -20,6 +20,12 @@ use crate::{
 };
 
 /// How garbage is collected.
+///
+/// ```
+/// use roa_runtime::GarbageCollectorConfig;
+/// let gentle = GarbageCollectorConfig { workers: 1, ..GarbageCollectorConfig::default() };
+/// # drop(gentle);
+/// ```
 #[derive(Debug, Clone)]
 pub struct GarbageCollectorConfig {
     /// How many objects are examined at once; 4 by default.

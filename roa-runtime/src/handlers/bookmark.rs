@@ -8,6 +8,18 @@ use roa_core::{CommitError, Entry, Error, Key, Position, Random, Result, Store, 
 const RESOURCE: &str = "bookmarks";
 
 /// Keeps one position for each name, among the store's own records: no kind's watcher sees them.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use roa_core::{Position, Result, Store, SystemRandom};
+/// # use roa_runtime::Bookmarks;
+/// async fn keep(store: Arc<dyn Store>, position: Position) -> Result<()> {
+///     let bookmarks = Bookmarks::new(store, Arc::new(SystemRandom));
+///     bookmarks.save("mailer", position).await?;
+///     assert_eq!(bookmarks.load("mailer").await?, Some(position));
+///     Ok(())
+/// }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Bookmarks {
     store: Arc<dyn Store>,

@@ -12,6 +12,25 @@ use roa_core::{
 use crate::Bookmarks;
 
 /// Something that wants to be told of each change: a sink, a relay, an auditor.
+///
+/// ```
+/// # use async_trait::async_trait;
+/// # use roa_core::{DynamicObject, ReconcileError, WatchEvent};
+/// # use roa_runtime::EventHandler;
+/// struct Auditor;
+///
+/// #[async_trait]
+/// impl EventHandler<DynamicObject> for Auditor {
+///     fn name(&self) -> &str {
+///         "auditor"
+///     }
+///
+///     async fn handle(&self, event: &WatchEvent<DynamicObject>) -> Result<(), ReconcileError> {
+///         println!("{:?} {}", event.change, event.key);
+///         Ok(())
+///     }
+/// }
+/// ```
 #[async_trait]
 pub trait EventHandler<R: Resource>: Send + Sync + 'static {
     /// Its name, under which its bookmark is kept.
@@ -26,6 +45,20 @@ pub trait EventHandler<R: Resource>: Send + Sync + 'static {
 
 /// Tells one handler of every change that a watcher sees, and keeps how far it is. Each handler has a runner of its own:
 /// one that is slow or fails delays no other.
+///
+/// ```
+/// # use std::{sync::Arc, time::Duration};
+/// # use roa_core::{DynamicObject, Watcher};
+/// # use roa_runtime::{Bookmarks, EventHandler, HandlerRunner, SystemClock};
+/// async fn tell(
+///     watcher: Arc<dyn Watcher<DynamicObject>>,
+///     handler: Arc<dyn EventHandler<DynamicObject>>,
+///     bookmarks: Bookmarks,
+/// ) {
+///     let retry = Duration::from_secs(1);
+///     HandlerRunner::new(watcher, handler, bookmarks, Arc::new(SystemClock::new()), retry).run().await;
+/// }
+/// ```
 pub struct HandlerRunner<R> {
     watcher: Arc<dyn Watcher<R>>,
     handler: Arc<dyn EventHandler<R>>,

@@ -5,6 +5,8 @@
 //! few hundred bytes however slow it is, never delays a writer, and an event is never copied.
 
 mod config;
+#[cfg(test)]
+mod handover;
 mod pump;
 mod ring;
 mod selection;

@@ -8,6 +8,13 @@ use super::Selection;
 use super::ring::Segment;
 
 /// One object's change.
+///
+/// ```
+/// # use roa_runtime::EventSlice;
+/// fn names(slice: &EventSlice) -> Vec<&str> {
+///     slice.events().map(|event| event.entry.key.name()).collect()
+/// }
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct HubEvent<'a> {
     /// When.

@@ -18,6 +18,16 @@ use super::{EventSlice, Selection, Shared};
 use crate::Tasks;
 
 /// What a hub's watch delivers.
+///
+/// ```
+/// # use roa_runtime::HubItem;
+/// fn count(item: &HubItem) -> usize {
+///     match item {
+///         HubItem::Events(slice) => slice.events().count(),
+///         _ => 0,
+///     }
+/// }
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum HubItem {

@@ -8,6 +8,13 @@ use thiserror::Error;
 /// The times of a lease. All candidates should have the same; they need not.
 ///
 /// A dead owner's successor takes over after at most `duration` and two retry periods.
+///
+/// ```
+/// # use std::time::Duration;
+/// use roa_runtime::LeaseConfig;
+/// let quick = LeaseConfig { duration: Duration::from_secs(5), renew_deadline: Duration::from_secs(3), retry_period: Duration::from_secs(1) };
+/// assert!(quick.validate().is_ok());
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LeaseConfig {
     /// How long others wait without a sign of the owner before they take over; 15 s by default.
@@ -19,6 +26,13 @@ pub struct LeaseConfig {
 }
 
 /// Why a lease can't be had: every reason at once.
+///
+/// ```
+/// # use std::time::Duration;
+/// use roa_runtime::{LeaseConfig, LeaseConfigError};
+/// let wrong = LeaseConfig { duration: Duration::from_secs(1), ..LeaseConfig::default() };
+/// assert!(matches!(wrong.validate(), Err(LeaseConfigError::Times(_))));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum LeaseConfigError {

@@ -8,6 +8,17 @@ use roa_core::{Clock, Ownership};
 use super::territory::{Standing, Territory};
 
 /// What became of a lease, as it was last found.
+///
+/// ```
+/// # use roa_runtime::{Lease, LeaseState};
+/// fn says(lease: &Lease) -> String {
+///     match lease.state() {
+///         LeaseState::Held { .. } => "leads".into(),
+///         LeaseState::Standby { holder: Some(holder) } => format!("{holder} leads"),
+///         _ => "nobody is known to lead".into(),
+///     }
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LeaseState {
@@ -28,6 +39,15 @@ pub enum LeaseState {
 }
 
 /// Whether this process has a lease. A clone shows the same; a [`Coordinator`](crate::Coordinator) keeps it true.
+///
+/// ```
+/// # use roa_core::ResourceStore;
+/// # use roa_runtime::Lease;
+/// /// Waits until this process leads; what it writes then is refused once it does not lead any more.
+/// async fn lead(lease: &Lease, resources: ResourceStore) -> ResourceStore {
+///     resources.fenced_by(lease.acquired().await)
+/// }
+/// ```
 #[derive(Clone)]
 pub struct Lease {
     name: Arc<str>,

@@ -25,6 +25,12 @@ use crate::shard::SHARDS;
 const ATTEMPTS: usize = 5;
 
 /// How the processes that share a store divide the work.
+///
+/// ```
+/// use roa_runtime::{Layout, LayoutRecord, ShardBy};
+/// let record = LayoutRecord::from(Layout::Sharded(ShardBy::Namespace));
+/// assert!(matches!(record, LayoutRecord::Sharded { .. }));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Layout {
@@ -35,6 +41,13 @@ pub enum Layout {
 }
 
 /// Why a process can't take part.
+///
+/// ```
+/// # use roa_runtime::LayoutError;
+/// fn is_configured_otherwise(error: &LayoutError) -> bool {
+///     matches!(error, LayoutError::Mismatch(_))
+/// }
+/// ```
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum LayoutError {
@@ -63,6 +76,13 @@ pub enum LayoutError {
 }
 
 /// Two configurations of one store.
+///
+/// ```
+/// # use roa_runtime::LayoutMismatch;
+/// fn says(mismatch: &LayoutMismatch) -> String {
+///     format!("stop {} first, or run as {}", mismatch.owners, mismatch.found)
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error(
     "agree on {name}: the store is worked on as {found}, expected {wanted}; it is owned by {owners}; \
@@ -80,6 +100,11 @@ pub struct LayoutMismatch {
 }
 
 /// A layout as it is stored.
+///
+/// ```
+/// use roa_runtime::{Layout, LayoutRecord};
+/// assert_eq!(LayoutRecord::from(Layout::Leader), LayoutRecord::Leader {});
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "mode", rename_all = "camelCase", deny_unknown_fields)]
 pub enum LayoutRecord {

@@ -12,6 +12,13 @@ use super::territory::Territory;
 use crate::locks;
 
 /// How a process stands among the others that share its store. A clone shows the same.
+///
+/// ```
+/// # use roa_runtime::Membership;
+/// fn says(membership: &Membership) -> String {
+///     format!("{} has {} shards or leases", membership.holder(), membership.held())
+/// }
+/// ```
 #[derive(Clone)]
 pub struct Membership {
     shared: Arc<Shared>,

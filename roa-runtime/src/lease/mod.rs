@@ -43,5 +43,6 @@ pub use membership::Membership;
 pub(crate) use membership::Nudge;
 pub(crate) use owner::owner_of;
 pub use term::Permit;
+pub(crate) use term::TermToken;
 pub(crate) use territory::Holding;
 pub use territory::Territory;

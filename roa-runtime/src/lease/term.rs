@@ -11,8 +11,8 @@ use crate::locks;
 /// A time of owning a slot.
 #[derive(Debug)]
 pub(super) struct Term {
-    /// `None` where nobody else could own it.
-    ownership: Option<Ownership>,
+    /// None where nobody else could own it, else one.
+    ownership: Arc<[Ownership]>,
     deadline: Option<Arc<Deadline>>,
     over: AtomicBool,
     /// The calls that run under it.
@@ -66,7 +66,7 @@ impl Deadline {
 impl Term {
     pub(super) fn new(ownership: Option<Ownership>, deadline: Option<Arc<Deadline>>, signals: Arc<Signals>) -> Self {
         Self {
-            ownership,
+            ownership: ownership.into_iter().collect(),
             deadline,
             over: AtomicBool::new(false),
             calls: AtomicUsize::new(0),
@@ -77,8 +77,8 @@ impl Term {
         }
     }
 
-    pub(super) const fn ownership(&self) -> Option<&Ownership> {
-        self.ownership.as_ref()
+    pub(super) fn ownership(&self) -> Option<&Ownership> {
+        self.ownership.first()
     }
 
     /// From now on somebody waits for the end of the last call.
@@ -125,8 +125,22 @@ impl Tenure for Terms {
     }
 }
 
+/// Which term it was, to be recognised.
+#[derive(Debug)]
+pub(crate) struct TermToken(Arc<Term>);
+
 /// The right to handle one key, for one call. While there is one, the slot of the key is not given to anybody else,
 /// unless the time of this process is over.
+///
+/// ```
+/// # use roa_core::{Key, ResourceStore};
+/// # use roa_runtime::Territory;
+/// /// Resources for one call for a key, if it is this process's now.
+/// fn fenced(territory: &Territory, key: &Key, resources: ResourceStore) -> Option<ResourceStore> {
+///     let permit = territory.begin(key)?; // held until the call ends
+///     Some(permit.fence(resources))
+/// }
+/// ```
 #[derive(Debug)]
 pub struct Permit {
     term: Arc<Term>,
@@ -138,6 +152,15 @@ impl Permit {
         Self { term: Arc::clone(term) }
     }
 
+    pub(crate) fn token(&self) -> TermToken {
+        TermToken(Arc::clone(&self.term))
+    }
+
+    /// Whether it is of the same term.
+    pub(crate) fn is_under(&self, token: &TermToken) -> bool {
+        self.is_of(&token.0)
+    }
+
     pub(super) fn is_of(&self, term: &Arc<Term>) -> bool {
         Arc::ptr_eq(&self.term, term)
     }
@@ -145,12 +168,11 @@ impl Permit {
     /// The same resources, with each write under the fence of the key's owner.
     #[must_use]
     pub fn fence(&self, resources: ResourceStore) -> ResourceStore {
-        match &self.term.ownership {
-            Some(ownership) => {
-                resources.fenced_by(ownership.clone()).during(Arc::<Term>::clone(&self.term) as Arc<dyn Tenure>)
-            }
-            None => resources,
+        if self.term.ownership.is_empty() {
+            return resources;
         }
+        let tenure = Arc::<Term>::clone(&self.term);
+        resources.fenced_by_all(Arc::clone(&self.term.ownership)).during(tenure)
     }
 
     /// What its writes are fenced by; `None` where nobody else could own it.
@@ -162,7 +184,7 @@ impl Permit {
     /// What caches must have reached: then they show all that the owner before wrote.
     #[must_use]
     pub fn since(&self) -> Option<Revision> {
-        self.term.ownership.as_ref().map(|ownership| ownership.revision)
+        self.term.ownership().map(|ownership| ownership.revision)
     }
 
     /// The sign that somebody waits for the end of the call: what would go on for long should end soon.

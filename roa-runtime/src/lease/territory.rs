@@ -16,6 +16,14 @@ use crate::{ShardBy, locks};
 ///
 /// Without other processes that is everything, without a fence. Else it is made of slots, one lease or many shards, each
 /// of which is vacant, held, or being given up: then what runs may end, and nothing new begins.
+///
+/// ```
+/// use roa_core::Key;
+/// use roa_runtime::Territory;
+/// let all = Territory::everything();
+/// assert!(all.owns(&Key::new("lab.example.com", "labs", "school", "one")?));
+/// # Ok::<(), roa_core::KeyError>(())
+/// ```
 #[derive(Clone)]
 pub struct Territory {
     shared: Arc<Shared>,

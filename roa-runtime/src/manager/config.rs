@@ -8,6 +8,12 @@ use crate::tasks::SpawnError;
 use crate::{HubConfig, LayoutError, LeaseConfig, LeaseConfigError, ShardBy};
 
 /// How the processes that share a store divide the work.
+///
+/// ```
+/// use roa_runtime::{LeaseConfig, Mode};
+/// let one_of_several = Mode::Leader { lease: "labs".into(), holder: "host-1".into(), config: LeaseConfig::default() };
+/// # drop(one_of_several);
+/// ```
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Mode {
@@ -58,6 +64,14 @@ impl Mode {
 }
 
 /// How changes are seen.
+///
+/// ```
+/// # use std::time::Duration;
+/// use roa_runtime::{ManagerConfig, Mode, WatchKind};
+/// let watch = WatchKind::Poll(Duration::from_secs(5));
+/// let config = ManagerConfig { watch, ..ManagerConfig::new(Mode::Single) };
+/// # drop(config);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WatchKind {
     /// At once, over the change feed.
@@ -67,6 +81,13 @@ pub enum WatchKind {
 }
 
 /// How a process runs. There is no default mode: whoever starts a manager says whether it is alone.
+///
+/// ```
+/// # use std::time::Duration;
+/// use roa_runtime::{ManagerConfig, Mode};
+/// let config = ManagerConfig { shutdown_grace: Duration::from_secs(60), ..ManagerConfig::new(Mode::Single) };
+/// # drop(config);
+/// ```
 #[derive(Debug, Clone)]
 pub struct ManagerConfig {
     /// How the processes that share the store divide the work.
@@ -96,6 +117,13 @@ impl ManagerConfig {
 }
 
 /// Why a manager can't run.
+///
+/// ```
+/// # use roa_runtime::ManagerError;
+/// fn is_misconfigured(error: &ManagerError) -> bool {
+///     matches!(error, ManagerError::Lease(_) | ManagerError::Layout(_))
+/// }
+/// ```
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum ManagerError {

@@ -36,6 +36,24 @@ use crate::{
 /// It starts in order (C12): the hub, then the caches; when they are synced, the heartbeat if there are other processes;
 /// and calls begin for what the process has then. It stops in the other order: no new calls, then the running ones end,
 /// each lease and shard is given back when its last has, and then the heartbeat goes.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use roa_core::{Cancellation, Controller, Object, ResourceStore, Spec, Store};
+/// # use roa_runtime::{Clocks, ControllerConfig, Manager, ManagerConfig, ManagerError, Mode, SystemClock};
+/// /// Runs one controller until it is told to stop.
+/// async fn run<S: Spec, C: Controller<Resource = Object<S>>>(
+///     store: Arc<dyn Store>,
+///     resources: ResourceStore,
+///     controller: C,
+///     stop: Cancellation,
+/// ) -> Result<(), ManagerError> {
+///     let clocks = Clocks::same(Arc::new(SystemClock::new()));
+///     let mut manager = Manager::new(store, resources, clocks, ManagerConfig::new(Mode::Single)).await?;
+///     manager.add_controller::<S, C>(controller, ControllerConfig::default())?;
+///     manager.run(stop, || println!("ready")).await
+/// }
+/// ```
 pub struct Manager {
     store: Arc<dyn Store>,
     resources: ResourceStore,

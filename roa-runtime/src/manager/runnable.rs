@@ -18,6 +18,31 @@ use crate::{Tasks, Territory};
 /// Work that belongs to no one kind: collecting garbage, deleting what is old, telling the world outside. A manager runs
 /// it where it runs controllers: of several processes, in the one that leads, or in the one that has the shard of the
 /// runnable's name.
+///
+/// ```
+/// # use std::time::Duration;
+/// # use async_trait::async_trait;
+/// # use roa_core::{ClockExt, Context};
+/// # use roa_runtime::Runnable;
+/// struct Ticker;
+///
+/// #[async_trait]
+/// impl Runnable for Ticker {
+///     fn name(&self) -> &str {
+///         "ticker"
+///     }
+///
+///     async fn run(&self, cx: &Context) {
+///         while !cx.is_cancelled() {
+///             println!("it is {}", cx.now());
+///             tokio::select! {
+///                 () = cx.cancelled() => {}
+///                 () = cx.clock().sleep(Duration::from_secs(60)) => {}
+///             }
+///         }
+///     }
+/// }
+/// ```
 #[async_trait]
 pub trait Runnable: Send + Sync + 'static {
     /// Its name: the writer of its writes, a label of its metrics, and what decides which process runs it.

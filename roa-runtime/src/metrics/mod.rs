@@ -7,6 +7,8 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 pub(crate) use figures::Figure;
+#[cfg(test)]
+pub(crate) use figures::Value;
 
 use figures::Figures;
 use prometheus_client::collector::Collector;
@@ -50,6 +52,14 @@ struct Found {
 }
 
 /// What the runtime measures, for a registry that the caller owns. A clone measures the same.
+///
+/// ```
+/// use prometheus_client::registry::Registry;
+/// use roa_runtime::RuntimeMetrics;
+/// let mut registry = Registry::default();
+/// let metrics = RuntimeMetrics::register(registry.sub_registry_with_prefix("roa_runtime"));
+/// assert_eq!(metrics.of("labs").count("success"), 0);
+/// ```
 #[derive(Debug, Clone)]
 pub struct RuntimeMetrics {
     reconciles: Family<Ended, Counter>,
@@ -184,6 +194,14 @@ impl RuntimeMetrics {
 }
 
 /// What is measured of one controller or reconciler.
+///
+/// ```
+/// # use std::time::Duration;
+/// use roa_runtime::RuntimeMetrics;
+/// let labs = RuntimeMetrics::unregistered().of("labs");
+/// labs.ended("success", Duration::from_millis(3));
+/// assert_eq!(labs.count("success"), 1);
+/// ```
 #[derive(Debug, Clone)]
 pub struct ControllerMetrics {
     all: RuntimeMetrics,
@@ -289,9 +307,26 @@ impl ControllerMetrics {
 }
 
 /// A figure that is read when it is asked for.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use roa_runtime::{Reading, WorkQueue};
+/// fn depth(queue: WorkQueue<String>) -> Reading {
+///     Arc::new(move || queue.len() as u64)
+/// }
+/// ```
 pub type Reading = Arc<dyn Fn() -> u64 + Send + Sync>;
 
 /// Figures that are read when a scrape asks for them: depths, lags, counts that live elsewhere.
+///
+/// ```
+/// # use std::sync::Arc;
+/// use prometheus_client::registry::Registry;
+/// use roa_runtime::Readings;
+/// let mut registry = Registry::default();
+/// let readings = Readings::default().gauge("depth", "How many wait", "labs", Arc::new(|| 7));
+/// registry.register_collector(Box::new(readings));
+/// ```
 #[derive(Clone, Default)]
 pub struct Readings {
     gauges: Vec<(String, String, String, Reading)>,

@@ -10,6 +10,13 @@ use serde_json::Value as Json;
 use super::fields::{Changed, changed};
 
 /// What counts as working against each other.
+///
+/// ```
+/// # use std::time::Duration;
+/// use roa_runtime::OscillationConfig;
+/// let patient = OscillationConfig { window: Duration::from_secs(600), ..OscillationConfig::default() };
+/// # let _ = patient;
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OscillationConfig {
     /// Within which time a change must be taken back; and how often at most the same is told.
@@ -29,6 +36,14 @@ impl Default for OscillationConfig {
 }
 
 /// A field that one writer changed and another changed back.
+///
+/// ```
+/// # use roa_runtime::Oscillation;
+/// fn says(found: &Oscillation) -> String {
+///     let [one, other] = &found.writers;
+///     format!("{one} and {other} change {} of {} back and forth", found.field, found.key)
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Oscillation {
     /// Whose field.
@@ -40,6 +55,20 @@ pub struct Oscillation {
 }
 
 /// Remembers the last change of each field, and finds those that are taken back by somebody else: A, B, A again. Bounded.
+///
+/// ```
+/// # use std::sync::Arc;
+/// use roa_core::{Key, Monotonic};
+/// use roa_runtime::{OscillationConfig, OscillationDetector};
+/// let mut detector = OscillationDetector::new(OscillationConfig::default());
+/// let key = Key::new("lab.example.com", "labs", "school", "one")?;
+/// let [one, two] = [1, 2].map(|size| serde_json::json!({ "spec": { "size": size } }));
+/// let [ann, bob] = ["ann", "bob"].map(Arc::from);
+/// let mut change = |from, to, writer| detector.observe(&key, (from, to), writer, Monotonic::default());
+/// assert!(change(&one, &two, &ann).is_empty());
+/// assert_eq!(change(&two, &one, &bob)[0].field, "spec.size");
+/// # Ok::<(), roa_core::KeyError>(())
+/// ```
 #[derive(Debug)]
 pub struct OscillationDetector {
     config: OscillationConfig,

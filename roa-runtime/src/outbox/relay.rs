@@ -19,6 +19,26 @@ use super::OutboxMetrics;
 use crate::{HubItem, Outcome, Priority, QueueConfig, Run, Runnable, RuntimeMetrics, Selection, WatchHub, WorkQueue};
 
 /// Does one sort of effects.
+///
+/// ```
+/// # use async_trait::async_trait;
+/// # use roa_core::{Context, ReconcileError};
+/// # use roa_runtime::EffectHandler;
+/// # use serde_json::{Value, json};
+/// struct Mail;
+///
+/// #[async_trait]
+/// impl EffectHandler for Mail {
+///     fn name(&self) -> &str {
+///         "mail"
+///     }
+///
+///     async fn perform(&self, id: &str, request: &Value, _cx: &Context) -> Result<Value, ReconcileError> {
+///         println!("sends {request} under the id {id}, once");
+///         Ok(json!("sent"))
+///     }
+/// }
+/// ```
 #[async_trait]
 pub trait EffectHandler: Send + Sync + 'static {
     /// Its name: what [`ResourceStore::effect`](roa_core::ResourceStore::effect) asks by.
@@ -36,6 +56,12 @@ pub trait EffectHandler: Send + Sync + 'static {
 }
 
 /// How effects are done.
+///
+/// ```
+/// use roa_runtime::OutboxConfig;
+/// let one_by_one = OutboxConfig { workers: 1, ..OutboxConfig::default() };
+/// # drop(one_by_one);
+/// ```
 #[derive(Debug, Clone)]
 pub struct OutboxConfig {
     /// How many at once; 8 by default.

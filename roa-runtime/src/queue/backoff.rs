@@ -3,6 +3,14 @@
 use std::time::Duration;
 
 /// How a run ended.
+///
+/// ```
+/// # use std::time::Duration;
+/// # use roa_runtime::{Outcome, Run};
+/// fn end(run: Run<String>, worked: bool) {
+///     run.finish(if worked { Outcome::RequeueAfter(Duration::from_secs(60)) } else { Outcome::Failed });
+/// }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
     /// All is done, until the key is added again.
@@ -75,6 +83,12 @@ impl BackoffPolicy {
 }
 
 /// How a key's runs ended, back to the last that settled it.
+///
+/// ```
+/// use roa_runtime::{BackoffPolicy, Outcome, Streak, next_run};
+/// let failed = next_run(Outcome::Failed, Streak::default(), &BackoffPolicy::default(), 0.0);
+/// assert_eq!(failed.streak, Streak { unsettled: 1, failures: 1 });
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Streak {
     /// Runs in a row that ended with [`Outcome::Failed`] or [`Outcome::Requeue`]: the exponent of the back-off.
@@ -84,6 +98,12 @@ pub struct Streak {
 }
 
 /// What [`next_run`] decides.
+///
+/// ```
+/// use roa_runtime::{BackoffPolicy, Outcome, Streak, next_run};
+/// let next = next_run(Outcome::Done, Streak::default(), &BackoffPolicy::default(), 0.0);
+/// assert_eq!(next.after, None);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NextRun {
     /// After which time the key runs again; `None` if not by itself.

@@ -6,6 +6,14 @@ use std::time::Duration;
 use roa_core::Monotonic;
 
 /// A limit on how many runs begin, for all keys of a queue together.
+///
+/// ```
+/// use std::num::NonZeroU32;
+/// use roa_runtime::{QueueConfig, RateLimit};
+/// let rate = RateLimit { per_second: NonZeroU32::MIN, burst: NonZeroU32::MIN };
+/// let config = QueueConfig { rate: Some(rate), ..QueueConfig::default() };
+/// # drop(config);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RateLimit {
     /// How many runs may begin in a second, in the long run.

@@ -7,18 +7,18 @@ const MAX_CAUSES: usize = 8;
 /// How many other objects are kept that led to it.
 const MAX_RELATED: usize = 4;
 
-/// Different causes, in the order in which they came, and the objects because of which [`Cause::Related`] is one.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+/// Different causes, at least one, in the order in which they came, and the objects because of which [`Cause::Related`] is one.
+#[derive(Debug, Clone)]
 pub(super) struct Causes {
-    causes: [Option<Cause>; MAX_CAUSES],
+    /// The first `count` are; the others are nothing.
+    causes: [Cause; MAX_CAUSES],
+    count: usize,
     related: Vec<Key>,
 }
 
 impl Causes {
     pub(super) fn one(cause: Cause) -> Self {
-        let mut causes = Self::default();
-        causes.insert(cause);
-        causes
+        Self { causes: [cause; MAX_CAUSES], count: 1, related: Vec::new() }
     }
 
     pub(super) fn related(key: &Key) -> Self {
@@ -26,16 +26,14 @@ impl Causes {
     }
 
     pub(super) fn insert(&mut self, cause: Cause) {
-        for place in &mut self.causes {
-            if place.is_none_or(|known| known == cause) {
-                *place = Some(cause);
-                return;
-            }
+        if self.count < MAX_CAUSES && !self.as_slice().contains(&cause) {
+            self.causes[self.count] = cause;
+            self.count += 1;
         }
     }
 
     pub(super) fn extend(&mut self, other: Self) {
-        other.iter().for_each(|cause| self.insert(cause));
+        other.as_slice().iter().for_each(|cause| self.insert(*cause));
         for key in other.related {
             if self.related.len() < MAX_RELATED && !self.related.contains(&key) {
                 self.related.push(key);
@@ -43,20 +41,12 @@ impl Causes {
         }
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = Cause> {
-        self.causes.into_iter().flatten()
-    }
-
-    pub(super) fn to_vec(&self) -> Vec<Cause> {
-        self.iter().collect()
+    pub(super) fn as_slice(&self) -> &[Cause] {
+        &self.causes[..self.count]
     }
 
     pub(super) fn objects(&self) -> &[Key] {
         &self.related
-    }
-
-    pub(super) fn into_related(self) -> Vec<Key> {
-        self.related
     }
 }
 
@@ -70,10 +60,10 @@ mod tests {
         for cause in [Cause::Changed, Cause::Retry, Cause::Changed, Cause::Resync] {
             causes.insert(cause);
         }
-        assert_eq!(causes.to_vec(), [Cause::Retry, Cause::Changed, Cause::Resync]);
+        assert_eq!(causes.as_slice(), [Cause::Retry, Cause::Changed, Cause::Resync]);
         let mut union = Causes::one(Cause::Resync);
         union.extend(causes);
-        assert_eq!(union.to_vec(), [Cause::Resync, Cause::Retry, Cause::Changed]);
+        assert_eq!(union.as_slice(), [Cause::Resync, Cause::Retry, Cause::Changed]);
     }
 
     #[test]
@@ -83,7 +73,7 @@ mod tests {
         for number in [1, 0, 1, 2, 3, 4, 5] {
             causes.extend(Causes::related(&key(number)));
         }
-        assert_eq!(causes.to_vec(), [Cause::Changed, Cause::Related]);
-        assert_eq!(causes.into_related(), [1, 0, 2, 3].map(key));
+        assert_eq!(causes.as_slice(), [Cause::Changed, Cause::Related]);
+        assert_eq!(causes.objects(), [1, 0, 2, 3].map(key));
     }
 }

@@ -5,6 +5,12 @@ use std::time::Duration;
 use super::{BackoffPolicy, RateLimit};
 
 /// The bounds of a [`WorkQueue`](crate::WorkQueue).
+///
+/// ```
+/// use roa_runtime::QueueConfig;
+/// let small = QueueConfig { max_keys: 1_000, ..QueueConfig::default() };
+/// # drop(small);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QueueConfig {
     /// How many keys it knows at most: waiting, delayed and running together; 1,048,576 by default.

@@ -1,9 +1,9 @@
 //! [`Lane`]: the ready keys of one priority, shared out fairly.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::Arc;
-
 use roa_core::Monotonic;
+
+use super::line::Line;
+use super::table::{Id, Table};
 
 /// A place in an order: by time, then by number. No two keys have the same number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -12,103 +12,112 @@ pub(super) struct Place {
     pub(super) number: u64,
 }
 
-/// To whom a key belongs, of those who share the queue.
-pub(super) type ShareOf<K> = fn(&K) -> &str;
+/// How many emptied lines are kept for those who come next.
+const SPARE: usize = 16;
 
 /// The ready keys of one priority. Those who share the queue take turns, one key each; the keys of one sharer go in the
 /// order in which they became ready. Only who has a ready key is known, so it is as small as what it holds.
 #[derive(Debug)]
-pub(super) struct Lane<K> {
-    sharers: HashMap<Arc<str>, Sharer<K>>,
+pub(super) struct Lane<T> {
+    sharers: Table<Box<str>, Sharer<T>>,
     /// Whose turn it is, by the number of the turn.
-    turns: BTreeMap<u64, Arc<str>>,
+    turns: Line<u64, Id>,
     next_turn: u64,
     /// Where the oldest key of each sharer stands.
-    fronts: BTreeSet<Place>,
+    fronts: Line<Place, ()>,
     len: usize,
+    spare: Vec<Line<Place, T>>,
 }
 
 /// One who shares the queue, with at least one ready key.
 #[derive(Debug)]
-struct Sharer<K> {
-    keys: BTreeMap<Place, K>,
+struct Sharer<T> {
+    keys: Line<Place, T>,
     turn: u64,
 }
 
-impl<K> Sharer<K> {
+impl<T> Sharer<T> {
     fn front(&self) -> Option<Place> {
-        self.keys.first_key_value().map(|(place, _)| *place)
+        self.keys.first().map(|(place, _)| place)
     }
 }
 
-impl<K> Lane<K> {
+impl<T> Lane<T> {
     pub(super) fn new() -> Self {
-        Self { sharers: HashMap::new(), turns: BTreeMap::new(), next_turn: 0, fronts: BTreeSet::new(), len: 0 }
+        Self { sharers: Table::new(), turns: Line::new(), next_turn: 0, fronts: Line::new(), len: 0, spare: Vec::new() }
     }
 
-    /// Adds a key; whose sharer had none so far has the last turn.
-    pub(super) fn insert(&mut self, share_of: ShareOf<K>, place: Place, key: K) {
+    /// Adds a key; a sharer who had none so far has the last turn.
+    pub(super) fn insert(&mut self, sharer: &str, place: Place, key: T) {
         self.len += 1;
-        let sharer = share_of(&key);
-        if let Some(known) = self.sharers.get_mut(sharer) {
-            let front = known.front();
-            known.keys.insert(place, key);
-            let now = known.front();
-            return self.move_front(front, now);
-        }
-        let sharer: Arc<str> = sharer.into();
-        let turn = self.last_turn(&sharer);
-        self.sharers.insert(sharer, Sharer { keys: BTreeMap::from([(place, key)]), turn });
-        self.fronts.insert(place);
+        let vacant = match self.sharers.find(sharer) {
+            Err(vacant) => vacant,
+            Ok(id) => {
+                let Some((_, known)) = self.sharers.get_mut(id) else { return };
+                let front = known.front();
+                known.keys.insert(place, key);
+                let now = known.front();
+                return self.move_front(front, now);
+            }
+        };
+        let mut keys = self.spare.pop().unwrap_or_else(Line::new);
+        keys.insert(place, key);
+        self.next_turn += 1;
+        let id = self.sharers.insert(vacant, sharer.into(), Sharer { keys, turn: self.next_turn });
+        self.turns.insert(self.next_turn, id);
+        self.fronts.insert(place, ());
     }
 
     fn move_front(&mut self, before: Option<Place>, now: Option<Place>) {
         if before != now {
-            before.map(|before| self.fronts.remove(&before));
-            now.map(|now| self.fronts.insert(now));
+            before.map(|before| self.fronts.remove(before));
+            now.map(|now| self.fronts.insert(now, ()));
         }
     }
 
-    fn last_turn(&mut self, sharer: &Arc<str>) -> u64 {
-        self.next_turn += 1;
-        self.turns.insert(self.next_turn, Arc::clone(sharer));
-        self.next_turn
-    }
-
-    pub(super) fn remove(&mut self, sharer: &str, place: Place) -> Option<K> {
-        let known = self.sharers.get_mut(sharer)?;
+    pub(super) fn remove(&mut self, sharer: &str, place: Place) -> Option<T> {
+        let id = self.sharers.find(sharer).ok()?;
+        let (_, known) = self.sharers.get_mut(id)?;
         let front = known.front();
-        let key = known.keys.remove(&place)?;
+        let key = known.keys.remove(place)?;
         let (now, turn) = (known.front(), known.turn);
         self.len -= 1;
         self.move_front(front, now);
         if now.is_none() {
-            self.turns.remove(&turn);
-            self.sharers.remove(sharer);
+            self.turns.remove(turn);
+            self.leave(id);
         }
         Some(key)
     }
 
     /// Takes out the oldest key of whose turn it is.
-    pub(super) fn pop(&mut self) -> Option<K> {
-        let (_, sharer) = self.turns.pop_first()?;
+    pub(super) fn pop(&mut self) -> Option<T> {
+        let (_, id) = self.turns.pop_first()?;
         self.next_turn += 1;
-        let known = self.sharers.get_mut(&sharer)?;
+        let (_, known) = self.sharers.get_mut(id)?;
         let (place, key) = known.keys.pop_first()?;
         (known.turn, self.len) = (self.next_turn, self.len - 1);
         let now = known.front();
         self.move_front(Some(place), now);
         if now.is_none() {
-            self.sharers.remove(&sharer);
+            self.leave(id);
         } else {
-            self.turns.insert(self.next_turn, sharer);
+            self.turns.insert(self.next_turn, id);
         }
         Some(key)
     }
 
+    fn leave(&mut self, id: Id) {
+        if let Some((_, sharer)) = self.sharers.remove(id)
+            && self.spare.len() < SPARE
+        {
+            self.spare.push(sharer.keys);
+        }
+    }
+
     /// Where the key stands that waits longest.
     pub(super) fn oldest(&self) -> Option<Place> {
-        self.fronts.first().copied()
+        self.fronts.first().map(|(place, ())| place)
     }
 
     pub(super) const fn len(&self) -> usize {
@@ -138,7 +147,7 @@ mod tests {
     }
 
     fn insert(lane: &mut Lane<(&'static str, u64)>, sharer: &'static str, number: u64) {
-        lane.insert(|key| key.0, place(number), (sharer, number));
+        lane.insert(sharer, place(number), (sharer, number));
     }
 
     fn pop(lane: &mut Lane<(&'static str, u64)>) -> Option<u64> {

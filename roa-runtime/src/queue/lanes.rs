@@ -4,9 +4,14 @@ use std::time::Duration;
 
 use roa_core::Monotonic;
 
-use super::lane::{Lane, Place, ShareOf};
+use super::lane::{Lane, Place};
 
 /// How urgent a key is: a user's change goes before a retry, a retry before a resync.
+///
+/// ```
+/// use roa_runtime::Priority;
+/// assert!(Priority::User > Priority::Retry && Priority::Retry > Priority::Resync);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Priority {
     /// Everything is looked at again from time to time.
@@ -42,36 +47,36 @@ pub(super) const OVERDUE_TURN: u32 = 4;
 /// starves and yet a backlog of resyncs never holds up users. If `n` share the lane of an overdue key, and all that is
 /// overdue is in that lane, the oldest key of each of them runs within `4 * n` turns.
 #[derive(Debug)]
-pub(super) struct Lanes<K> {
-    lanes: [Lane<K>; 3],
+pub(super) struct Lanes<T> {
+    lanes: [Lane<T>; 3],
     promote_after: Duration,
     /// How many turns in a row passed over an overdue key.
     passed_over: u32,
 }
 
-impl<K> Lanes<K> {
+impl<T> Lanes<T> {
     pub(super) fn new(promote_after: Duration) -> Self {
         Self { lanes: [Lane::new(), Lane::new(), Lane::new()], promote_after, passed_over: 0 }
     }
 
-    const fn lane(&self, priority: Priority) -> &Lane<K> {
+    const fn lane(&self, priority: Priority) -> &Lane<T> {
         &self.lanes[priority as usize]
     }
 
-    const fn lane_mut(&mut self, priority: Priority) -> &mut Lane<K> {
+    const fn lane_mut(&mut self, priority: Priority) -> &mut Lane<T> {
         &mut self.lanes[priority as usize]
     }
 
-    pub(super) fn insert(&mut self, priority: Priority, share_of: ShareOf<K>, place: Place, key: K) {
-        self.lane_mut(priority).insert(share_of, place, key);
+    pub(super) fn insert(&mut self, priority: Priority, sharer: &str, place: Place, key: T) {
+        self.lane_mut(priority).insert(sharer, place, key);
     }
 
-    pub(super) fn remove(&mut self, priority: Priority, sharer: &str, place: Place) -> Option<K> {
+    pub(super) fn remove(&mut self, priority: Priority, sharer: &str, place: Place) -> Option<T> {
         self.lane_mut(priority).remove(sharer, place)
     }
 
     /// Takes out the key whose turn it is.
-    pub(super) fn pop(&mut self, now: Monotonic) -> Option<K> {
+    pub(super) fn pop(&mut self, now: Monotonic) -> Option<T> {
         let first = Priority::ALL.into_iter().find(|priority| self.depth(*priority) > 0)?;
         let turn = match self.overdue_below(first, now) {
             Some(overdue) if self.passed_over + 1 >= OVERDUE_TURN => overdue,
@@ -132,7 +137,7 @@ mod tests {
     fn filled(keys: &[(Priority, u64)]) -> Lanes<usize> {
         let mut lanes = Lanes::new(AGE);
         for (key, (priority, seconds)) in keys.iter().enumerate() {
-            lanes.insert(*priority, |_| "", Place { at: at(*seconds), number: key as u64 }, key);
+            lanes.insert(*priority, "", Place { at: at(*seconds), number: key as u64 }, key);
         }
         lanes
     }
@@ -184,21 +189,20 @@ mod tests {
             sharers in prop::collection::vec(1_usize..20, 1..8), lower in prop::sample::select(vec![Priority::Retry, Priority::Resync]),
         ) {
             const NAMES: [&str; 8] = ["a", "b", "c", "d", "e", "f", "g", "h"];
-            let share_of = |key: &(&'static str, Option<usize>)| key.0;
             let mut lanes = Lanes::new(AGE);
             let mut number = 0;
             let mut next = || { number += 1; Place { at: at(0), number } };
             for (sharer, keys) in sharers.iter().enumerate() {
                 for _ in 0..*keys {
-                    lanes.insert(lower, share_of, next(), (NAMES[sharer], Some(sharer)));
+                    lanes.insert(lower, NAMES[sharer], next(), Some(sharer));
                 }
             }
             let mut seen = vec![false; sharers.len()];
             for _ in 0..4 * sharers.len() {
                 // Two urgent keys come for each that runs.
-                lanes.insert(Priority::User, share_of, next(), ("users", None));
-                lanes.insert(Priority::User, share_of, next(), ("others", None));
-                if let Some((_, Some(sharer))) = lanes.pop(at(30)) {
+                lanes.insert(Priority::User, "users", next(), None);
+                lanes.insert(Priority::User, "others", next(), None);
+                if let Some(Some(sharer)) = lanes.pop(at(30)) {
                     seen[sharer] = true;
                 }
             }

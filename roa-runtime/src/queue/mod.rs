@@ -9,7 +9,8 @@
 //!   key of each of the others, however many these have.
 //! - Bounded in keys, and if wanted in runs per second. A run that is dropped counts as failed: no key is lost.
 //!
-//! All operations are O(log n). The queue starts no task: of the workers that wait, one watches the clock.
+//! All operations are O(log n), amortised; what comes and goes in order is moved in rings, without an allocation. The
+//! queue starts no task: of the workers that wait, one watches the clock.
 
 mod backoff;
 mod bucket;
@@ -17,9 +18,11 @@ mod causes;
 mod config;
 mod lane;
 mod lanes;
+mod line;
 mod run;
 mod state;
 mod stats;
+mod table;
 #[cfg(test)]
 mod tests;
 mod waiting;
@@ -47,11 +50,29 @@ use tokio::sync::Notify;
 use crate::locks;
 
 /// What can be a key: cheap to clone.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use roa_core::SystemRandom;
+/// use roa_runtime::{QueueConfig, SystemClock, WorkQueue};
+/// let (clock, random) = (Arc::new(SystemClock::new()), Arc::new(SystemRandom));
+/// let numbers = WorkQueue::<u64>::new(QueueConfig::default(), clock, random);
+/// assert!(numbers.is_empty());
+/// ```
 pub trait QueueKey: Clone + Eq + Hash + fmt::Debug + Send + 'static {}
 
 impl<T: Clone + Eq + Hash + fmt::Debug + Send + 'static> QueueKey for T {}
 
 /// A key that was not added.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use roa_core::{Cause, SystemRandom};
+/// # use roa_runtime::{AddError, Priority, QueueConfig, SystemClock, WorkQueue};
+/// let config = QueueConfig { max_keys: 0, ..QueueConfig::default() };
+/// let queue = WorkQueue::new(config, Arc::new(SystemClock::new()), Arc::new(SystemRandom));
+/// assert_eq!(queue.try_add(&"a", Priority::User, Cause::Changed), Err(AddError::Full { max_keys: 0 }));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum AddError {
@@ -253,6 +274,15 @@ impl<K: QueueKey> WorkQueue<K> {
         }
     }
 
+    /// The next key to work on, if there is one now; `Some(None)` once the queue is shut down.
+    pub(crate) fn try_next(&self) -> Option<Option<Run<K>>> {
+        match self.shared.take() {
+            Take::Claim(claim) => Some(Some(Run::new(claim, Arc::clone(&self.shared)))),
+            Take::ShutDown => Some(None),
+            Take::Nothing(_) => None,
+        }
+    }
+
     /// Takes a key out, with its failures. If it runs, the run goes on, but leads to nothing more unless the key is
     /// added again. Says whether the key was known.
     pub fn forget(&self, key: &K) -> bool {
@@ -346,8 +376,7 @@ impl<K: QueueKey> Shared<K> {
             Outcome::Failed | Outcome::FailedAfter(_) | Outcome::Requeue | Outcome::Defer(_) => self.random.unit(),
             Outcome::Done | Outcome::RequeueAfter(_) | Outcome::Drop => 0.0,
         };
-        let now = self.clock.monotonic();
-        let (next, wake) = self.shrink(|state| state.finish(&claim.key, outcome, jitter, now));
+        let (next, wake) = self.shrink(|state| state.finish(claim, outcome, jitter, || self.clock.monotonic()));
         self.wake(wake);
         next
     }

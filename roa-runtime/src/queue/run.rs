@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use roa_core::{Cause, Key};
+use roa_core::{Cause, Key, Monotonic};
 
 use super::state::Claim;
 use super::{NextRun, Outcome, Priority, QueueKey, Shared};
@@ -12,17 +12,25 @@ use super::{NextRun, Outcome, Priority, QueueKey, Shared};
 /// One key in the hands of one worker; nobody else gets the key until the run ends.
 ///
 /// A run that is dropped without [`Run::finish`] counts as failed: a worker that is cancelled or panics loses no key.
+///
+/// ```
+/// # use roa_runtime::{Outcome, WorkQueue};
+/// async fn work(queue: WorkQueue<String>) {
+///     while let Some(run) = queue.next().await {
+///         println!("{} because of {:?}, waited {:?}", run.key(), run.causes(), run.queued_for());
+///         run.finish(Outcome::Done);
+///     }
+/// }
+/// ```
 pub struct Run<K: QueueKey> {
     claim: Claim<K>,
-    causes: Arc<[Cause]>,
     queue: Arc<Shared<K>>,
     finished: bool,
 }
 
 impl<K: QueueKey> Run<K> {
-    pub(super) fn new(claim: Claim<K>, queue: Arc<Shared<K>>) -> Self {
-        let causes = claim.causes.iter().collect();
-        Self { claim, causes, queue, finished: false }
+    pub(super) const fn new(claim: Claim<K>, queue: Arc<Shared<K>>) -> Self {
+        Self { claim, queue, finished: false }
     }
 
     /// Which key.
@@ -34,11 +42,7 @@ impl<K: QueueKey> Run<K> {
     /// Why it runs, for people: all that was asked for since its last run.
     #[must_use]
     pub fn causes(&self) -> &[Cause] {
-        &self.causes
-    }
-
-    pub(crate) fn shared_causes(&self) -> Arc<[Cause]> {
-        Arc::clone(&self.causes)
+        self.claim.causes.as_slice()
     }
 
     /// Which other objects led to it, where [`Cause::Related`] is among its causes: of many only the first few.
@@ -65,6 +69,11 @@ impl<K: QueueKey> Run<K> {
         self.claim.queued_for
     }
 
+    /// When a worker took it, by the queue's clock.
+    pub(crate) const fn begun(&self) -> Monotonic {
+        self.claim.begun
+    }
+
     /// Ends the run. Gives what the outcome alone leads to; an add during the run may lead to an earlier one.
     pub fn finish(mut self, outcome: Outcome) -> NextRun {
         self.finished = true;
@@ -82,6 +91,6 @@ impl<K: QueueKey> Drop for Run<K> {
 
 impl<K: QueueKey> fmt::Debug for Run<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Run({:?} because of {:?}, after {} failures)", self.key(), self.causes, self.failures())
+        write!(f, "Run({:?} because of {:?}, after {} failures)", self.key(), self.causes(), self.failures())
     }
 }

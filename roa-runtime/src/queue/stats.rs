@@ -7,6 +7,13 @@ use roa_core::{Cause, Key};
 use super::Priority;
 
 /// A queue in numbers, at one moment.
+///
+/// ```
+/// # use roa_runtime::WorkQueue;
+/// fn is_behind(queue: &WorkQueue<String>) -> bool {
+///     queue.stats().ready.total() > 1_000
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct QueueStats {
@@ -33,6 +40,11 @@ pub struct QueueStats {
 }
 
 /// How many keys are ready, by priority.
+///
+/// ```
+/// use roa_runtime::Depths;
+/// assert_eq!(Depths { user: 1, retry: 2, resync: 3 }.total(), 6);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Depths {
     /// With [`Priority::User`].
@@ -52,6 +64,13 @@ impl Depths {
 }
 
 /// What a queue knows of one key.
+///
+/// ```
+/// # use roa_runtime::WorkQueue;
+/// fn failures(queue: &WorkQueue<String>, key: &String) -> u32 {
+///     queue.why(key).map_or(0, |state| state.failures)
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyState {
     /// Where it stands.
@@ -67,6 +86,13 @@ pub struct KeyState {
 }
 
 /// Where a key stands.
+///
+/// ```
+/// # use roa_runtime::{KeyPhase, WorkQueue};
+/// fn runs(queue: &WorkQueue<String>, key: &String) -> bool {
+///     queue.why(key).is_some_and(|state| matches!(state.phase, KeyPhase::Processing { .. }))
+/// }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KeyPhase {
     /// It could run, and waits for a worker.

@@ -6,44 +6,43 @@ use std::time::Duration;
 
 use roa_core::Monotonic;
 
-use super::lane::{Place, ShareOf};
+use super::lane::Place;
 use super::lanes::{Lanes, Priority};
 
 /// A key keeps its place, from when it may run, as its time comes; so a lane is ordered by how long its keys wait.
-pub(super) struct Waiting<K> {
-    ready: Lanes<K>,
-    delayed: BTreeMap<Place, (Priority, K)>,
-    share_of: ShareOf<K>,
+pub(super) struct Waiting<T> {
+    ready: Lanes<T>,
+    delayed: BTreeMap<Place, (Priority, T)>,
 }
 
-impl<K> Waiting<K> {
-    pub(super) fn new(promote_after: Duration, share_of: ShareOf<K>) -> Self {
-        Self { ready: Lanes::new(promote_after), delayed: BTreeMap::new(), share_of }
+impl<T> Waiting<T> {
+    pub(super) fn new(promote_after: Duration) -> Self {
+        Self { ready: Lanes::new(promote_after), delayed: BTreeMap::new() }
     }
 
-    pub(super) fn insert(&mut self, priority: Priority, place: Place, key: K, now: Monotonic) {
+    pub(super) fn insert(&mut self, priority: Priority, sharer: &str, place: Place, key: T, now: Monotonic) {
         if place.at <= now {
-            self.ready.insert(priority, self.share_of, place, key);
+            self.ready.insert(priority, sharer, place, key);
         } else {
             self.delayed.insert(place, (priority, key));
         }
     }
 
-    pub(super) fn remove(&mut self, priority: Priority, place: Place, key: &K) -> Option<K> {
-        let ready = self.ready.remove(priority, (self.share_of)(key), place);
-        ready.or_else(|| self.delayed.remove(&place).map(|(_, key)| key))
+    pub(super) fn remove(&mut self, priority: Priority, sharer: &str, place: Place) -> Option<T> {
+        let delayed = self.delayed.remove(&place).map(|(_, key)| key);
+        delayed.or_else(|| self.ready.remove(priority, sharer, place))
     }
 
     /// Makes ready what is due.
-    pub(super) fn release_due(&mut self, now: Monotonic) {
+    pub(super) fn release_due<'a>(&mut self, now: Monotonic, sharer_of: impl Fn(&T) -> &'a str) {
         while let Some(first) = self.delayed.first_entry().filter(|first| first.key().at <= now) {
             let (place, (priority, key)) = first.remove_entry();
-            self.ready.insert(priority, self.share_of, place, key);
+            self.ready.insert(priority, sharer_of(&key), place, key);
         }
     }
 
     /// Takes out the ready key whose turn it is.
-    pub(super) fn pop(&mut self, now: Monotonic) -> Option<K> {
+    pub(super) fn pop(&mut self, now: Monotonic) -> Option<T> {
         self.ready.pop(now)
     }
 
@@ -52,7 +51,7 @@ impl<K> Waiting<K> {
         Some(self.delayed.first_key_value()?.0.at)
     }
 
-    pub(super) const fn ready(&self) -> &Lanes<K> {
+    pub(super) const fn ready(&self) -> &Lanes<T> {
         &self.ready
     }
 
@@ -66,7 +65,7 @@ impl<K> Waiting<K> {
     }
 }
 
-impl<K> fmt::Debug for Waiting<K> {
+impl<T> fmt::Debug for Waiting<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Waiting({} delayed)", self.delayed.len())
     }
@@ -82,24 +81,24 @@ mod tests {
 
     #[test]
     fn a_key_is_ready_when_its_time_has_come_and_not_before() {
-        let mut waiting = Waiting::new(Duration::MAX, |_: &&str| "");
+        let mut waiting = Waiting::new(Duration::MAX);
         let now = |seconds| place(seconds, 0).at;
-        waiting.insert(Priority::User, place(5, 1), "late", now(0));
-        waiting.insert(Priority::Resync, place(3, 2), "early", now(0));
+        waiting.insert(Priority::User, "", place(5, 1), "late", now(0));
+        waiting.insert(Priority::Resync, "", place(3, 2), "early", now(0));
         assert_eq!((waiting.next_due(), waiting.pop(now(9))), (Some(now(3)), None));
-        waiting.release_due(now(3));
+        waiting.release_due(now(3), |_| "");
         assert_eq!((waiting.pop(now(3)), waiting.pop(now(3)), waiting.delayed()), (Some("early"), None, 1));
-        waiting.release_due(now(5));
+        waiting.release_due(now(5), |_| "");
         assert_eq!((waiting.pop(now(5)), waiting.next_due()), (Some("late"), None));
     }
 
     #[test]
     fn a_key_is_removed_wherever_it_waits() {
-        let mut waiting = Waiting::new(Duration::MAX, |_: &&str| "");
-        waiting.insert(Priority::User, place(0, 1), "ready", place(0, 0).at);
-        waiting.insert(Priority::User, place(7, 2), "delayed", place(0, 0).at);
-        assert_eq!(waiting.remove(Priority::User, place(7, 2), &"delayed"), Some("delayed"));
-        assert_eq!(waiting.remove(Priority::User, place(0, 1), &"ready"), Some("ready"));
-        assert_eq!(waiting.remove(Priority::User, place(0, 1), &"ready"), None);
+        let mut waiting = Waiting::new(Duration::MAX);
+        waiting.insert(Priority::User, "", place(0, 1), "ready", place(0, 0).at);
+        waiting.insert(Priority::User, "", place(7, 2), "delayed", place(0, 0).at);
+        assert_eq!(waiting.remove(Priority::User, "", place(7, 2)), Some("delayed"));
+        assert_eq!(waiting.remove(Priority::User, "", place(0, 1)), Some("ready"));
+        assert_eq!(waiting.remove(Priority::User, "", place(0, 1)), None);
     }
 }

@@ -19,6 +19,13 @@ use crate::lease::Holding;
 use crate::{Cache, Clocks, ControllerMetrics, Territory};
 
 /// How a reconciler is driven.
+///
+/// ```
+/// # use std::time::Duration;
+/// use roa_runtime::ReconcilerConfig;
+/// let rarely = ReconcilerConfig { interval: Duration::from_secs(600), ..ReconcilerConfig::default() };
+/// # drop(rarely);
+/// ```
 #[derive(Debug, Clone)]
 pub struct ReconcilerConfig {
     /// How long after the begin of one sweep the next begins, in domain time.
@@ -38,6 +45,13 @@ impl Default for ReconcilerConfig {
 }
 
 /// What one sweep came to.
+///
+/// ```
+/// # use roa_runtime::Sweep;
+/// fn says(sweep: Sweep) -> String {
+///     format!("looked at {}, corrected {}, failed at {}", sweep.looked_at, sweep.corrected, sweep.failed)
+/// }
+/// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Sweep {
     /// How many objects it looked at.
@@ -49,6 +63,15 @@ pub struct Sweep {
 }
 
 /// Drives one reconciler.
+///
+/// ```
+/// # use roa_core::{Cancellation, Reconciler};
+/// # use roa_runtime::ReconcilerDriver;
+/// /// Looks at all objects once; `run` does so at each interval.
+/// async fn look_once<R: Reconciler>(driver: &ReconcilerDriver<R>) -> usize {
+///     driver.sweep(&Cancellation::never()).await.corrected
+/// }
+/// ```
 pub struct ReconcilerDriver<R: Reconciler> {
     reconciler: R,
     cache: Cache<R::Resource>,

@@ -12,6 +12,13 @@ use super::{DependencyMetrics, Trip};
 use crate::locks;
 
 /// When a [`Breaker`] opens, and for how long.
+///
+/// ```
+/// # use std::time::Duration;
+/// use roa_runtime::{BreakerConfig, Trip};
+/// let strict = BreakerConfig { trip: Trip::Consecutive(1), open_for: Duration::from_secs(60), ..BreakerConfig::default() };
+/// # drop(strict);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BreakerConfig {
     /// How many failures open it.
@@ -37,6 +44,11 @@ impl Default for BreakerConfig {
 }
 
 /// What a breaker does with the next call.
+///
+/// ```
+/// use roa_runtime::BreakerState;
+/// assert_eq!(BreakerState::HalfOpen.as_str(), "half_open");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BreakerState {
     /// Calls are let through.
@@ -60,6 +72,13 @@ impl BreakerState {
 }
 
 /// A call that may not be made now.
+///
+/// ```
+/// # use roa_runtime::Breaker;
+/// fn says(breaker: &Breaker) -> Option<String> {
+///     breaker.check().err().map(|refused| format!("{} is down; again in {:?}", refused.name, refused.left))
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{name} failed too often, and is left alone for {left:?}")]
 pub struct Refused {
@@ -269,6 +288,17 @@ impl Shared {
 }
 
 /// A call that a [`Breaker`] let through. Dropped without an outcome it counts as failed.
+///
+/// ```
+/// # use roa_core::CallOutcome;
+/// # use roa_runtime::{Breaker, Refused};
+/// fn call(breaker: &Breaker) -> Result<(), Refused> {
+///     let entered = breaker.enter()?;
+///     // ... the call
+///     entered.leave(CallOutcome::Answered);
+///     Ok(())
+/// }
+/// ```
 #[must_use = "the breaker waits for the call's outcome"]
 #[derive(Debug)]
 pub struct Entered {

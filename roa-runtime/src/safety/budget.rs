@@ -8,6 +8,13 @@ use roa_core::Monotonic;
 use crate::locks;
 
 /// How much of a controller's work may be retries, so that failures do not crowd out what is new.
+///
+/// ```
+/// use roa_runtime::{ControllerConfig, RetryBudgetConfig};
+/// let few = RetryBudgetConfig { percent: 5, ..RetryBudgetConfig::default() };
+/// let config = ControllerConfig { retry_budget: Some(few), ..ControllerConfig::default() };
+/// # drop(config);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RetryBudgetConfig {
     /// So many retries for a hundred runs that are none.

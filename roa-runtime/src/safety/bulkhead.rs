@@ -10,6 +10,12 @@ use thiserror::Error;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// How many calls may run and wait.
+///
+/// ```
+/// use roa_runtime::BulkheadConfig;
+/// let one_at_a_time = BulkheadConfig { max_concurrent: 1, ..BulkheadConfig::default() };
+/// # let _ = one_at_a_time;
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BulkheadConfig {
     /// How many calls may run at once.
@@ -28,6 +34,15 @@ impl Default for BulkheadConfig {
 }
 
 /// No place for a call now.
+///
+/// ```
+/// # use roa_core::ReconcileError;
+/// # use roa_runtime::Full;
+/// /// A controller passes it on, and is called again later.
+/// fn passed_on(full: Full) -> ReconcileError {
+///     full.into()
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{name} has {running} calls running, and may have no more")]
 pub struct Full {
@@ -40,6 +55,16 @@ pub struct Full {
 }
 
 /// Bounds how many calls of one thing run at once. A clone is the same bulkhead.
+///
+/// ```
+/// # use roa_core::ReconcileError;
+/// # use roa_runtime::Bulkhead;
+/// async fn ask(registry: &Bulkhead) -> Result<(), ReconcileError> {
+///     let _place = registry.enter().await?;
+///     // ... the call, for as long as it has its place
+///     Ok(())
+/// }
+/// ```
 #[derive(Clone)]
 pub struct Bulkhead {
     shared: Arc<Shared>,
@@ -54,6 +79,15 @@ struct Shared {
 }
 
 /// A call's place; dropping it gives it back.
+///
+/// ```
+/// # use roa_runtime::{Bulkhead, Full};
+/// async fn in_turn(registry: &Bulkhead) -> Result<(), Full> {
+///     let place = registry.enter().await?;
+///     drop(place); // for the next
+///     Ok(())
+/// }
+/// ```
 #[derive(Debug)]
 pub struct Place {
     _permit: OwnedSemaphorePermit,

@@ -75,6 +75,12 @@ impl SafetyMetrics {
 }
 
 /// What is measured of one dependency.
+///
+/// ```
+/// use roa_runtime::RuntimeMetrics;
+/// let registry = RuntimeMetrics::unregistered().dependency("registry");
+/// assert_eq!((registry.refusals("DependencyDown"), registry.changes("open")), (0, 0));
+/// ```
 #[derive(Debug, Clone)]
 pub struct DependencyMetrics {
     all: SafetyMetrics,

@@ -3,6 +3,12 @@
 use std::collections::VecDeque;
 
 /// How many failures are too many.
+///
+/// ```
+/// use roa_runtime::Trip;
+/// let half_of_the_last_twenty = Trip::Rate { percent: 50, of_last: 20, at_least: 10 };
+/// # let _ = half_of_the_last_twenty;
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Trip {
     /// So many in a row.

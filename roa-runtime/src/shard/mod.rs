@@ -16,6 +16,16 @@ pub(crate) use rendezvous::wanted;
 pub const SHARDS: usize = 64;
 
 /// What decides the shard of an object. All processes on a store have the same.
+///
+/// ```
+/// use roa_core::Key;
+/// use roa_runtime::{SHARDS, ShardBy};
+/// let key = |name| Key::new("lab.example.com", "labs", "school", name);
+/// let [one, two] = [key("one")?, key("two")?];
+/// assert_eq!(ShardBy::Namespace.shard(&one), ShardBy::Namespace.shard(&two));
+/// assert!(ShardBy::Object.shard(&one) < SHARDS);
+/// # Ok::<(), roa_core::KeyError>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]

@@ -12,6 +12,15 @@ use roa_core::{
 
 /// A store around a store: what does not answer in time is `Unavailable`, and a commit that does not is `Ambiguous`,
 /// since it may yet happen. A change feed waits as long as it must.
+///
+/// ```
+/// # use std::{sync::Arc, time::Duration};
+/// # use roa_core::Store;
+/// # use roa_runtime::{DeadlineStore, SystemClock};
+/// fn impatient(store: Arc<dyn Store>) -> DeadlineStore {
+///     DeadlineStore::new(store, Arc::new(SystemClock::new()), Duration::from_secs(5))
+/// }
+/// ```
 #[derive(Debug)]
 pub struct DeadlineStore {
     inner: Arc<dyn Store>,

@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
-use roa_core::{Controller, KindRegistry, Object, Result, Revision, Spec};
+use roa_core::{Controller, KindRegistry, Object, RandomExt, Result, Revision, SeededRandom, Spec};
 use thiserror::Error;
 use tokio::time::timeout;
 
@@ -16,6 +16,18 @@ use super::{Fault, World};
 use crate::{ControllerConfig, Manager};
 
 /// A controller, what there is at the begin, and what must come of it.
+///
+/// ```
+/// # use std::sync::Arc;
+/// # use roa_core::{Controller, KindRegistry, Object, Spec};
+/// use roa_runtime::testing::{Failure, Report, Trial, World};
+/// /// Tries a controller that has nothing to do with a sample of what can go wrong.
+/// fn try_it<S: Spec, C: Controller<Resource = Object<S>>>(make: fn() -> C) -> Result<Report, Failure> {
+///     let kinds = KindRegistry::new().with::<S>();
+///     let trial = Trial::new(kinds, || (), |_: &Arc<()>| make(), async |_: &World<()>| Ok(()), async |_: &World<()>| Ok(true));
+///     trial.sampled(100, 7).survives_faults()
+/// }
+/// ```
 pub struct Trial<S, O, C, M, K, G, D> {
     kinds: Arc<KindRegistry>,
     outside: M,
@@ -26,10 +38,38 @@ pub struct Trial<S, O, C, M, K, G, D> {
     config: ControllerConfig,
     max_steps: usize,
     quiet_steps: usize,
+    sample: Option<Sample>,
     kind: PhantomData<fn() -> S>,
 }
 
+/// Which of all faults are tried.
+#[derive(Debug, Clone, Copy)]
+struct Sample {
+    faults: usize,
+    seed: u64,
+}
+
+impl Sample {
+    /// So many of them, each at most once.
+    fn of(self, mut faults: Vec<Fault>) -> Vec<Fault> {
+        let random = SeededRandom::new(self.seed);
+        let mut chosen = Vec::new();
+        while chosen.len() < self.faults && !faults.is_empty() {
+            let at = usize::try_from(random.below(faults.len() as u64)).unwrap_or(0);
+            chosen.push(faults.swap_remove(at));
+        }
+        chosen
+    }
+}
+
 /// A run that came to its end.
+///
+/// ```
+/// # use roa_runtime::testing::Run;
+/// fn was_quick(run: &Run) -> bool {
+///     run.took.as_secs() < 60 && !run.restarted
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Run {
@@ -42,6 +82,13 @@ pub struct Run {
 }
 
 /// Runs that came to their ends.
+///
+/// ```
+/// # use roa_runtime::testing::Report;
+/// fn says(report: Report) -> String {
+///     format!("{} runs, in {} of them another process took over", report.runs, report.restarts)
+/// }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Report {
@@ -52,6 +99,14 @@ pub struct Report {
 }
 
 /// A run that did not come to its end.
+///
+/// ```
+/// # use roa_runtime::testing::{Failure, Fault};
+/// /// What to run again to see it again.
+/// fn again(failure: &Failure) -> Fault {
+///     failure.fault
+/// }
+/// ```
 #[derive(Debug, Clone, Error)]
 #[error("run with {fault:?}: {reason}; the process did: {}", .operations.join("; "))]
 #[non_exhaustive]
@@ -96,6 +151,7 @@ where
             config,
             max_steps: 2_000,
             quiet_steps: 10,
+            sample: None,
             kind: PhantomData,
         }
     }
@@ -130,6 +186,14 @@ where
     #[must_use]
     pub fn quiet_for(mut self, steps: usize) -> Self {
         self.quiet_steps = steps;
+        self
+    }
+
+    /// The same, in which no more than so many faults are tried, chosen by a seed: for a controller that takes long to come
+    /// to its end. By default all are.
+    #[must_use]
+    pub fn sampled(mut self, faults: usize, seed: u64) -> Self {
+        self.sample = Some(Sample { faults, seed });
         self
     }
 
@@ -170,12 +234,15 @@ where
     fn survives(&self, chosen: impl Fn(Fault) -> bool) -> Result<Report, Failure> {
         let operations = self.run(Fault::None)?.operations.len();
         let mut report = Report { runs: 1, restarts: 0 };
-        for operation in 0..operations {
-            for fault in Fault::at(operation).into_iter().filter(|fault| chosen(*fault)) {
-                let run = self.run(fault)?;
-                report.runs += 1;
-                report.restarts += usize::from(run.restarted);
-            }
+        let all: Vec<_> = (0..operations).flat_map(Fault::at).filter(|fault| chosen(*fault)).collect();
+        let faults = match self.sample {
+            Some(sample) => sample.of(all),
+            None => all,
+        };
+        for fault in faults {
+            let run = self.run(fault)?;
+            report.runs += 1;
+            report.restarts += usize::from(run.restarted);
         }
         Ok(report)
     }

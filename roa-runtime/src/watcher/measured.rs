@@ -166,3 +166,60 @@ impl fmt::Debug for WatchHealth {
         write!(f, "WatchHealth({} at {:?}, silent for {:?})", self.name(), self.revision(), self.silence())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_util::{FutureExt, stream};
+    use roa_core::{DynamicObject, Epoch, Error, ManualClock, Position, RandomExt, SeededRandom, StoreId, Timestamp};
+
+    use super::*;
+    use crate::Cache;
+    use crate::metrics::Value;
+
+    /// What each watch comes to, one after the other; the last stays.
+    struct Scripted(Mutex<Vec<Result<Vec<Result<WatchItem<DynamicObject>, TailEnd>>>>>);
+
+    #[async_trait]
+    impl Watcher<DynamicObject> for Scripted {
+        async fn watch(&self, _start: Start) -> Result<WatchStream<DynamicObject>> {
+            let items = locks::lock(&self.0).remove(0)?;
+            let end = if locks::lock(&self.0).is_empty() { stream::pending().boxed() } else { stream::empty().boxed() };
+            Ok(stream::iter(items).chain(end).boxed())
+        }
+    }
+
+    fn revision(number: u64) -> Revision {
+        Revision::new(number).unwrap()
+    }
+
+    fn figure(figures: &[Figure], name: &str, reason: Option<&'static str>) -> Value {
+        let found = figures.iter().find(|it| it.name == name && it.second.map(|(_, value)| value) == reason);
+        found.unwrap().value
+    }
+
+    #[test]
+    fn why_everything_is_listed_is_counted_and_how_far_behind_a_cache_is() {
+        let (clock, random) = (ManualClock::new(Timestamp::from_unix_seconds(0).unwrap()), SeededRandom::new(1));
+        let (store, epoch) = (StoreId(random.uuid()), Epoch::first(&random));
+        let at = |number| Position { store, epoch, revision: revision(number) };
+        let expired = TailEnd::Expired { floor: revision(6), head: revision(7) };
+        let script = vec![
+            Err(Error::TooLarge { requested: revision(9), head: revision(4) }),
+            Ok(vec![Ok(WatchItem::Synced(at(5))), Err(expired)]),
+            Ok(vec![Ok(WatchItem::Synced(at(7)))]),
+        ];
+        let health = WatchHealth::new("things", Arc::new(clock.clone()));
+        let watcher = MeasuredWatcher { inner: Arc::new(Scripted(Mutex::new(script))), health: health.clone() };
+        let cache = Cache::new();
+        let mut run = Box::pin(cache.run(&watcher, &clock));
+        assert!((&mut run).now_or_never().is_none());
+        assert!(health.broken().unwrap().0.contains('9'), "{health:?}");
+        while health.revision() != Some(revision(7)) {
+            assert!(clock.advance_to_next_timer().is_some() && (&mut run).now_or_never().is_none());
+        }
+        assert!(health.relists().eq([("start", 1), ("expired", 1), ("refused", 1)]), "{health:?}");
+        let figures = health.figures(revision(12));
+        assert_eq!(figure(&figures, "cache_lag_revisions", None), Value::Gauge(5.0));
+        assert_eq!(figure(&figures, "cache_relists", Some("refused")), Value::Counter(1));
+    }
+}

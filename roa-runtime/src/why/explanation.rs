@@ -7,6 +7,13 @@ use serde::{Deserialize, Serialize};
 
 /// Why an object is as it is: its state, who acted last, what it waits for, when it is handled next. As JSON, times are
 /// RFC 3339 and durations are seconds.
+///
+/// ```
+/// # use roa_runtime::Explanation;
+/// fn says(explanation: &Explanation) -> String {
+///     format!("{} waits for {}", explanation.name, explanation.waits_for.join(", "))
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
@@ -44,6 +51,13 @@ pub struct Explanation {
 }
 
 /// How an object is.
+///
+/// ```
+/// # use roa_runtime::ObjectState;
+/// fn is_seen(object: &ObjectState) -> bool {
+///     object.observed_generation >= object.generation
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
@@ -65,6 +79,13 @@ pub struct ObjectState {
 }
 
 /// The last write of an object.
+///
+/// ```
+/// # use roa_runtime::LastWrite;
+/// fn says(write: &LastWrite) -> String {
+///     format!("last written by {} in revision {}", write.writer, write.revision)
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
@@ -78,6 +99,13 @@ pub struct LastWrite {
 }
 
 /// One event.
+///
+/// ```
+/// # use roa_runtime::Happening;
+/// fn line(event: &Happening) -> String {
+///     format!("{} ({} times): {}", event.reason, event.count, event.message)
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
@@ -97,6 +125,13 @@ pub struct Happening {
 }
 
 /// Which process handles an object.
+///
+/// ```
+/// # use roa_runtime::OwnerState;
+/// fn says(owner: &OwnerState) -> String {
+///     format!("{} is with {}", owner.what, owner.process.as_deref().unwrap_or("nobody"))
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
@@ -116,6 +151,13 @@ pub struct OwnerState {
 }
 
 /// What one controller has to do with an object.
+///
+/// ```
+/// # use roa_runtime::Handling;
+/// fn trouble(handling: &Handling) -> Option<&str> {
+///     handling.last_error.as_ref().map(|error| error.message.as_str())
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
@@ -137,6 +179,13 @@ pub struct Handling {
 }
 
 /// Where an object stands with a controller.
+///
+/// ```
+/// # use roa_runtime::Phase;
+/// fn is_idle(phase: &Phase) -> bool {
+///     matches!(phase, Phase::Idle)
+/// }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "is", rename_all = "camelCase")]
 #[non_exhaustive]
@@ -167,6 +216,13 @@ pub enum Phase {
 }
 
 /// What went wrong.
+///
+/// ```
+/// # use roa_runtime::LastError;
+/// fn line(error: &LastError) -> String {
+///     format!("{} {}: {}", error.at, error.reason, error.message)
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
@@ -180,6 +236,13 @@ pub struct LastError {
 }
 
 /// A controller's queue.
+///
+/// ```
+/// # use roa_runtime::QueueState;
+/// fn is_full(queue: &QueueState) -> bool {
+///     queue.running == queue.workers
+/// }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
@@ -193,6 +256,13 @@ pub struct QueueState {
 }
 
 /// A finalizer.
+///
+/// ```
+/// # use roa_runtime::FinalizerState;
+/// fn has_nobody(finalizer: &FinalizerState) -> bool {
+///     finalizer.owner.is_none()
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
@@ -206,6 +276,13 @@ pub struct FinalizerState {
 }
 
 /// What controllers call, and can't now.
+///
+/// ```
+/// # use roa_runtime::DependencyState;
+/// fn line(dependency: &DependencyState) -> String {
+///     format!("{}: {}", dependency.name, dependency.trouble)
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]

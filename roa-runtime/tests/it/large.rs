@@ -19,8 +19,7 @@ use roa_store_memory::MemoryConfig;
 
 use crate::support::{Thing, World};
 
-/// Without optimisation a fifth, so that a busy machine gets through in time.
-const COUNT: usize = if cfg!(debug_assertions) { 20_000 } else { 100_000 };
+const COUNT: usize = 100_000;
 /// How many keys the queue may know: far fewer than there are objects.
 const QUEUE: usize = 1_000;
 /// How many batches the hub keeps.

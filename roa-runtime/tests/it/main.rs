@@ -28,5 +28,6 @@ mod spans;
 mod support;
 mod trials;
 mod units;
+mod unreconciled;
 mod watchers;
 mod why;

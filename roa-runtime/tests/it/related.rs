@@ -337,3 +337,40 @@ async fn lesson_26_a_change_that_concerns_many_holds_up_nobody_and_all_are_calle
         assert_eq!((called.len(), names.len()), (MANY, MANY));
     }
 }
+
+/// The same where an author's function names them: it is asked again for each thousand, and none of its keys is kept.
+#[tokio::test]
+async fn lesson_26_a_function_that_names_many_holds_up_nobody_and_all_are_called() {
+    const MANY: usize = 3_500;
+    let scene = Scene::new().await;
+    for number in 0..MANY {
+        scene.world.create(&format!("t{number}"), 1).await;
+    }
+    scene.fill(&scene.things).await;
+    scene.fill(&scene.plans).await;
+    scene.driver.watches(&scene.plans, Filter::all(), |plan: &Object<Plan>| {
+        (0..plan.spec.steps)
+            .filter_map(|number| KeyOf::<Thing>::new("test", &format!("t{number}")).ok())
+            .collect::<Vec<_>>()
+    });
+    assert_eq!(scene.drain().await.len(), MANY);
+    let plans = scene.world.resources.api::<Plan>().unwrap();
+    let many = u32::try_from(MANY).unwrap();
+    plans.create(&Object::new("", "p", Plan { steps: many })).await.unwrap();
+    scene.reached(&scene.plans).await;
+    assert_eq!(scene.driver.queue().len(), 1_000);
+    let names = |called: &[(String, Vec<Cause>, Vec<String>)]| {
+        called.iter().map(|(name, ..)| name.clone()).collect::<std::collections::BTreeSet<_>>()
+    };
+    let called = scene.drain().await;
+    assert_eq!((called.len(), names(&called).len()), (MANY, MANY));
+    // Who is not named any more was so before; what changes once more before all are queued is seen by all of them.
+    for steps in [2_000, 10] {
+        plans.patch("", "p", |plan| plan.spec.steps = steps).await.unwrap();
+    }
+    scene.reached(&scene.plans).await;
+    assert_eq!(scene.driver.queue().len(), 1_000);
+    let called = scene.drain().await;
+    assert_eq!(names(&called).len(), MANY);
+    assert!(called.len() <= 2 * MANY, "{} calls", called.len());
+}

@@ -20,6 +20,7 @@ const RULES: &[Rule] = &[
     rules::short_lib,
     rules::no_ignored_tests,
     rules::no_ignored_examples,
+    rules::examples,
     cargo::described,
     cargo::reasons,
     cargo::public_registry,

@@ -66,6 +66,32 @@ pub(super) fn no_ignored_examples(file: &SourceFile) -> Vec<Finding> {
     findings.map(|(number, _)| (number, reason.to_owned())).collect()
 }
 
+/// The crates whose users read their pages: each public type there has an example.
+const SHOWN: &[&str] = &["roa-core/src/", "roa-runtime/src/"];
+
+/// Each public type of the libraries is documented with an example.
+pub(super) fn examples(file: &SourceFile) -> Vec<Finding> {
+    if !SHOWN.iter().any(|folder| file.path.starts_with(folder)) {
+        return Vec::new();
+    }
+    let (mut findings, mut has_example) = (Vec::new(), false);
+    for (number, line) in file.lines() {
+        let name = ["pub struct ", "pub enum ", "pub trait ", "pub type "].iter().find_map(|it| line.strip_prefix(it));
+        match name {
+            Some(name) if !has_example => {
+                let name: String = name.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+                findings.push((number, format!("{name} is public and has no example")));
+            }
+            _ if line.starts_with("/// ```") => has_example = true,
+            // What stands between the documentation and the type: attributes, also over several lines.
+            _ if line.starts_with("///") || line.starts_with(['#', ' ', ')']) => continue,
+            _ => {}
+        }
+        has_example &= line.starts_with("///");
+    }
+    findings
+}
+
 fn is_ignored_fence(line: &str) -> bool {
     let line = line.trim_start();
     let line = line.strip_prefix("///").or_else(|| line.strip_prefix("//!")).unwrap_or(line).trim_start();
@@ -116,6 +142,14 @@ mod tests {
         assert!(short_lib(&file("a/src/lib.rs", &"\n".repeat(LIB_LINES))).is_empty());
         assert_eq!(lines(&short_lib(&file("a/src/lib.rs", &"\n".repeat(LIB_LINES + 1)))), [80]);
         assert!(short_lib(&file("a/src/main.rs", &"\n".repeat(1000))).is_empty());
+    }
+
+    #[test]
+    fn a_public_type_of_a_library_without_an_example_is_found() {
+        let text = "/// One.\n///\n/// ```\n/// a();\n/// ```\n#[derive(\n    Debug,\n)]\npub struct One {\n    a: u8,\n}\n\n\
+                    /// Two.\n#[derive(Debug)]\npub enum Two {}\npub(crate) struct Three;\npub trait Four {\n";
+        assert_eq!(lines(&examples(&file("roa-core/src/a/b.rs", text))), [15, 17]);
+        assert!(examples(&file("roa-bin/src/a.rs", text)).is_empty());
     }
 
     #[test]

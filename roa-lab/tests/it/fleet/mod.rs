@@ -4,6 +4,7 @@
 mod accounts;
 mod backends;
 mod concurrent;
+mod faults;
 mod manifests;
 mod pools;
 mod race;

@@ -85,6 +85,25 @@ async fn after_ten_missed_heartbeats_a_worker_has_failed_and_its_labs_go_elsewhe
     fleet.check_accounts().await;
 }
 
+/// It may have been cut off, and its labs are elsewhere by now: a sign of life alone brings nothing back. Somebody who changes
+/// its spec does.
+#[tokio::test]
+async fn a_worker_that_has_failed_stays_so_when_it_beats_again_until_its_spec_is_changed() {
+    let fleet = with_a_lab().await;
+    silence(&fleet, "w", true).await;
+    fleet.pass(seconds(100)).await;
+    assert_eq!(fleet.get_worker("w").await.status.phase(), WorkerPhase::Failed);
+    silence(&fleet, "w", false).await;
+    fleet.pass(seconds(60)).await;
+    assert_eq!(fleet.get_worker("w").await.status.phase(), WorkerPhase::Failed);
+    assert!(!is_accepting(&fleet, "w").await);
+    fleet.api::<LabWorker>().patch(NAMESPACE, "w", |worker| worker.spec.track = Some("b".into())).await.unwrap();
+    fleet.pass(seconds(20)).await;
+    assert_eq!(fleet.get_worker("w").await.status.phase(), WorkerPhase::Ready);
+    assert!(is_accepting(&fleet, "w").await);
+    fleet.check_accounts().await;
+}
+
 #[tokio::test]
 async fn a_process_that_was_away_takes_no_worker_for_dead_before_it_has_looked_for_long_enough() {
     let mut fleet = with_a_lab().await;

@@ -12,11 +12,11 @@ use roa_lab::provision::{LabIdentity, Observation, ProvisionError, ProvisionRequ
 use roa_lab::{
     FINALIZER, Lab, LabController, LabInstance, LabReconciler, LabSettings, LabState, LabTemplate, Provisioners, kinds,
 };
-use roa_runtime::testing::{Trial, World};
+use roa_runtime::testing::{Fault, Trial, World};
 use roa_runtime::{ControllerConfig, Filter, Manager, ReconcilerConfig};
 use serde_json::json;
 
-use super::world::NAMESPACE;
+use super::world::{NAMESPACE, seconds};
 
 /// What there is outside of the store: it outlives the process.
 #[derive(Debug, Clone, Default)]
@@ -156,4 +156,40 @@ fn lesson_50_labs_come_up_and_go_whenever_the_process_ends() {
 fn labs_come_up_and_go_whatever_goes_wrong_at_one_operation() {
     let report = trial!(given).survives_faults().unwrap();
     assert!(report.runs > 200, "{report:?}");
+}
+
+/// The controller is called when the template comes, and not when it would look again: that is long after. For the same
+/// reason nobody sees the labs become ready here; what is looked at is that they are begun.
+#[test]
+fn labs_that_wait_for_their_template_go_on_when_it_appears() {
+    let without = async |world: &World<Yard>| {
+        given(world).await?;
+        let templates = world.resources.api::<LabTemplate>()?;
+        templates.delete(NAMESPACE, "course", &DeleteOptions::default()).await.map(|_| ())
+    };
+    let brought = Mutex::new(false);
+    let begun = async |world: &World<Yard>| {
+        let labs = world.resources.api::<LabInstance>().map_err(|error| error.to_string())?;
+        let mut all_begun = true;
+        for name in ["a", "b"] {
+            let status = labs.get(NAMESPACE, name).await.map_err(|error| error.to_string())?.status;
+            all_begun &= status.state() == LabState::Provisioning && status.provisioning_started_at.is_some();
+            let waits = status.message.contains("there is no LabTemplate");
+            if waits && name == "b" && !std::mem::replace(&mut *brought.lock().unwrap(), true) {
+                let course = serde_json::from_value(json!({"provisioner": "yard"})).unwrap();
+                let templates = world.resources.api::<LabTemplate>().map_err(|error| error.to_string())?;
+                templates.create(&Object::new(NAMESPACE, "course", course)).await.map_err(|error| error.to_string())?;
+            }
+        }
+        Ok(all_begun)
+    };
+    let controller = |yard: &Arc<Yard>| {
+        let mut settings = settings(yard);
+        settings.policy.poll = seconds(100_000);
+        LabController::new(settings)
+    };
+    let trial = Trial::new(kinds(KindRegistry::new()), Yard::default, controller, without, begun).wired(wire);
+    let run = trial.quiet_for(5).run(Fault::None).unwrap();
+    assert!(*brought.lock().unwrap());
+    assert!(run.took < seconds(60), "{:?}", run.took);
 }
