@@ -1,6 +1,7 @@
 //! Who may do what: tokens, roles, impersonation, and what is kept of it.
 
 use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
 use std::sync::Arc;
 
 use roa_core::Clock;
@@ -16,6 +17,11 @@ use tempfile::TempDir;
 use tokio::time::timeout;
 
 use crate::support::{BOUND, LABS, Reply, Server, lab};
+
+pub fn write_private(path: &Path, text: &str) {
+    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).unwrap();
+    std::io::Write::write_all(&mut file, text.as_bytes()).unwrap();
+}
 
 /// A server that knows two users by their tokens: one may do everything, the other what roles say.
 struct Guarded {
@@ -35,8 +41,7 @@ impl Guarded {
         let admin = NewToken::generate("root", &[MASTERS.to_owned()]).unwrap();
         let alice = NewToken::generate("alice", &["dev".to_owned()]).unwrap();
         let tokens = home.path().join("tokens");
-        let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&tokens).unwrap();
-        std::io::Write::write_all(&mut file, format!("{}\n{}\n", admin.line, alice.line).as_bytes()).unwrap();
+        write_private(&tokens, &format!("{}\n{}\n", admin.line, alice.line));
         let mut auth = AuthConfig::default();
         auth.tokens_file = Some(tokens);
         let authenticator =
