@@ -6,7 +6,7 @@ mod told;
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 
 pub(crate) use self::objects::{
     AccessArgs, ApplyArgs, Cascade, CompletionsArgs, DeleteArgs, DescribeArgs, DryRun, ExplainArgs, Format, GetArgs,

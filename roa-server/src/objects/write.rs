@@ -65,7 +65,7 @@ impl Objects {
     /// that names a `resourceVersion` is refused then.
     pub(super) async fn patch(&self, target: &Target, rendering: &Rendering, call: &Call) -> Result<Answer, ApiError> {
         let options = WriteOptions::of(call)?;
-        let patch = Patch::read(&call.input)?;
+        let patch = Patch::read(&call.input, &target.served)?;
         for last in (0..MAX_CONFLICTS).rev() {
             let outcome = match &patch {
                 Patch::Apply(parsed) => self.apply_once(target, parsed, &options).await,

@@ -327,6 +327,14 @@ async fn kubectl_creates_namespaces_and_asks_what_it_may() {
     let Some(kubectl) = Kubectl::start(20).await else { return };
     assert_eq!(kubectl.run("create namespace lab-a").await.good(), "namespace/lab-a created\n");
     assert!(kubectl.run("get ns").await.good().contains("Active"));
+    // Namespaces are a kind that kubectl knows itself: it sends strategic merge patches.
+    let namespace = |team: &str| json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": "lab-b", "labels": { "team": team } } });
+    for (team, done) in [("a", "created"), ("b", "configured"), ("b", "unchanged")] {
+        kubectl.file("namespace.json", &namespace(team));
+        assert_eq!(kubectl.run("apply -f namespace.json").await.good(), format!("namespace/lab-b {done}\n"));
+    }
+    kubectl.run(r#"patch ns lab-b -p '{"metadata":{"labels":{"team":null,"x":"y"}}}'"#).await.good();
+    assert_eq!(kubectl.run("get ns lab-b -o jsonpath={.metadata.labels.x}{.metadata.labels.team}").await.good(), "y");
     assert_eq!(kubectl.run("auth can-i create labs").await.good(), "yes\n");
     assert!(kubectl.run("auth can-i --list").await.good().contains("*.*"));
     if minor() >= Some(27) {
