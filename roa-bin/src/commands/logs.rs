@@ -53,7 +53,7 @@ async fn show_of_server(client: &Client, args: &LogsArgs) -> Result<(), Unshown>
         false => Unshown::Failed(error.into()),
     };
     let failed = |error: ClientError| Unshown::Failed(error.into());
-    let kind = client.kind(LabInstance::PLURAL).await.map_err(failed)?;
+    let kind = client.kind(LabInstance::PLURAL).await.map_err(refused)?;
     let namespace = client.namespace(args.namespace.as_deref());
     let tail = args.tail.map(|lines| format!("&tailLines={lines}")).unwrap_or_default();
     let part = format!("log?follow={}&previous={}{tail}", args.follow, args.previous);

@@ -39,6 +39,12 @@ fn everyday(backend: Backend) {
     assert_eq!(good(&roa, &["apply", "-f", "lab.yaml"]), "labinstance.lab.neuroglia.com/a unchanged\n");
     let table = good(&roa, &["get", "labs"]);
     assert!(table.starts_with("NAME") && table.contains("\na "), "{table}");
+    let all = good(&roa, &["get", "all"]);
+    assert!(all.contains("labinstance.lab.neuroglia.com/a "), "{all}");
+    let namespaces = good(&roa, &["get", "namespaces", "-o", "name"]);
+    assert_eq!(namespaces, "namespace/default\nnamespace/school\n");
+    let raw = "/apis/lab.neuroglia.com/v1/namespaces/school/labinstances/a/why";
+    assert!(good(&roa, &["get", "--raw", raw]).contains("\"waitsFor\":"));
     let mut watch = kubectl(&roa, &["get", "labs", "--watch", "-o", "name"]).stdout(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(watch.stdout.take().unwrap()).lines();
     assert_eq!(lines.next().unwrap().unwrap(), "labinstance.lab.neuroglia.com/a");

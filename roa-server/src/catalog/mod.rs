@@ -11,7 +11,7 @@ use std::sync::{Arc, OnceLock};
 use bytes::Bytes;
 use roa_core::KindRegistry;
 
-pub(crate) use openapi::PROTOBUF_V2;
+pub(crate) use openapi::{PROPER_PROTOBUF_V2, PROTOBUF_V2};
 pub(crate) use served::{Conversion, Served};
 
 use crate::subresource::Subresource;

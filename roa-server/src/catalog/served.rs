@@ -130,6 +130,11 @@ impl Served {
         builtin::is_builtin(&self.kind)
     }
 
+    /// Whether its objects are events.
+    pub(crate) fn is_event(&self) -> bool {
+        builtin::is_event(&self.kind)
+    }
+
     /// Whether its objects have `scale`.
     pub(crate) fn has_scale(&self) -> bool {
         self.kind.scale_path.is_some()

@@ -19,7 +19,7 @@ use super::{
     Accept, Access, Answer, ApiError, Call, DiscoveryForm, GroupVersion, Input, Peer, Query, Route, Written, answer,
 };
 use crate::auth::User;
-use crate::catalog::{Catalog, PROTOBUF_V2};
+use crate::catalog::{Catalog, PROPER_PROTOBUF_V2, PROTOBUF_V2};
 use crate::objects::{Objects, Target};
 use crate::server::Shared;
 
@@ -162,8 +162,8 @@ fn json_only(accept: &Accept, document: Option<Bytes>) -> Result<Answer, ApiErro
 }
 
 fn openapi_v2(catalog: &Catalog, accept: &Accept) -> Result<Answer, ApiError> {
-    let protobuf = accept.first_of(&[answer::JSON, PROTOBUF_V2])? == PROTOBUF_V2;
-    let media = if protobuf { PROTOBUF_V2 } else { answer::JSON };
+    let protobuf = accept.first_of(&[answer::JSON, PROTOBUF_V2, PROPER_PROTOBUF_V2])? != answer::JSON;
+    let media = if protobuf { PROPER_PROTOBUF_V2 } else { answer::JSON };
     Ok(answer::varying(answer::bytes(StatusCode::OK, media, catalog.openapi_v2(protobuf))))
 }
 

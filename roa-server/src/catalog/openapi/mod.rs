@@ -10,7 +10,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde_json::{Map, Value as Json, json};
 
-pub(crate) use self::protobuf::MEDIA as PROTOBUF_V2;
+pub(crate) use self::protobuf::{MEDIA as PROTOBUF_V2, PROPER_MEDIA as PROPER_PROTOBUF_V2};
 
 use super::Served;
 use crate::subresource::{Subresource, SubresourceMedia, SubresourceParameter};
@@ -105,10 +105,15 @@ fn metadata_reference(description: &str) -> Json {
 /// The schema of a kind that has none: whatever its objects hold is taken.
 fn permissive(served: &Served) -> Json {
     let anything = json!({ "type": "object", "x-kubernetes-preserve-unknown-fields": true });
-    json!({
+    let mut schema = json!({
         "type": "object", "description": format!("{} of {}", served.kind.kind, served.api_version()),
-        "properties": { "spec": anything, "status": anything }, "x-kubernetes-preserve-unknown-fields": true,
-    })
+        "properties": { "spec": anything, "status": anything },
+    });
+    // Events hold their fields themselves; other kinds of Kubernetes' own that have no schema here, nothing else.
+    if !served.is_builtin() || served.is_event() {
+        schema["x-kubernetes-preserve-unknown-fields"] = json!(true);
+    }
+    schema
 }
 
 fn list_schema(served: &Served, name: &str) -> Json {

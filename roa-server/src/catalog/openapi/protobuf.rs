@@ -3,8 +3,11 @@
 
 use serde_json::Value as Json;
 
-/// The media type.
+/// The media type as clients ask for it.
 pub(crate) const MEDIA: &str = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
+/// The same as it is answered, and as newer clients ask for it: `@` can't be in a media type, and clients that parse it
+/// refuse it.
+pub(crate) const PROPER_MEDIA: &str = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
 
 /// A message that is being written. Fields that are absent are left out, as protobuf has it.
 #[derive(Default)]
