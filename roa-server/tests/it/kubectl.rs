@@ -335,6 +335,11 @@ async fn kubectl_creates_namespaces_and_asks_what_it_may() {
     }
     kubectl.run(r#"patch ns lab-b -p '{"metadata":{"labels":{"team":null,"x":"y"}}}'"#).await.good();
     assert_eq!(kubectl.run("get ns lab-b -o jsonpath={.metadata.labels.x}{.metadata.labels.team}").await.good(), "y");
+    let made = kubectl.run("create clusterrole system:viewer --verb get,list --resource labs.lab.example.com").await;
+    assert_eq!(made.good(), "clusterrole.rbac.authorization.k8s.io/system:viewer created\n");
+    let rules = kubectl.run("get clusterrole system:viewer -o jsonpath={.rules[0].apiGroups[0]}").await.good();
+    assert_eq!(rules, "lab.example.com");
+    kubectl.run("create rolebinding viewers:labs --clusterrole system:viewer --user ann --group x").await.good();
     assert_eq!(kubectl.run("auth can-i create labs").await.good(), "yes\n");
     assert!(kubectl.run("auth can-i --list").await.good().contains("*.*"));
     if minor() >= Some(27) {
