@@ -114,7 +114,7 @@ impl SubresourceRequest {
     /// # Errors
     /// [`SubresourceError::BadRequest`] if it is neither set nor not.
     pub fn flag(&self, name: &str) -> Result<bool, SubresourceError> {
-        self.query.flag(name).map_err(SubresourceError::bad_parameter)
+        self.query.flag(name).map_err(|error| SubresourceError::bad_parameter(&error))
     }
 
     /// A number that is not negative.
@@ -122,7 +122,7 @@ impl SubresourceRequest {
     /// # Errors
     /// [`SubresourceError::BadRequest`] if it is none.
     pub fn number(&self, name: &str) -> Result<Option<u64>, SubresourceError> {
-        self.query.number(name).map_err(SubresourceError::bad_parameter)
+        self.query.number(name).map_err(|error| SubresourceError::bad_parameter(&error))
     }
 }
 
@@ -184,7 +184,7 @@ pub enum SubresourceError {
 }
 
 impl SubresourceError {
-    fn bad_parameter(error: ApiError) -> Self {
+    fn bad_parameter(error: &ApiError) -> Self {
         Self::BadRequest(error.message().to_owned())
     }
 }

@@ -99,9 +99,10 @@ impl Fetcher {
             biased;
             got = &mut exchange => got,
             ended = &mut connection => {
-                ended.map_err(failed)?;
-                // The peer may have closed after its whole answer, which is here then.
-                exchange.await
+                // The peer may have closed after its whole answer, which is here then: also without a word, as many do
+                // over TLS.
+                let got = exchange.await;
+                got.map_err(|reason| ended.err().map_or(reason, |error| error.to_string()))
             }
         }
     }
