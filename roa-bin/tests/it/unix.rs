@@ -11,7 +11,7 @@ use crate::run::{Place, Ran};
 const LISTEN: (&str, &str) = ("ROA_SERVER__LISTEN", "unix:sockets/api.sock");
 
 fn start(dir: &Rc<tempfile::TempDir>, data: &'static str) -> Roa {
-    let variables = [LISTEN, ("ROA_STORE__SQLITE__PATH", "roa.db")];
+    let variables = [LISTEN, ("ROA_STORE__SQLITE__PATH", "roa.db"), ("ROA_NAMESPACES__STRICT", "true")];
     Roa::start_in(Rc::clone(dir), data, &variables)
 }
 
@@ -35,6 +35,8 @@ fn t19_a_unix_socket_serves_its_owner_alone_and_every_command_reaches_it() {
     let mode = |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o7777;
     assert_eq!((mode(&socket), mode(socket.parent().unwrap())), (0o600, 0o700));
 
+    let namespaces = roa(&dir, &["get", "namespaces", "-o", "name"], &[LISTEN]);
+    assert_eq!(good(&namespaces), "namespace/default\n", "it is there from the start");
     let named = ["--server", "unix:sockets/api.sock"];
     let applied = roa(&dir, &[&["apply", "-f", "templates.yaml"], &named[..]].concat(), &[]);
     assert!(good(&applied).contains("short created"), "{applied:?}");
@@ -42,8 +44,6 @@ fn t19_a_unix_socket_serves_its_owner_alone_and_every_command_reaches_it() {
     assert_eq!(good(&by_variable).lines().count(), 2);
     let by_configuration = roa(&dir, &["get", "labtemplates", "-o", "name"], &[LISTEN]);
     assert_eq!(by_configuration.stdout, by_variable.stdout);
-    let namespaces = roa(&dir, &["get", "namespaces", "-o", "name"], &[LISTEN]);
-    assert_eq!(good(&namespaces), "namespace/default\n");
     bad(&roa(&dir, &["kubeconfig"], &[LISTEN]), 1, &["kubectl reaches no Unix socket", "hint: "]);
 
     let mut second = start(&dir, "second");
