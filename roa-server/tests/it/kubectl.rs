@@ -211,7 +211,10 @@ async fn kubectl_patches_labels_annotates_and_scales() {
     assert!(kubectl.run(patch).await.good().contains("(no change)"));
     let json_patch = "patch lab a --type json -p '[{\"op\":\"replace\",\"path\":\"/spec/size\",\"value\":8}]'";
     kubectl.run(json_patch).await.good();
-    kubectl.run("patch lab a -p '{\"spec\":{\"size\":9}}'").await.bad("is not supported");
+    kubectl
+        .run("patch lab a -p '{\"spec\":{\"size\":9}}'")
+        .await
+        .bad("the body of the request was in an unknown format");
     assert!(kubectl.run("label lab a team=blue").await.good().contains("labeled"));
     assert_eq!(kubectl.run("get labs -l team=blue -o name").await.good(), "lab.lab.example.com/a\n");
     assert!(kubectl.run("annotate lab a note=x").await.good().contains("annotated"));
