@@ -2,16 +2,18 @@
 
 mod objects;
 mod store;
+mod told;
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 
 pub(crate) use self::objects::{
     AccessArgs, ApplyArgs, Cascade, CompletionsArgs, DeleteArgs, DescribeArgs, DryRun, ExplainArgs, Format, GetArgs,
     HistoryArgs, WaitArgs, WatchArgs,
 };
 pub(crate) use self::store::{CopyArgs, StoreArgs, StoreCommand};
+pub(crate) use self::told::{CrdArgs, LogsArgs, Output, WhyArgs};
 use crate::config::{CONFIG_VARIABLE, ConfigFile, Flags};
 
 /// Declare, watch, reconcile: a Kubernetes-style control plane in one binary, without Kubernetes.
@@ -65,8 +67,10 @@ pub(crate) enum Command {
     Explain(ExplainArgs),
     /// Explain why an object is as it is: who acted last, what it waits for, when it is handled next
     Why(WhyArgs),
-    /// Print what a lab's process wrote, on the machine where it runs
+    /// Print what a lab's process wrote
     Logs(LogsArgs),
+    /// Print kinds of this program as CustomResourceDefinitions, for another API server
+    Crd(CrdArgs),
     /// Measure how fast the configured store is
     Bench(BenchArgs),
     /// Serve the API alone, without controllers
@@ -128,23 +132,6 @@ pub(crate) struct RunArgs {
     pub(crate) config: ConfigArgs,
 }
 
-/// What `roa why` takes.
-#[derive(Debug, Args)]
-#[command(after_long_help = WHY_HELP)]
-pub(crate) struct WhyArgs {
-    /// Which object: its kind, plural or short name, and its name
-    #[arg(value_name = "KIND NAME | KIND/NAME", required = true, num_args = 1..=2)]
-    pub(crate) object: Vec<String>,
-    /// Its namespace; without it, `default`
-    #[arg(short, long, value_name = "NAMESPACE")]
-    pub(crate) namespace: Option<String>,
-    /// How to print it; without it, for people
-    #[arg(short, long, value_name = "FORMAT")]
-    pub(crate) output: Option<Output>,
-    #[command(flatten)]
-    pub(crate) config: ConfigArgs,
-}
-
 /// What `roa serve` takes.
 #[derive(Debug, Args)]
 pub(crate) struct ServeArgs {
@@ -178,28 +165,6 @@ pub(crate) struct BenchArgs {
     pub(crate) config: ConfigArgs,
 }
 
-/// What `roa logs` takes.
-#[derive(Debug, Args)]
-pub(crate) struct LogsArgs {
-    /// The lab
-    #[arg(value_name = "[KIND/]NAME", value_parser = lab_name)]
-    pub(crate) name: String,
-    /// Its namespace
-    #[arg(short, long, default_value = "default")]
-    pub(crate) namespace: String,
-    /// Go on with what it writes from now on, until it is gone
-    #[arg(short, long)]
-    pub(crate) follow: bool,
-    /// Only the last lines of what was kept
-    #[arg(long, value_name = "LINES")]
-    pub(crate) tail: Option<usize>,
-    /// What it wrote in its run before this one: why it ended, if it was brought up again
-    #[arg(short, long, conflicts_with = "follow")]
-    pub(crate) previous: bool,
-    #[command(flatten)]
-    pub(crate) config: ConfigArgs,
-}
-
 /// What `roa kubeconfig` takes.
 #[derive(Debug, Args)]
 pub(crate) struct KubeconfigArgs {
@@ -222,15 +187,6 @@ pub(crate) struct KubeconfigArgs {
     pub(crate) config: ConfigArgs,
 }
 
-/// A lab's name, alone or behind its kind as other commands take it.
-fn lab_name(text: &str) -> Result<String, String> {
-    match text.split_once('/') {
-        None => Ok(text.to_owned()),
-        Some(("lab" | "labs" | "labinstance" | "labinstances", name)) if !name.is_empty() => Ok(name.to_owned()),
-        Some(_) => Err("only labs have logs, expected NAME or lab/NAME".to_owned()),
-    }
-}
-
 /// What `roa token` takes.
 #[derive(Debug, Args)]
 pub(crate) struct TokenArgs {
@@ -241,17 +197,6 @@ pub(crate) struct TokenArgs {
     #[arg(long = "group", value_name = "GROUP")]
     pub(crate) groups: Vec<String>,
 }
-
-/// How something is printed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Output {
-    /// One JSON object.
-    Json,
-}
-
-const WHY_HELP: &str = "\
-The `roa run` on the configured admin socket is asked. If another process handles the object, and is on this machine, that \
-one is asked; if none answers, the store is read.";
 
 /// How the result of `roa bench` looks.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -372,15 +317,6 @@ mod tests {
         for side in ["--from", "--to"] {
             assert!(Cli::try_parse_from(["roa", "store", "copy", side, "a.db"]).is_ok(), "{side}");
         }
-    }
-
-    #[test]
-    fn logs_are_of_one_run_at_a_time() {
-        assert!(Cli::try_parse_from(["roa", "logs"]).is_err());
-        assert!(Cli::try_parse_from(["roa", "logs", "a", "-f", "-p"]).is_err());
-        let cli = Cli::try_parse_from(["roa", "logs", "a", "-n", "labs", "-f", "--tail", "3"]).unwrap();
-        let Command::Logs(logs) = cli.command else { panic!("{cli:?}") };
-        assert_eq!((logs.name.as_str(), logs.namespace.as_str(), logs.tail), ("a", "labs", Some(3)));
     }
 
     #[test]

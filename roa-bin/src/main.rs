@@ -31,6 +31,7 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Bench(args) => commands::bench::run(&args, &cli.log),
         Command::Completions(args) => commands::completions::run(&args),
         Command::Config { command } => commands::config::run(&command, &cli.log),
+        Command::Crd(args) => commands::crd::run(&args),
         Command::Delete(args) => commands::delete::run(&args, &cli.log),
         Command::Demo(args) => commands::demo::run(&args, &cli.log),
         Command::Describe(args) => commands::describe::run(&args, &cli.log),

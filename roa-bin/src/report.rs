@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anstyle::{AnsiColor, Style};
 
-use crate::admin::AdminError;
+use crate::admin::SocketError;
 use crate::client::ClientError;
 use crate::config::Problems;
 use crate::engine::Rejected;
@@ -93,8 +93,8 @@ impl Failure {
 fn write_chain(out: &mut dyn Write, error: &anyhow::Error) -> io::Result<()> {
     let causes: Vec<_> = error.chain().map(ToString::to_string).collect();
     write_line(out, ERROR, "error", &causes.join(": "))?;
-    let mut hints = error.chain().filter_map(|cause| cause.downcast_ref::<AdminError>()?.hint());
-    hints.try_for_each(|hint| write_line(out, HINT, "hint", hint))?;
+    let mut hints = error.chain().filter_map(|cause| cause.downcast_ref::<SocketError>()?.hint());
+    hints.try_for_each(|hint| write_line(out, HINT, "hint", &hint))?;
     let mut hints = error.chain().filter_map(|cause| cause.downcast_ref::<ClientError>()?.hint());
     hints.try_for_each(|hint| write_line(out, HINT, "hint", &hint))
 }
@@ -131,7 +131,7 @@ mod tests {
 
     #[test]
     fn the_whole_chain_is_on_the_error_line_and_hints_stand_apart() {
-        let cause = AdminError::NotASocket { path: "a.sock".into() };
+        let cause = SocketError::NotASocket { path: "a.sock".into(), key: "admin.socket" };
         let error = anyhow::Error::new(cause).context("failed to start");
         let expected = "error: failed to start: failed to listen on a.sock: it exists and is not a socket\n\
                         hint: move it away, or set `admin.socket` to another path\n";

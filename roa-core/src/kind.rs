@@ -201,6 +201,23 @@ pub type Validator = Arc<dyn Fn(&DynamicObject, Option<&DynamicObject>) -> Viola
 /// ```
 pub type UnknownFields = Arc<dyn Fn(&DynamicObject) -> Vec<String> + Send + Sync>;
 
+/// What objects of a kind may be called.
+///
+/// ```
+/// use roa_core::{KindDescriptor, NameRule, Scope};
+/// let mut role = KindDescriptor::dynamic("access.example.com", "v1", "Role", "roles", Scope::Cluster);
+/// role.names = NameRule::PathSegment;
+/// ```
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum NameRule {
+    /// A DNS subdomain, as most are.
+    #[default]
+    Subdomain,
+    /// Whatever a path can name: roles are called `system:viewer`.
+    PathSegment,
+}
+
 /// A kind as data: made from a [`Spec`]'s constants, or at run time from anything else that describes a kind.
 ///
 /// ```
@@ -221,6 +238,8 @@ pub struct KindDescriptor {
     pub plural: Arc<str>,
     /// Whether its objects live in namespaces.
     pub scope: Scope,
+    /// What its objects may be called.
+    pub names: NameRule,
     /// The singular in lower case.
     pub singular: Arc<str>,
     /// The kind of a list of its objects.
@@ -314,6 +333,7 @@ impl KindDescriptor {
             kind: kind.into(),
             plural: plural.into(),
             scope,
+            names: NameRule::Subdomain,
             singular: kind.to_ascii_lowercase().into(),
             list_kind: format!("{kind}List").into(),
             short_names: Vec::new(),

@@ -53,7 +53,7 @@ pub use field_path::{FieldPath, FieldPathError};
 pub use index::{Index, KeyOf};
 pub use key::{Key, KeyError, KeyPrefix, SYSTEM_GROUP};
 pub use kind::{
-    Column, ColumnFormat, KindDescriptor, KindRegistry, KindVersion, Scope, Spec, UnknownFields, Validator,
+    Column, ColumnFormat, KindDescriptor, KindRegistry, KindVersion, NameRule, Scope, Spec, UnknownFields, Validator,
 };
 pub use log::{Batch, ChainBreak, Change, Changes, LookBack, RecentBatches, Rewind, Tail, TailChecker, TailEnd};
 pub use namespace::{DEFAULT_NAMESPACE, Namespace, NamespaceStatus, namespace_kind};

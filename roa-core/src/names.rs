@@ -22,6 +22,16 @@ pub fn dns_subdomain(name: &str) -> Result<(), String> {
     rule(proper, name, "lower-case letters, digits, '-' and '.', each part beginning and ending with a letter or digit")
 }
 
+/// An object's name, where it need not be a DNS subdomain: anything that is one part of a path.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn segment_name(name: &str) -> Result<(), String> {
+    bounded(name, MAX_SUBDOMAIN)?;
+    path_segment(name)?;
+    rule(!name.chars().any(char::is_control), name, "printable characters")
+}
+
 /// A namespace's name.
 ///
 /// # Errors
@@ -162,8 +172,17 @@ mod tests {
     #[test]
     fn t4_messages_are_bounded_and_hold_no_control_characters() {
         let huge = format!("\u{1b}[31m\n{}/%", "ä".repeat(1 << 20));
-        let messages = [dns_subdomain, dns_label, qualified_name, label_value, finalizer, field_manager, path_segment]
-            .map(|check| check(&huge).unwrap_err());
+        let messages = [
+            dns_subdomain,
+            segment_name,
+            dns_label,
+            qualified_name,
+            label_value,
+            finalizer,
+            field_manager,
+            path_segment,
+        ]
+        .map(|check| check(&huge).unwrap_err());
         for message in messages {
             assert!(message.len() < 1_000 && !message.contains(char::is_control), "{message}");
         }
@@ -188,6 +207,12 @@ mod tests {
     fn path_segments_lead_nowhere() {
         for bad in [".", "..", "a/b", "a%2fb"] {
             assert!(path_segment(bad).is_err());
+        }
+        for good in ["system:viewer", "A b", "..."] {
+            assert_eq!(segment_name(good), Ok(()));
+        }
+        for bad in ["", "..", "a/b", "a\nb", &"a".repeat(254)] {
+            assert!(segment_name(bad).is_err(), "{bad:?}");
         }
         assert!(
             path_segment("...").is_ok() && field_manager("kubectl").is_ok() && field_manager(&"m".repeat(129)).is_err()

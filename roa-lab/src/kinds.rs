@@ -1,6 +1,6 @@
 //! The kinds of this crate.
 
-use roa_core::{KindDescriptor, KindRegistry};
+use roa_core::{KindDescriptor, KindRegistry, Spec};
 
 use crate::{LabInstance, LabTemplate, LabWorker, LabWorkerHeartbeat, LabWorkerPool};
 
@@ -12,15 +12,22 @@ pub const VERSION: &str = "v1";
 /// The registry with the kinds of this crate added.
 #[must_use]
 pub fn kinds(registry: KindRegistry) -> KindRegistry {
-    let mut pool = KindDescriptor::of::<LabWorkerPool>();
+    let mut pool = listed_with_all::<LabWorkerPool>();
     pool.scale_path = Some("spec.replicas".into());
     pool.scale_status_path = Some("status.replicas".into());
     registry
-        .with::<LabInstance>()
-        .with::<LabTemplate>()
-        .with::<LabWorker>()
+        .with_kind(listed_with_all::<LabInstance>())
+        .with_kind(listed_with_all::<LabTemplate>())
+        .with_kind(listed_with_all::<LabWorker>())
         .with::<LabWorkerHeartbeat>()
         .with_kind(pool)
+}
+
+/// A kind that `get all` shows.
+fn listed_with_all<S: Spec>() -> KindDescriptor {
+    let mut kind = KindDescriptor::of::<S>();
+    kind.categories = vec!["all".into()];
+    kind
 }
 
 #[cfg(test)]

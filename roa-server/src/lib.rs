@@ -2,7 +2,8 @@
 //!
 //! # Layout
 //! - A server: [`ApiServer`], [`ApiListener`], [`ApiConfig`]
-//! - Which kinds it brings: [`kinds`]; which resources are served: `catalog`
+//! - Which kinds it brings: [`kinds`]; which resources are served: `catalog`; parts of them that the program tells:
+//!   [`Subresource`]
 //! - How it is asked: `http`; what is done to objects: `objects`; how they are watched: `watch`
 //! - What an object may hold: [`schema`], [`crd`]
 //! - How an object is changed: [`patch`], [`apply`]
@@ -20,6 +21,7 @@ mod objects;
 pub mod patch;
 pub mod schema;
 mod server;
+mod subresource;
 pub mod tls;
 mod watch;
 
@@ -27,4 +29,7 @@ pub use builtin::kinds;
 pub use server::{
     ApiConfig, ApiLimits, ApiListener, ApiMetrics, ApiParts, ApiSecurity, ApiServer, DeclaredKinds, HealthCheck,
     HealthChecks, ListenError,
+};
+pub use subresource::{
+    Subresource, SubresourceAnswer, SubresourceError, SubresourceMedia, SubresourceParameter, SubresourceRequest,
 };

@@ -14,4 +14,4 @@ pub(crate) use ask::{ask, encode};
 pub(crate) use readiness::{Check, Readiness};
 pub(crate) use routes::routes;
 pub(crate) use serve::{Limits, serve};
-pub(crate) use socket::{AdminError, AdminSocket};
+pub(crate) use socket::{HeldPath, PrivateSocket, SocketError};

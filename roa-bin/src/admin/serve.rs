@@ -12,7 +12,7 @@ use tokio::net::UnixStream;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use super::socket::AdminSocket;
+use super::socket::PrivateSocket;
 
 /// What one client can take of the process. Deadlines are in real time.
 #[derive(Debug, Clone, Copy)]
@@ -43,7 +43,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(500);
 ///
 /// # Cancel safety
 /// Dropped, it cuts all connections and removes the socket.
-pub(crate) async fn serve(socket: AdminSocket, routes: Router, limits: Limits, shutdown: impl Future<Output = ()>) {
+pub(crate) async fn serve(socket: PrivateSocket, routes: Router, limits: Limits, shutdown: impl Future<Output = ()>) {
     let mut shutdown = pin!(shutdown);
     let mut connections = JoinSet::new();
     loop {
@@ -129,7 +129,7 @@ mod tests {
             let path = directory.path().join("admin.sock");
             let (readiness, reconciles, mut registry) = (Readiness::default(), Counter::default(), Registry::default());
             registry.register("reconciles", "Reconciles begun", reconciles.clone());
-            let socket = AdminSocket::bind(&path).await.unwrap();
+            let socket = PrivateSocket::bind(&path, "admin.socket").await.unwrap();
             let (stop, stopped) = oneshot::channel();
             let shutdown = async move { drop(stopped.await) };
             let mut running = JoinSet::new();

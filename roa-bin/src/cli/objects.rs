@@ -27,6 +27,13 @@ pub(crate) struct AccessArgs {
     pub(crate) config: ConfigArgs,
 }
 
+impl AccessArgs {
+    /// Whether a server is named: then no other will do.
+    pub(crate) const fn names_server(&self) -> bool {
+        self.server.is_some() || self.kubeconfig.is_some()
+    }
+}
+
 /// In which namespace.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct PlaceArgs {

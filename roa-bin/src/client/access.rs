@@ -1,6 +1,6 @@
 //! [`Access`]: where the API is. Without a server, this process serves the store to itself.
 
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use super::{Ask, Client, ClientError, Endpoint, Http, Login};
 use crate::cli::{AccessArgs, LogArgs};
 use crate::commands::config::load_from;
 use crate::commands::run::runtime;
+use crate::config::ListenAddress;
 use crate::config::settings::{Config, LogConfig, StoreBackend};
 use crate::engine::Direct;
 use crate::logging;
@@ -51,6 +52,29 @@ pub(crate) fn with_client(
     }
 }
 
+/// Does something with the API, if it answers where the command line, the environment or the configuration say; else
+/// `work` is given no client, and does without.
+///
+/// # Errors
+/// A server is named and can't be used; or what `work` answers. A reader of the output that has left is no failure.
+pub(crate) fn with_server(
+    args: &AccessArgs,
+    log: &LogArgs,
+    work: impl AsyncFnOnce(Option<&Client>, &Config) -> anyhow::Result<()>,
+) -> Result<(), Failure> {
+    let config = load_from(&args.config, log)?.config;
+    logging::start(&quiet(&config.log, log))?;
+    let logins = Logins { named: named(args).map_err(anyhow::Error::from)?, listening: listening(&config)? };
+    let done = runtime()?.block_on(async {
+        let access = Access::at_server(logins, args.request_timeout.0).await?;
+        work(access.as_ref().map(|access| &access.client), &config).await
+    });
+    match done {
+        Err(error) if is_broken_pipe(&error) => Ok(()),
+        done => Ok(done?),
+    }
+}
+
 /// Commands that show something log what goes wrong, if nobody asks for more.
 fn quiet(config: &LogConfig, log: &LogArgs) -> LogConfig {
     let mut config = config.clone();
@@ -70,19 +94,27 @@ struct Logins {
 
 impl Access {
     async fn open(logins: Logins, patience: Duration, config: &Config) -> anyhow::Result<Self> {
-        let clock = Arc::new(SystemClock::new());
-        if let Some(login) = logins.named {
-            let namespace = login.namespace.clone();
-            let client = Client::new(Http::new(&login, patience)?, namespace, clock, false);
-            return Ok(Self { client, direct: None });
-        }
-        if let Some(http) = answering(logins.listening, patience).await? {
-            return Ok(Self { client: Client::new(http, None, clock, false), direct: None });
+        if let Some(access) = Self::at_server(logins, patience).await? {
+            return Ok(access);
         }
         refuse_without_server(config)?;
         let direct = Direct::open(config).await.context("no server answers, and the store can't be read instead")?;
         let http = Http::new(direct.login(), patience)?;
-        Ok(Self { client: Client::new(http, None, clock, true), direct: Some(direct) })
+        let client = Client::new(http, None, Arc::new(SystemClock::new()), true);
+        Ok(Self { client, direct: Some(direct) })
+    }
+
+    /// A server that is named, whether it answers or not; or the one of the configuration, if it does.
+    async fn at_server(logins: Logins, patience: Duration) -> anyhow::Result<Option<Self>> {
+        let (http, namespace) = match logins.named {
+            Some(login) => (Http::new(&login, patience)?, login.namespace),
+            None => match answering(logins.listening, patience).await? {
+                Some(http) => (http, None),
+                None => return Ok(None),
+            },
+        };
+        let client = Client::new(http, namespace, Arc::new(SystemClock::new()), false);
+        Ok(Some(Self { client, direct: None }))
     }
 
     async fn close(self) {
@@ -131,8 +163,11 @@ pub(crate) async fn is_served(config: &Config) -> anyhow::Result<bool> {
 
 /// Where the configuration says that a server on this machine listens.
 fn listening(config: &Config) -> anyhow::Result<Option<Login>> {
-    let parsed = config.server.listen.parse().ok().filter(|address: &SocketAddr| address.port() != 0);
-    let Some(mut address) = parsed else { return Ok(None) };
+    let mut address = match config.server.listen.parse() {
+        Ok(ListenAddress::Unix(path)) => return Ok(Some(Login::anonymous(Endpoint::Unix(path)))),
+        Ok(ListenAddress::Tcp(address)) if address.port() != 0 => address,
+        _ => return Ok(None),
+    };
     if address.ip().is_unspecified() {
         address.set_ip(if address.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() });
     }

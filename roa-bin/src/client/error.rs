@@ -73,6 +73,11 @@ impl ClientError {
         matches!(self, Self::NotFound { .. }) || matches!(self, Self::Refused(refusal) if refusal.code == 404)
     }
 
+    /// Whether the server does not know us, or does not let us.
+    pub(crate) fn is_not_allowed(&self) -> bool {
+        matches!(self, Self::Refused(refusal) if matches!(refusal.code, 401 | 403))
+    }
+
     /// Whether the same may go well a moment later.
     pub(crate) fn is_passing(&self) -> bool {
         match self {

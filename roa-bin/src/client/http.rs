@@ -17,7 +17,7 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
-use super::lines::Lines;
+use super::lines::{Lines, Pieces};
 use super::{ClientError, Endpoint, Login, Refusal};
 
 /// How long a connection may take to be made.
@@ -113,15 +113,25 @@ impl Http {
     /// # Errors
     /// As [`ask`](Self::ask).
     pub(crate) async fn stream(&self, ask: &Ask) -> Result<Lines, ClientError> {
-        self.in_time(async {
-            let mut response = self.begin(ask).await?;
-            if response.status().is_success() {
-                return Ok(Lines::new(response.into_body()));
-            }
-            let body = self.read(&mut response).await?;
-            Err(ClientError::Refused(Box::new(Refusal::read(response.status().as_u16(), &body))))
-        })
-        .await
+        Ok(Lines::new(self.in_time(self.open_stream(ask)).await?.into_body()))
+    }
+
+    /// Asks for an answer that is handed on as it comes.
+    ///
+    /// # Errors
+    /// As [`ask`](Self::ask).
+    pub(crate) async fn pieces(&self, ask: &Ask) -> Result<Pieces, ClientError> {
+        let response = self.in_time(self.open_stream(ask)).await?;
+        Ok(Pieces::new(self.endpoint.to_string(), response.into_body()))
+    }
+
+    async fn open_stream(&self, ask: &Ask) -> Result<Response<Incoming>, ClientError> {
+        let mut response = self.begin(ask).await?;
+        if response.status().is_success() {
+            return Ok(response);
+        }
+        let body = self.read(&mut response).await?;
+        Err(ClientError::Refused(Box::new(Refusal::read(response.status().as_u16(), &body))))
     }
 
     async fn in_time<T>(&self, work: impl Future<Output = Result<T, ClientError>>) -> Result<T, ClientError> {
@@ -162,11 +172,11 @@ impl Http {
     }
 
     async fn connect(&self) -> Result<Box<dyn Stream>, ClientError> {
-        let connected = timeout(CONNECT, self.open()).await;
+        let connected = timeout(CONNECT, self.dial()).await;
         connected.unwrap_or_else(|_| Err(format!("not within {CONNECT:?}"))).map_err(|why| self.unreachable(why))
     }
 
-    async fn open(&self) -> Result<Box<dyn Stream>, String> {
+    async fn dial(&self) -> Result<Box<dyn Stream>, String> {
         let told = |error: std::io::Error| error.to_string();
         let (host, port) = match &self.endpoint {
             Endpoint::Unix(path) => return Ok(Box::new(UnixStream::connect(path).await.map_err(told)?)),

@@ -1,7 +1,9 @@
-//! [`Lines`]: the body of an answer as it comes, line by line.
+//! [`Lines`], [`Pieces`]: the body of an answer as it comes, line by line or just so.
 
 use http_body_util::BodyExt as _;
 use hyper::body::{Bytes, Incoming};
+
+use super::ClientError;
 
 /// Bytes of the longest line.
 const MAX_LINE: usize = 16 << 20;
@@ -43,5 +45,36 @@ impl Lines {
             let data: Option<Bytes> = frame.map_err(|error| error.to_string())?.into_data().ok();
             self.buffer.extend_from_slice(&data.unwrap_or_default());
         }
+    }
+}
+
+/// The body of an answer as it comes. Dropped, it ends the connection.
+#[derive(Debug)]
+pub(crate) struct Pieces {
+    at: String,
+    body: Incoming,
+}
+
+impl Pieces {
+    pub(super) const fn new(at: String, body: Incoming) -> Self {
+        Self { at, body }
+    }
+
+    /// The next bytes; nothing at the end.
+    ///
+    /// # Errors
+    /// The connection broke.
+    ///
+    /// # Cancel safety
+    /// Safe: nothing is lost.
+    pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, ClientError> {
+        while let Some(frame) = self.body.frame().await {
+            let frame =
+                frame.map_err(|error| ClientError::Unreachable { at: self.at.clone(), why: error.to_string() })?;
+            if let Ok(data) = frame.into_data() {
+                return Ok(Some(data));
+            }
+        }
+        Ok(None)
     }
 }

@@ -18,7 +18,7 @@ mod lines;
 mod objects;
 mod tls;
 
-pub(crate) use access::{is_served, with_client};
+pub(crate) use access::{is_served, with_client, with_server};
 pub(crate) use choice::{Chosen, choose, one};
 pub(crate) use endpoint::Endpoint;
 pub(crate) use error::{ClientError, Refusal};

@@ -8,6 +8,7 @@ use roa_core::{Clock, ClockExt as _};
 use serde_json::{Value as Json, json};
 use tokio::sync::OnceCell;
 
+use super::lines::Pieces;
 use super::{Ask, ClientError, Follow, Http, Kind, Kinds};
 use crate::admin::encode;
 use crate::config::nearest_word;
@@ -177,6 +178,43 @@ impl Client {
             Ok((_, body)) => self.parse(&body).map(Some),
             Err(error) if error.is_absent() => Ok(None),
             Err(error) => Err(error),
+        }
+    }
+
+    /// A part of an object that the server tells, as JSON.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get); or what the server says of the part.
+    pub(crate) async fn part(&self, kind: &Kind, namespace: &str, name: &str, part: &str) -> Result<Json, ClientError> {
+        match self.http.ask(&Ask::get(format!("{}/{part}", kind.path(Some(namespace), Some(name))))).await {
+            Ok((_, body)) => self.parse(&body),
+            Err(error) => Err(self.part_absent(kind, namespace, name, error).await),
+        }
+    }
+
+    /// The same, byte for byte as it comes.
+    ///
+    /// # Errors
+    /// As [`part`](Self::part).
+    pub(crate) async fn part_as_it_comes(
+        &self,
+        kind: &Kind,
+        namespace: &str,
+        name: &str,
+        part: &str,
+    ) -> Result<Pieces, ClientError> {
+        let path = format!("{}/{part}", kind.path(Some(namespace), Some(name)));
+        match self.http.pieces(&Ask { accept: "*/*", ..Ask::get(path) }).await {
+            Ok(pieces) => Ok(pieces),
+            Err(error) => Err(self.part_absent(kind, namespace, name, error).await),
+        }
+    }
+
+    /// What is not there: the part, or the object.
+    async fn part_absent(&self, kind: &Kind, namespace: &str, name: &str, error: ClientError) -> ClientError {
+        match self.find(kind, namespace, name).await {
+            Ok(None) if error.is_absent() => self.absent(kind, namespace, name).await,
+            _ => error,
         }
     }
 

@@ -1,6 +1,5 @@
 //! `roa kubeconfig`: what `kubectl` and other clients reach the API with.
 
-use std::net::SocketAddr;
 use std::path::Path;
 
 use anyhow::Context as _;
@@ -9,6 +8,7 @@ use serde_json::{Value as Json, json};
 
 use super::config::{load_from, print};
 use crate::cli::{KubeconfigArgs, LogArgs};
+use crate::config::ListenAddress;
 use crate::config::settings::Config;
 use crate::report::Failure;
 
@@ -57,7 +57,12 @@ fn kubeconfig(args: &KubeconfigArgs, config: &Config) -> anyhow::Result<String> 
 fn url(config: &Config) -> anyhow::Result<String> {
     let listen = &config.server.listen;
     anyhow::ensure!(!listen.is_empty(), "server.listen is \"\": no API is served; hint: name another with --server");
-    let mut address: SocketAddr = listen.parse().context("failed to read server.listen")?;
+    let mut address = match listen.parse().map_err(anyhow::Error::msg).context("failed to read server.listen")? {
+        ListenAddress::Tcp(address) => address,
+        ListenAddress::Unix(_) => anyhow::bail!(
+            "server.listen is {listen}, and kubectl reaches no Unix socket; hint: `roa get --server {listen}`, or an address"
+        ),
+    };
     anyhow::ensure!(address.port() != 0, "server.listen has port 0, which is another each time; hint: use --server");
     if address.ip().is_unspecified() {
         address.set_ip(if address.is_ipv4() { [127, 0, 0, 1].into() } else { std::net::Ipv6Addr::LOCALHOST.into() });

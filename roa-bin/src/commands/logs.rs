@@ -1,39 +1,74 @@
-//! `roa logs`: what a lab's process wrote, read where it was written.
+//! `roa logs`: what a lab's process wrote, as the API shows it, or else read where it was written.
 //!
-//! The lab's directory says whose it is, so that this works while nothing else does. The store is asked only where the
+//! There the lab's directory says whose it is, so that this works while nothing else does. The store is asked only where the
 //! directories leave a question open: there is none, or more than one.
 
 use std::io::{self, Write};
-use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow, bail};
-use roa_core::{Error, KindRegistry, ResourceStore, SystemRandom};
+use roa_core::{Error, KindRegistry, ResourceStore, Spec as _, SystemRandom};
 use roa_lab::provision::{LabIdentity, LabLogs, LogError};
 use roa_lab::{Lab, LabInstance};
 use roa_runtime::SystemClock;
 
-use super::config::load_from;
-use super::run::runtime;
 use crate::cli::{LogArgs, LogsArgs};
+use crate::client::{Client, ClientError, with_server};
 use crate::config::settings::{Config, StoreBackend};
-use crate::engine::store;
-use crate::logging;
+use crate::engine::{store, why_there_is_none};
 use crate::report::Failure;
 
 /// Prints to stdout, byte for byte as it was written.
 ///
 /// # Errors
-/// The configuration is wrong, or there is no such output here; then it says why.
+/// The configuration is wrong, or there is no such output; then it says why.
 pub(crate) fn run(args: &LogsArgs, log: &LogArgs) -> Result<(), Failure> {
-    let config = load_from(&args.config, log)?.config;
-    logging::start(&config.log)?;
-    Ok(runtime()?.block_on(show(args, &config))?)
+    with_server(&args.access, log, async |server, config| {
+        let Some(client) = server else { return show_here(args, config).await };
+        match show_of_server(client, args).await {
+            Ok(()) => Ok(()),
+            // What is on this disk can be read whatever the server knows or tells: it may be on another machine, and a
+            // lab that is gone for it may have left something here.
+            Err(Unshown::Refused(told)) if !args.access.names_server() => match show_here(args, config).await {
+                Err(_) if !told.is_not_allowed() => Err(told.into()),
+                outcome => outcome,
+            },
+            Err(Unshown::Refused(told)) => Err(told.into()),
+            Err(Unshown::Failed(error)) => Err(error),
+        }
+    })
 }
 
-async fn show(args: &LogsArgs, config: &Config) -> anyhow::Result<()> {
+/// Why the server's output was not shown.
+enum Unshown {
+    /// It has none, or does not show it to us.
+    Refused(ClientError),
+    /// Something went wrong, perhaps after a part was shown.
+    Failed(anyhow::Error),
+}
+
+async fn show_of_server(client: &Client, args: &LogsArgs) -> Result<(), Unshown> {
+    let refused = |error: ClientError| match error.is_absent() || error.is_not_allowed() {
+        true => Unshown::Refused(error),
+        false => Unshown::Failed(error.into()),
+    };
+    let failed = |error: ClientError| Unshown::Failed(error.into());
+    let kind = client.kind(LabInstance::PLURAL).await.map_err(refused)?;
+    let namespace = client.namespace(args.namespace.as_deref());
+    let tail = args.tail.map(|lines| format!("&tailLines={lines}")).unwrap_or_default();
+    let part = format!("log?follow={}&previous={}{tail}", args.follow, args.previous);
+    let mut pieces = client.part_as_it_comes(&kind, namespace, &args.name, &part).await.map_err(refused)?;
+    while let Some(piece) = pieces.next().await.map_err(failed)? {
+        if !print(&piece).map_err(Unshown::Failed)? {
+            break;
+        }
+    }
+    Ok(())
+}
+
+async fn show_here(args: &LogsArgs, config: &Config) -> anyhow::Result<()> {
     let logs = LabLogs::new(&config.data_dir);
-    let found = logs.find(&args.namespace, &args.name).await?;
+    let found = logs.find(args.namespace(), &args.name).await?;
     let uid = match &found[..] {
         [only] => only.uid.clone(),
         several => choose(several, args, config).await?,
@@ -65,11 +100,14 @@ fn explain(error: LogError) -> anyhow::Error {
 
 /// Which of several labs of the name is meant, or why there is none: as the store says.
 async fn choose(found: &[LabIdentity], args: &LogsArgs, config: &Config) -> anyhow::Result<String> {
-    let (name, namespace) = (&args.name, &args.namespace);
+    let (name, namespace) = (&args.name, args.namespace());
     match look_up(args, config).await {
         Ok(Some(lab)) => match found.iter().find(|identity| identity.uid == lab.metadata.uid) {
             Some(identity) => Ok(identity.uid.clone()),
-            None => bail!("lab {name} in namespace {namespace} has no output here: {}", why(&lab, &config.data_dir)),
+            None => {
+                let why = why_there_is_none(&lab, &config.data_dir).await;
+                bail!("lab {name} in namespace {namespace} has no output here: {why}")
+            }
         },
         // What is left of the last one of that name.
         Ok(None) if !found.is_empty() => newest(found),
@@ -89,22 +127,6 @@ fn newest(found: &[LabIdentity]) -> anyhow::Result<String> {
     found.last().map(|identity| identity.uid.clone()).context("failed to find a lab")
 }
 
-/// Why a lab that there is has no output in this data directory.
-fn why(lab: &Lab, data_dir: &Path) -> String {
-    let status = &lab.status;
-    let Some(allocation) = &status.allocation else {
-        return format!("it is {} and does not run; {}", status.state(), status.message);
-    };
-    if allocation.provisioner != "process" {
-        return format!("it is a {:?} lab, and only \"process\" labs write any", allocation.provisioner);
-    }
-    let here = std::fs::read_to_string(data_dir.join("node-id")).unwrap_or_default();
-    if here.trim() != allocation.node {
-        return format!("it is on node {}; hint: run this there, with its --data-dir", allocation.node);
-    }
-    format!("it is {} and has not been started yet", status.state())
-}
-
 /// The lab, from the store.
 async fn look_up(args: &LogsArgs, config: &Config) -> anyhow::Result<Option<Lab>> {
     match config.store.backend {
@@ -118,7 +140,7 @@ async fn look_up(args: &LogsArgs, config: &Config) -> anyhow::Result<Option<Lab>
     let opened = store::open(&config.store, false, clock.clone(), random.clone()).await?;
     let kinds = Arc::new(roa_lab::kinds(KindRegistry::new()));
     let resources = ResourceStore::new(Arc::clone(&opened.store), kinds, clock, random, "roa");
-    let found = match resources.api::<LabInstance>()?.get(&args.namespace, &args.name).await {
+    let found = match resources.api::<LabInstance>()?.get(args.namespace(), &args.name).await {
         Ok(lab) => Ok(Some(lab)),
         Err(Error::NotFound { .. }) => Ok(None),
         Err(error) => Err(error.into()),

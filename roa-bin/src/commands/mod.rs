@@ -5,6 +5,7 @@ pub(crate) mod bench;
 pub(crate) mod completions;
 pub(crate) mod config;
 pub(crate) mod copy;
+pub(crate) mod crd;
 pub(crate) mod delete;
 pub(crate) mod demo;
 pub(crate) mod describe;

@@ -1,20 +1,17 @@
-//! `roa why`: why an object is as it is, told by the process that handles it, or else by the store.
+//! `roa why`: why an object is as it is, told by the API, or else by the process that handles it, or else by the store.
 
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
-use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 use roa_core::{Clock, ResourceStore, Scope, Store, SystemRandom};
 use roa_runtime::{Explanation, Handling, Phase, SystemClock, explain_from_store};
 
-use super::config::load_from;
-use super::run::runtime;
-use crate::admin::{ask, encode};
 use crate::cli::{LogArgs, Output, WhyArgs};
+use crate::client::{self, Client, ClientError, with_server};
 use crate::config::settings::{Config, StoreBackend};
-use crate::engine::{self, DIVIDED, store};
+use crate::engine::{self, Asked, DIVIDED, Told, ask_owner, ask_process, store};
 use crate::report::Failure;
 
 /// The namespace of a command that names none.
@@ -23,82 +20,65 @@ const DEFAULT_NAMESPACE: &str = "default";
 /// Explains and prints to stdout.
 ///
 /// # Errors
-/// The configuration is wrong, there is no such kind, or neither a process nor the store answers.
+/// The configuration is wrong, there is no such kind, or neither a server, nor a process, nor the store answers.
 pub(crate) fn run(args: &WhyArgs, log: &LogArgs) -> Result<(), Failure> {
-    let config = load_from(&args.config, log)?.config;
-    crate::logging::start(&config.log)?;
-    let told = runtime()?.block_on(explain(args, &config))?;
-    let text = match args.output {
-        Some(Output::Json) => serde_json::to_string_pretty(&told.why).context("failed to write JSON")? + "\n",
-        None => render(&told),
-    };
-    io::stdout().lock().write_all(text.as_bytes()).context("failed to print")?;
-    Ok(())
-}
-
-/// An explanation, and what must be said of where it comes from.
-struct Told {
-    why: Explanation,
-    note: Option<String>,
-}
-
-/// Which object.
-struct Asked {
-    kind: String,
-    namespace: String,
-    name: String,
-}
-
-impl Asked {
-    fn of(args: &WhyArgs) -> anyhow::Result<Self> {
-        let object = args.object.join("/");
-        let Some((kind, name)) = object.split_once('/') else {
-            bail!("{object:?} names no object, expected KIND/NAME, such as labinstance/python-basics-lab");
+    with_server(&args.access, log, async |server, config| {
+        let told = explain(args, server, config).await?;
+        let text = match args.output {
+            Some(Output::Json) => serde_json::to_string_pretty(&told.why).context("failed to write JSON")? + "\n",
+            None => render(&told),
         };
-        let kind = Arc::clone(engine::kinds().by_name(kind)?);
-        let namespace = match kind.scope {
-            Scope::Cluster => String::new(),
-            Scope::Namespaced => args.namespace.clone().unwrap_or_else(|| DEFAULT_NAMESPACE.to_owned()),
-        };
-        Ok(Self { kind: kind.plural.to_string(), namespace, name: name.to_owned() })
-    }
-
-    fn path(&self) -> String {
-        let parts = [&self.kind, &self.namespace, &self.name].map(|part| encode(part));
-        format!("/why/{}", parts.join("/").replace("//", "/"))
-    }
+        io::stdout().lock().write_all(text.as_bytes()).context("failed to print")
+    })
 }
 
-async fn explain(args: &WhyArgs, config: &Config) -> anyhow::Result<Told> {
-    let asked = Asked::of(args)?;
-    let (mut why, mut note) = match ask_process(&config.admin.socket, &asked).await {
-        Ok(why) => (why, None),
+async fn explain(args: &WhyArgs, server: Option<&Client>, config: &Config) -> anyhow::Result<Told> {
+    if let Some(client) = server {
+        match ask_server(client, args).await {
+            Ok(told) => return Ok(told),
+            // Who can read the admin socket, or the store, may know without being known to the server.
+            Err(error) if error.is_not_allowed() && !args.access.names_server() => {
+                tracing::debug!(%error, "the server does not tell us");
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    explain_here(args, config).await
+}
+
+async fn ask_server(client: &Client, args: &WhyArgs) -> Result<Told, ClientError> {
+    let (kind, name) = client::one(client, &args.object).await?;
+    let body = client.part(&kind, client.namespace(args.namespace.as_deref()), &name, "why").await?;
+    serde_json::from_value(body).map_err(|error| ClientError::Strange {
+        at: client.http().endpoint().to_string(),
+        why: format!("its answer is no explanation: {error}"),
+    })
+}
+
+async fn explain_here(args: &WhyArgs, config: &Config) -> anyhow::Result<Told> {
+    let asked = asked_here(args)?;
+    let told = match ask_process(&config.admin.socket, &asked).await {
+        Ok(why) => Told { why, note: None },
         Err(error) => {
             let socket = config.admin.socket.display();
-            (
-                ask_store(config, &asked).await?,
-                Some(format!("no `roa run` answers on {socket} ({error:#}): this is what the store alone tells")),
-            )
+            let note = format!("no `roa run` answers on {socket} ({error:#}): this is what the store alone tells");
+            Told { why: ask_store(config, &asked).await?, note: Some(note) }
         }
     };
-    let Some(owner) = why.owner.clone().filter(|owner| !owner.is_self) else { return Ok(Told { why, note }) };
-    let (Some(process), Some(address)) = (&owner.process, &owner.address) else { return Ok(Told { why, note }) };
-    match ask_process(Path::new(address), &asked).await {
-        Ok(better) if better.process.as_deref() == Some(process) => (why, note) = (better, None),
-        Ok(_) => note = Some(format!("{process} handles it; another process answers on {address} by now")),
-        Err(error) => note = Some(format!("{process} handles it, but can't be asked on {address}: {error:#}")),
-    }
-    Ok(Told { why, note })
+    Ok(ask_owner(told, &asked).await)
 }
 
-async fn ask_process(socket: &Path, asked: &Asked) -> anyhow::Result<Explanation> {
-    let answer = ask(socket, &asked.path()).await?;
-    match answer.status {
-        200 => {
-            serde_json::from_str(&answer.body).context("the answer is no explanation; is it another version of roa?")
-        }
-        _ => bail!("{}", answer.body.trim()),
-    }
+fn asked_here(args: &WhyArgs) -> anyhow::Result<Asked> {
+    let object = args.object.join("/");
+    let Some((kind, name)) = object.split_once('/') else {
+        bail!("{object:?} names no object, expected KIND/NAME, such as labinstance/python-basics-lab");
+    };
+    let kind = Arc::clone(engine::kinds().by_name(kind)?);
+    let namespace = match kind.scope {
+        Scope::Cluster => String::new(),
+        Scope::Namespaced => args.namespace.clone().unwrap_or_else(|| DEFAULT_NAMESPACE.to_owned()),
+    };
+    Ok(Asked { kind: kind.plural.to_string(), namespace, name: name.to_owned() })
 }
 
 async fn ask_store(config: &Config, asked: &Asked) -> anyhow::Result<Explanation> {

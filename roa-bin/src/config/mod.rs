@@ -10,6 +10,7 @@ mod environment;
 mod file;
 mod flags;
 mod keys;
+mod listen;
 mod load;
 mod problem;
 #[cfg(test)]
@@ -25,6 +26,7 @@ mod suggest;
 pub(crate) use environment::{CONFIG_VARIABLE, KUBECONFIG_VARIABLE, SERVER_VARIABLE};
 pub(crate) use file::ConfigFile;
 pub(crate) use flags::Flags;
+pub(crate) use listen::ListenAddress;
 pub(crate) use load::{Inputs, Loaded, load};
 pub(crate) use problem::Problems;
 pub(crate) use render::render;

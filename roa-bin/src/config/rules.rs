@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use roa_server::auth::{ListenPolicy, Listener};
 
+use super::ListenAddress;
 use super::settings::{CloudEventsSink, Config, EngineMode, ServerConfig, StoreBackend};
 
 /// One rule.
@@ -70,14 +71,18 @@ pub(super) const RULES: &[Rule] = &[
 
 /// Whether the API may be served so.
 fn server(server: &ServerConfig) -> Result<(), String> {
-    let Ok(address) = server.listen.parse() else { return Ok(()) };
+    let Ok(address) = server.listen.parse::<ListenAddress>() else { return Ok(()) };
     let ServerConfig { authorization, tls, auth, audit, .. } = server;
     let mut found = tls.validate().nested("server.tls");
     found.merge(auth.validate(tls, *authorization).nested("server.auth"));
     found.merge(audit.validate().nested("server.audit"));
     found.into_result().map_err(|found| found.to_string())?;
     let policy = ListenPolicy { auth, authorization: *authorization, tls };
-    policy.check(Listener::Tcp(address)).map(drop).map_err(|error| error.to_string())
+    let listener = match &address {
+        ListenAddress::Tcp(address) => Listener::Tcp(*address),
+        ListenAddress::Unix(path) => Listener::Unix(path),
+    };
+    policy.check(listener).map(drop).map_err(|error| error.to_string())
 }
 
 fn six_fifths(duration: Duration) -> Duration {

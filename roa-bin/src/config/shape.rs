@@ -1,13 +1,13 @@
 //! [`Shape`]: what a key may hold. It checks values and says what was expected.
 
 use std::fmt;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use figment::value::Value;
 use roa_core::HumanDuration;
 use tracing_subscriber::EnvFilter;
 
+use super::listen::{self, ListenAddress};
 use super::setting::Raw;
 
 /// The type and the range of a key's value.
@@ -31,7 +31,7 @@ pub(super) enum Shape {
     Text { example: &'static str },
     /// Where a Redis is. It may hold a password, so a refusal does not show it.
     RedisUrl,
-    /// An address and a port to listen on, or nothing.
+    /// Where to listen: an address and a port, or a Unix socket; or nothing.
     Address,
     /// Where something listens. It may hold a secret, so a refusal does not show it.
     HttpUrl,
@@ -91,7 +91,7 @@ impl Shape {
             Self::Text { .. } | Self::Secret => !text.is_empty(),
             Self::HttpUrl => text.starts_with("http://"),
             Self::RedisUrl => REDIS_SCHEMES.iter().any(|scheme| text.starts_with(scheme)),
-            Self::Address => text.is_empty() || text.parse::<SocketAddr>().is_ok(),
+            Self::Address => text.is_empty() || text.parse::<ListenAddress>().is_ok(),
             Self::Count { .. } | Self::Switch => false,
         }
     }
@@ -121,7 +121,7 @@ impl fmt::Display for Shape {
             Self::RedisUrl => {
                 f.write_str("expected a URL such as \"redis://localhost:6379\", \"rediss://...\" or \"unix:///...\"")
             }
-            Self::Address => f.write_str("expected an address and a port such as \"127.0.0.1:8080\", or \"\" for none"),
+            Self::Address => f.write_str(listen::EXPECTED),
             Self::HttpUrl => f.write_str("expected a URL such as \"http://localhost:8080/events\""),
             Self::Secret => f.write_str("expected a text in quotes"),
             Self::Quantity { example } => write!(f, "expected a quantity such as {example}"),

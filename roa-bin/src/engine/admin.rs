@@ -8,7 +8,7 @@ use prometheus_client::registry::Registry;
 use roa_core::{CancellationSource, Clock, ClockExt, Health, Revision, Store};
 use roa_runtime::{Explainer, Membership, Readings, Tasks, WatchHealth, WatchHub};
 
-use crate::admin::{AdminError, AdminSocket, Check, Limits, Readiness, routes, serve};
+use crate::admin::{Check, Limits, PrivateSocket, Readiness, SocketError, routes, serve};
 use crate::config::settings::Config;
 
 /// How often the store is asked for its health.
@@ -50,8 +50,8 @@ pub(super) async fn start(
     readiness: Readiness,
     watched: Watched,
     clock: Arc<dyn Clock>,
-) -> Result<Admin, AdminError> {
-    let socket = AdminSocket::bind(&config.admin.socket).await?;
+) -> Result<Admin, SocketError> {
+    let socket = PrivateSocket::bind(&config.admin.socket, "admin.socket").await?;
     let (tasks, stop, hub) = (Tasks::new("admin", 4), CancellationSource::new(), watched.hub);
     let store = StoreWatch {
         store: Arc::clone(hub.store()),

@@ -33,6 +33,7 @@ impl Engine {
         let hub = hub.context("failed to follow the store")?;
         let resources = ResourceStore::new(store, kinds(), Arc::clone(&clocks.domain), random, "roa");
         let resources = if config.namespaces.strict { resources.strict_namespaces() } else { resources };
+        super::create_default_namespace(&resources).await;
         let mut registry = Registry::with_prefix("roa");
         let metrics = api::Metrics::register(registry.sub_registry_with_prefix("api"));
         let server = api::open(&config, &clocks, &metrics, api::IfServed::Fail).await?;
@@ -42,7 +43,8 @@ impl Engine {
         let admin = admin::start(&config, registry, readiness.clone(), watched, Arc::clone(&clocks.io)).await;
         let admin = admin.context("failed to start the admin socket")?;
         let metrics = metrics.requests.showing(Arc::clone(&admin.registry));
-        let served = api::Served { resources, hub: hub.clone(), metrics, readiness };
+        let subresources = super::subresources::all(&config, &clocks, &hub, &resources, None);
+        let served = api::Served { resources, hub: hub.clone(), metrics, readiness, subresources };
         let api = api::start(server, served, &clocks, shutdown.clone());
         shutdown.cancelled().await;
         api.stop(&clocks).await;

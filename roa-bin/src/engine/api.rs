@@ -1,7 +1,6 @@
 //! The API, while the engine runs.
 
 use std::io::ErrorKind;
-use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,11 +12,17 @@ use roa_runtime::{Clocks, SpawnError, Tasks, WatchHub};
 use roa_server::audit::{AuditLog, AuditMetrics};
 use roa_server::auth::{AuthMetrics, Authenticator, Authorization, ListenPolicy, Listener, Rbac, create_default_roles};
 use roa_server::tls::ServerTls;
-use roa_server::{ApiConfig, ApiListener, ApiMetrics, ApiParts, ApiSecurity, ApiServer, HealthCheck, HealthChecks};
+use roa_server::{
+    ApiConfig, ApiListener, ApiMetrics, ApiParts, ApiSecurity, ApiServer, HealthCheck, HealthChecks, Subresource,
+};
 
-use crate::admin::Readiness;
+use crate::admin::{HeldPath, PrivateSocket, Readiness, SocketError};
 use crate::client;
-use crate::config::settings::{Config, ServerConfig};
+use crate::config::ListenAddress;
+use crate::config::settings::{Config, ServerConfig, ServerLimits};
+
+/// Where the configuration says where the API is served.
+const LISTEN_KEY: &str = "server.listen";
 
 /// How long the server may take to end, beyond what it gives its own connections.
 const GRACE: Duration = Duration::from_secs(15);
@@ -35,6 +40,8 @@ pub(super) struct Served {
     pub(super) hub: WatchHub,
     pub(super) metrics: ApiMetrics,
     pub(super) readiness: Readiness,
+    /// Parts of objects that are told, not stored.
+    pub(super) subresources: Vec<Arc<dyn Subresource>>,
 }
 
 /// What is counted of requests.
@@ -71,40 +78,76 @@ pub(super) struct Opened {
     authenticator: Arc<Authenticator>,
     roles: Option<Rbac>,
     tls: Option<ServerTls>,
+    limits: ServerLimits,
 }
 
 /// Where the API is served.
 enum Place {
-    Here(ApiListener),
+    Here(Socket),
     /// Another process serves there now.
-    Awaited(SocketAddr),
+    Awaited(ListenAddress),
+}
+
+/// What it is served on.
+struct Socket {
+    listener: ApiListener,
+    /// Kept as long as it is.
+    path: Option<HeldPath>,
+}
+
+/// Why an address can't be taken.
+enum Refused {
+    /// Somebody else has it.
+    InUse(anyhow::Error),
+    Other(anyhow::Error),
+}
+
+impl Socket {
+    async fn bind(address: &ListenAddress) -> Result<Self, Refused> {
+        let (taken, error) = match address {
+            ListenAddress::Tcp(address) => match ApiListener::bind(*address).await {
+                Ok(listener) => return Ok(Self { listener, path: None }),
+                Err(error) => (error.source.kind() == ErrorKind::AddrInUse, anyhow::Error::from(error)),
+            },
+            ListenAddress::Unix(path) => match PrivateSocket::bind(path, LISTEN_KEY).await {
+                Ok(socket) => {
+                    let (listener, held) = socket.into_parts();
+                    let listener = ApiListener::unix(listener, path.clone());
+                    return Ok(Self { listener, path: Some(held) });
+                }
+                Err(error) => (matches!(error, SocketError::InUse { .. }), anyhow::Error::from(error)),
+            },
+        };
+        Err(if taken { Refused::InUse(error) } else { Refused::Other(error) })
+    }
 }
 
 impl Place {
-    async fn take(address: SocketAddr, config: &Config, if_served: IfServed) -> anyhow::Result<Self> {
-        let error = match ApiListener::bind(address).await {
-            Ok(listener) => return Ok(Self::Here(listener)),
-            Err(error) => error,
+    async fn take(address: ListenAddress, config: &Config, if_served: IfServed) -> anyhow::Result<Self> {
+        let error = match Socket::bind(&address).await {
+            Ok(socket) => return Ok(Self::Here(socket)),
+            Err(Refused::InUse(_)) if if_served == IfServed::Wait && client::is_served(config).await? => {
+                tracing::warn!(%address, "another roa serves the API there; this one does when that ends");
+                return Ok(Self::Awaited(address));
+            }
+            Err(Refused::InUse(error) | Refused::Other(error)) => error,
         };
-        let in_use = error.source.kind() == ErrorKind::AddrInUse;
-        if in_use && if_served == IfServed::Wait && client::is_served(config).await? {
-            tracing::warn!(%address, "another roa serves the API there; this one does when that ends");
-            return Ok(Self::Awaited(address));
-        }
         Err(error)
             .context("failed to start the API; hint: set `server.listen` to another address, or to \"\" for no API")
     }
 
-    async fn listener(self, clock: &dyn Clock) -> ApiListener {
+    async fn socket(self, clock: &dyn Clock) -> Socket {
         let address = match self {
-            Self::Here(listener) => return listener,
+            Self::Here(socket) => return socket,
             Self::Awaited(address) => address,
         };
         loop {
             clock.sleep(RETRY).await;
-            match ApiListener::bind(address).await {
-                Ok(listener) => return listener,
-                Err(error) => tracing::debug!(%error, "the API is still served elsewhere"),
+            match Socket::bind(&address).await {
+                Ok(socket) => return socket,
+                Err(Refused::InUse(error) | Refused::Other(error)) => {
+                    tracing::debug!(error = format!("{error:#}"), "the API is still served elsewhere");
+                }
             }
         }
     }
@@ -124,9 +167,14 @@ pub(super) async fn open(
     if server.listen.is_empty() {
         return Ok(None);
     }
-    let address: SocketAddr = server.listen.parse().context("failed to read server.listen")?;
+    let address = server.listen.parse::<ListenAddress>().map_err(anyhow::Error::msg);
+    let address = address.context("failed to read server.listen")?;
     let policy = ListenPolicy { auth: &server.auth, authorization: server.authorization, tls: &server.tls };
-    for warning in policy.check(Listener::Tcp(address))? {
+    let listener = match &address {
+        ListenAddress::Tcp(address) => Listener::Tcp(*address),
+        ListenAddress::Unix(path) => Listener::Unix(path),
+    };
+    for warning in policy.check(listener)? {
         tracing::warn!(%address, "{warning}");
     }
     let place = Place::take(address, config, if_served).await?;
@@ -144,7 +192,8 @@ pub(super) async fn open(
     if let Some(audit) = audit {
         security = security.audited_by(audit);
     }
-    Ok(Some(Opened { place, security, authenticator, roles, tls }))
+    let limits = config.server.limits;
+    Ok(Some(Opened { place, security, authenticator, roles, tls, limits }))
 }
 
 /// What is read from files.
@@ -155,7 +204,8 @@ struct Read {
 }
 
 fn read(server: &ServerConfig, data_dir: &Path, clock: Arc<dyn Clock>, metrics: Metrics) -> anyhow::Result<Read> {
-    let tls = server.tls.is_enabled().then(|| ServerTls::open(&server.tls, data_dir, &[])).transpose()?;
+    let on_wire = matches!(server.listen.parse(), Ok(ListenAddress::Tcp(_)));
+    let tls = (on_wire && server.tls.is_enabled()).then(|| ServerTls::open(&server.tls, data_dir, &[])).transpose()?;
     let authenticator = Authenticator::open(&server.auth, &server.tls, Arc::clone(&clock), metrics.auth)?;
     let audit = AuditLog::open(&server.audit, clock, metrics.audit)?;
     Ok(Read { tls, authenticator, audit })
@@ -165,31 +215,34 @@ fn read(server: &ServerConfig, data_dir: &Path, clock: Arc<dyn Clock>, metrics: 
 pub(super) fn start(opened: Option<Opened>, served: Served, clocks: &Clocks, stop: Cancellation) -> Api {
     let tasks = Tasks::new("api", TASKS);
     let Some(opened) = opened else { return Api(tasks) };
-    let Served { resources, hub, metrics, readiness } = served;
+    let Served { resources, hub, metrics, readiness, subresources } = served;
     let health = HealthChecks::new(move || {
         let checks = readiness.all().into_iter();
         checks.map(|(name, failure)| HealthCheck { name: name.to_owned(), failure }).collect()
     });
     let (clock, random) = (Arc::clone(&clocks.io), Arc::new(SystemRandom));
-    if let Err(error) = start_followers(&tasks, &opened, &resources, &hub, &clock) {
+    if let Err(error) = start_followers(&tasks, &opened, &resources, &hub, &clock, &subresources) {
         tracing::error!(%error, "the API is incomplete");
     }
-    let Opened { place, security, tls, .. } = opened;
+    let Opened { place, security, tls, limits, .. } = opened;
     let waiting = Arc::clone(&clock);
-    let parts = ApiParts { resources, hub, clock, random, health, metrics, security };
-    let server = ApiServer::new(parts, ApiConfig::default());
+    let parts = ApiParts { resources, hub, clock, random, health, metrics, security, subresources };
+    let mut config = ApiConfig::default();
+    limits.put_in(&mut config.limits);
+    let server = ApiServer::new(parts, config);
     let serving = tasks.spawn_draining("server", move |_| async move {
-        let listener = tokio::select! {
+        let Socket { listener, path } = tokio::select! {
             biased;
             () = stop.cancelled() => return,
-            listener = place.listener(&*waiting) => listener,
+            socket = place.socket(&*waiting) => socket,
         };
-        tracing::info!(address = %listener.address(), tls = tls.is_some(), "serving the API");
+        tracing::info!(address = %listener, tls = tls.is_some(), "serving the API");
         let listener = match tls {
             Some(tls) => listener.over_tls(tls),
             None => listener,
         };
         server.serve(listener, stop).await;
+        drop(path);
     });
     if let Err(error) = serving {
         tracing::error!(%error, "the API is not served");
@@ -204,6 +257,7 @@ fn start_followers(
     resources: &ResourceStore,
     hub: &WatchHub,
     clock: &Arc<dyn Clock>,
+    subresources: &[Arc<dyn Subresource>],
 ) -> Result<(), SpawnError> {
     let authenticator = Arc::clone(&opened.authenticator);
     tasks.spawn("users", async move { authenticator.run().await })?;
@@ -218,9 +272,9 @@ fn start_followers(
                 tracing::error!(%error, "roles are not followed");
             }
         })?;
-        let (resources, clock) = (resources.clone(), Arc::clone(clock));
+        let (resources, clock, told) = (resources.clone(), Arc::clone(clock), subresources.to_vec());
         tasks.spawn("default roles", async move {
-            while let Err(error) = create_default_roles(&resources).await {
+            while let Err(error) = create_default_roles(&resources, &told).await {
                 tracing::warn!(%error, "failed to write the default roles, trying again");
                 clock.sleep(RETRY).await;
             }

@@ -51,7 +51,8 @@ impl Direct {
         let listener = ApiListener::bind(([127, 0, 0, 1], 0).into()).await?;
         let io = Arc::clone(&clocks.io);
         let key = tokio::task::spawn_blocking(move || Key::new(io)).await.context("failed to make a token")??;
-        let login = Login::with_token(Endpoint::at(listener.address(), false), key.token);
+        let address = listener.address().context("failed to find the port that was taken")?;
+        let login = Login::with_token(Endpoint::at(address, false), key.token);
         let parts = ApiParts {
             resources,
             hub: hub.clone(),
@@ -60,6 +61,7 @@ impl Direct {
             health: HealthChecks::none(),
             metrics: ApiMetrics::default(),
             security: ApiSecurity::open().authenticated_by(key.authenticator, true),
+            subresources: Vec::new(),
         };
         let server = ApiServer::new(parts, ApiConfig::default());
         let (stop, tasks) = (CancellationSource::new(), Tasks::new("api", 1));

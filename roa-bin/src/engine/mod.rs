@@ -10,6 +10,7 @@ mod lab;
 mod node;
 mod post;
 pub(crate) mod store;
+mod subresources;
 mod upkeep;
 
 use std::sync::Arc;
@@ -17,7 +18,11 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use prometheus_client::registry::Registry;
-use roa_core::{Cancellation, Clock, EventSink, KindRegistry, RandomExt, ResourceStore, Store, SystemRandom};
+use roa_core::lifecycle::FieldValidation;
+use roa_core::{
+    Cancellation, Clock, DEFAULT_NAMESPACE, Error, EventSink, KindRegistry, Namespace, Object, RandomExt,
+    ResourceStore, Store, SystemRandom,
+};
 use roa_runtime::{
     BootClock, Clocks, FanOutSink, HubConfig, LeaseConfig, LogSink, Manager, ManagerConfig, MeasuredStore, Membership,
     Mode, Reading, Readings, RuntimeMetrics, ScaledClock, ShardBy, SystemClock, WatchHub, WatchKind,
@@ -25,6 +30,7 @@ use roa_runtime::{
 
 pub(crate) use apply::Rejected;
 pub(crate) use direct::Direct;
+pub(crate) use subresources::{Asked, Told, ask_owner, ask_process, why_there_is_none};
 
 use crate::commands::copy;
 use crate::config::settings::{self, Config, EngineMode};
@@ -63,6 +69,7 @@ impl Engine {
         refuse_unfinished_copy(&*store).await?;
         let resources = ResourceStore::new(Arc::clone(&store), kinds(), Arc::clone(&clocks.domain), random, "roa");
         let resources = if config.namespaces.strict { resources.strict_namespaces() } else { resources };
+        create_default_namespace(&resources).await;
         let manager =
             Manager::new(Arc::clone(&store), resources.clone(), clocks.clone(), manager_config(&config, &*store))
                 .await?;
@@ -123,7 +130,9 @@ impl Engine {
         let admin = admin::start(&self.config, self.registry, readiness.clone(), watched, self.clocks.io.clone());
         let admin = admin.await.context("failed to start the admin socket")?;
         let metrics = self.api_metrics.requests.showing(Arc::clone(&admin.registry));
-        let served = api::Served { resources: self.resources, hub: self.manager.hub().clone(), metrics, readiness };
+        let (resources, hub, explainer) = (self.resources, self.manager.hub().clone(), self.manager.explainer());
+        let subresources = subresources::all(&self.config, &self.clocks, &hub, &resources, Some(explainer));
+        let served = api::Served { resources, hub, metrics, readiness, subresources };
         let api = api::start(opened, served, &self.clocks, shutdown.clone());
         let ready = move || {
             synced.pass();
@@ -134,6 +143,18 @@ impl Engine {
         admin.stop().await;
         self.store.close().await;
         outcome
+    }
+}
+
+/// Clients expect it to be there, whatever else is. Where that fails, it comes with the first object in it.
+async fn create_default_namespace(resources: &ResourceStore) {
+    let outcome = async {
+        let namespace = Object::new("", DEFAULT_NAMESPACE, Namespace::default()).to_dynamic()?;
+        resources.create(namespace, FieldValidation::Ignore).await
+    };
+    match outcome.await {
+        Ok(_) | Err(Error::AlreadyExists { .. }) => {}
+        Err(error) => tracing::warn!(%error, "failed to create the namespace {DEFAULT_NAMESPACE}"),
     }
 }
 

@@ -13,7 +13,7 @@ use crate::control_plane::Roa;
 use crate::onlooker::Onlooker;
 use crate::run::Place;
 
-fn write_private(path: &Path, text: &str) {
+pub fn write_private(path: &Path, text: &str) {
     let mut file = std::fs::File::options().create_new(true).write(true).mode(0o600).open(path).unwrap();
     std::io::Write::write_all(&mut file, text.as_bytes()).unwrap();
 }

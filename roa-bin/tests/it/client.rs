@@ -194,13 +194,13 @@ pub fn free_port() -> u16 {
 }
 
 /// A running control plane whose API is served.
-struct Served {
-    roa: Roa,
-    port: u16,
+pub struct Served {
+    pub roa: Roa,
+    pub port: u16,
 }
 
 impl Served {
-    fn start() -> Self {
+    pub fn start() -> Self {
         let dir = tempfile::tempdir().unwrap();
         std::fs::create_dir(dir.path().join("manifests")).unwrap();
         std::fs::write(dir.path().join("templates.yaml"), TEMPLATES).unwrap();
@@ -208,7 +208,7 @@ impl Served {
         Self::start_in(Rc::new(dir), free_port())
     }
 
-    fn start_in(dir: Rc<tempfile::TempDir>, port: u16) -> Self {
+    pub fn start_in(dir: Rc<tempfile::TempDir>, port: u16) -> Self {
         let roa = Roa::start_in(dir, "data", &[("ROA_SERVER__LISTEN", &format!("127.0.0.1:{port}"))]);
         roa.until("the API answers", || {
             let answer = roa.ask("/readyz")?;
@@ -218,14 +218,14 @@ impl Served {
         Self { roa, port }
     }
 
-    fn command(&self, arguments: &[&str]) -> std::process::Command {
+    pub fn command(&self, arguments: &[&str]) -> std::process::Command {
         let mut roa = command(self.roa.dir.path());
         roa.args(arguments).env("ROA_SERVER__LISTEN", format!("127.0.0.1:{}", self.port)).env("ROA_DATA_DIR", "data");
         roa.stdin(Stdio::null());
         roa
     }
 
-    fn roa(&self, arguments: &[&str]) -> Ran {
+    pub fn roa(&self, arguments: &[&str]) -> Ran {
         let output = self.command(arguments).output().unwrap();
         let text = |bytes| String::from_utf8(bytes).unwrap();
         Ran { status: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }

@@ -203,7 +203,7 @@ fn an_issuer_of_tokens_is_configured_by_its_keys_and_half_of_it_is_refused() {
     let ran = Place::with_config(whole).roa(&["config", "check"]);
     assert_eq!((ran.status, ran.stderr.as_str()), (Some(0), ""));
     let refusal = Place::with_config(whole).variable("ROA_SERVER__AUTH__OIDC__JWKS_URL", "https://a/keys").refusal();
-    assert!(refusal.contains("server.auth.oidc.jwks_url: expected one of jwks_file and jwks_url"), "{refusal}");
+    assert!(refusal.contains("server.auth.oidc.jwks_url: expected at most one of jwks_file and jwks_url"), "{refusal}");
     let refusal = Place::with_config("[server.auth.oidc]\nissuer = 'https://issuer.example.com'\n").refusal();
     assert!(refusal.contains("server.auth.oidc.audience: must not be empty"), "{refusal}");
 }

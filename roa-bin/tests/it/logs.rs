@@ -4,7 +4,7 @@ use std::process::{Output, Stdio};
 
 use crate::control_plane::{Roa, command};
 
-const TALKER: &str = r#"
+pub const TALKER: &str = r#"
 apiVersion: lab.neuroglia.com/v1
 kind: LabTemplate
 metadata: { name: talker, namespace: labs }

@@ -24,4 +24,7 @@ mod samples;
 mod secrets;
 mod sharded;
 mod store;
+mod told;
+mod unix;
+mod watchers;
 mod why;

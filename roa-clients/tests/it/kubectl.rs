@@ -39,6 +39,17 @@ fn everyday(backend: Backend) {
     assert_eq!(good(&roa, &["apply", "-f", "lab.yaml"]), "labinstance.lab.neuroglia.com/a unchanged\n");
     let table = good(&roa, &["get", "labs"]);
     assert!(table.starts_with("NAME") && table.contains("\na "), "{table}");
+    // What was applied by the client moves to the server whole.
+    let moving = ["apply", "--server-side", "--force-conflicts", "--field-manager", "other", "-f", "lab.yaml"];
+    let moved = kubectl(&roa, &moving).output().unwrap();
+    let told = String::from_utf8_lossy(&moved.stderr).into_owned();
+    assert!(moved.status.success() && !told.contains("Warning"), "{told}");
+    let all = good(&roa, &["get", "all"]);
+    assert!(all.contains("labinstance.lab.neuroglia.com/a "), "{all}");
+    let namespaces = good(&roa, &["get", "namespaces", "-o", "name"]);
+    assert_eq!(namespaces, "namespace/default\nnamespace/school\n");
+    let raw = "/apis/lab.neuroglia.com/v1/namespaces/school/labinstances/a/why";
+    assert!(good(&roa, &["get", "--raw", raw]).contains("\"waitsFor\":"));
     let mut watch = kubectl(&roa, &["get", "labs", "--watch", "-o", "name"]).stdout(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(watch.stdout.take().unwrap()).lines();
     assert_eq!(lines.next().unwrap().unwrap(), "labinstance.lab.neuroglia.com/a");

@@ -5,5 +5,6 @@
 
 mod kubectl;
 mod kubers;
+mod oidc;
 mod python;
 mod support;

@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
@@ -54,6 +55,8 @@ pub struct Roa {
     port: u16,
     pub dir: TempDir,
     variables: Vec<(&'static str, String)>,
+    /// Whether it has to be asked on its admin socket how it is: its API lets in nobody unknown.
+    guarded: bool,
     /// Ends after it.
     _backend: Backend,
 }
@@ -73,12 +76,26 @@ impl Roa {
     }
 
     pub fn start(command: &'static str, backend: Backend, variables: &[(&'static str, &str)]) -> Self {
-        let dir = tempfile::tempdir().unwrap();
+        Self::start_in(tempfile::tempdir().unwrap(), command, backend, variables, false)
+    }
+
+    /// In a directory that is there, with an API that lets in nobody unknown.
+    pub fn start_guarded(dir: TempDir, command: &'static str, variables: &[(&'static str, &str)]) -> Self {
+        Self::start_in(dir, command, Backend::Sqlite, variables, true)
+    }
+
+    fn start_in(
+        dir: TempDir,
+        command: &'static str,
+        backend: Backend,
+        variables: &[(&'static str, &str)],
+        guarded: bool,
+    ) -> Self {
         let port = RedisServer::free_port();
         let own = variables.iter().map(|(name, value)| (*name, (*value).to_owned()));
         let variables = backend.variables().into_iter().chain(own).collect::<Vec<_>>();
         let child = spawn(command, &dir, port, &variables);
-        let mut roa = Self { child, command, port, dir, variables, _backend: backend };
+        let mut roa = Self { child, command, port, dir, variables, guarded, _backend: backend };
         roa.ready();
         roa
     }
@@ -130,14 +147,21 @@ impl Roa {
 
     fn answers(&self) -> bool {
         let ask = || {
-            let mut stream = TcpStream::connect(("127.0.0.1", self.port))?;
+            let stream = TcpStream::connect(("127.0.0.1", self.port))?;
+            if self.guarded {
+                return ready(UnixStream::connect(self.dir.path().join("data/admin.sock"))?);
+            }
             stream.set_read_timeout(Some(Duration::from_secs(5)))?;
-            write!(stream, "GET /readyz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")?;
-            let mut answer = String::new();
-            stream.read_to_string(&mut answer).map(|_| answer)
+            ready(stream)
         };
         ask().is_ok_and(|answer: String| answer.starts_with("HTTP/1.1 200"))
     }
+}
+
+fn ready(mut stream: impl Read + Write) -> std::io::Result<String> {
+    write!(stream, "GET /readyz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).map(|_| answer)
 }
 
 impl Drop for Roa {
@@ -163,7 +187,7 @@ fn spawn(command: &str, dir: &TempDir, port: u16, variables: &[(&'static str, St
 }
 
 /// The `roa` of this build; built if nobody has.
-fn program() -> &'static PathBuf {
+pub fn program() -> &'static PathBuf {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| {
         let program = target().join("debug/roa");

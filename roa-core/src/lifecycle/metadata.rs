@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use crate::{KindDescriptor, Metadata, OwnerReference, Scope, Violations, names};
+use crate::{KindDescriptor, Metadata, NameRule, OwnerReference, Scope, Violations, names};
 
 /// The finalizer of an object whose dependents go first.
 pub const FOREGROUND_FINALIZER: &str = "foregroundDeletion";
@@ -11,7 +11,14 @@ pub const ORPHAN_FINALIZER: &str = "orphan";
 
 pub(super) fn check(kind: &KindDescriptor, metadata: &Metadata) -> Violations {
     let mut found = Violations::none();
-    note(&mut found, "name", names::dns_subdomain(&metadata.name));
+    note(
+        &mut found,
+        "name",
+        match kind.names {
+            NameRule::Subdomain => names::dns_subdomain(&metadata.name),
+            NameRule::PathSegment => names::segment_name(&metadata.name),
+        },
+    );
     check_namespace(kind, metadata, &mut found);
     for (key, value) in &metadata.labels {
         note(&mut found, "labels", names::qualified_name(key).map_err(|reason| format!("key {reason}")));

@@ -31,6 +31,12 @@ struct Node {
 }
 
 impl FieldSet {
+    /// One field of the object itself, without what is below it.
+    pub(super) fn of_field(name: &str) -> Self {
+        let node = Node { member: true, set: Self::default() };
+        Self { below: BTreeMap::from([(Element::Field(name.to_owned()), node)]) }
+    }
+
     /// Reads what `managedFields` has as `fieldsV1`.
     ///
     /// # Errors

@@ -179,7 +179,9 @@ fn tracked(schema: &Structural, live: Option<&Json>, writer: &Writer<'_>) -> Man
 
 /// Fields that the manager applied before, no longer does, and nobody else owns.
 fn dropped(root: &Node, before: &Owned, fields: &FieldSet, others: &Managers) -> FieldSet {
-    let owned = others.0.values().fold(fields.clone(), |all, owned| all.union(&owned.fields));
+    // An object has metadata, whether or not anybody owns a part of it.
+    let always = FieldSet::of_field("metadata");
+    let owned = others.0.values().fold(fields.union(&always), |all, owned| all.union(&owned.fields));
     let named = |set: &FieldSet| with_declared_parents(Some(root), set);
     named(&before.fields).difference(&named(&owned))
 }

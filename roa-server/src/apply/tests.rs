@@ -324,6 +324,22 @@ fn k8s_kubectl_moves_from_client_side_apply_to_the_server() {
 }
 
 #[test]
+fn an_object_keeps_its_name_when_all_that_was_applied_to_its_metadata_is_dropped() {
+    let schema = Structural::compile(&json!({"type": "object", "properties": {
+        "metadata": {"type": "object"}, "spec": {"type": "object", "properties": {"size": {"type": "integer"}}}
+    }}))
+    .unwrap();
+    let config =
+        |metadata: Json| json!({"apiVersion": "g/v1", "kind": "Thing", "metadata": metadata, "spec": {"size": 1}});
+    let first = config(json!({"name": "a", "annotations": {"x": "y"}}));
+    let created = apply(&schema, None, &first, &at("m1", 1), false).unwrap();
+    let bare = apply(&schema, Some(&created), &config(json!({"name": "a"})), &at("m1", 2), false).unwrap();
+    assert_eq!(bare["metadata"]["name"], "a", "{bare}");
+    assert_eq!(bare["metadata"].get("annotations"), None);
+    assert_eq!(bare["spec"], json!({"size": 1}));
+}
+
+#[test]
 fn a_kind_without_a_schema_is_owned_field_by_field_with_whole_lists() {
     let schema = Structural::untyped();
     let config = |data: Json| json!({"apiVersion": "v1", "kind": "Any", "metadata": {"name": "a"}, "data": data});

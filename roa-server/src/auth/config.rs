@@ -36,10 +36,11 @@ pub struct OidcConfig {
     /// The issuer's keys, as a file with a JSON Web Key Set.
     #[serde(default)]
     pub jwks_file: Option<PathBuf>,
-    /// Where the issuer publishes its keys: `https`, or `http` on this machine.
+    /// Where the issuer publishes its keys: `https`, or `http` on this machine. Without it and `jwks_file`, the issuer is
+    /// asked, at `/.well-known/openid-configuration`.
     #[serde(default)]
     pub jwks_url: Option<String>,
-    /// Certificates in PEM of the authorities that `jwks_url` is trusted by; those of the system if there is none.
+    /// Certificates in PEM of the authorities that the issuer is trusted by; those of the system if there is none.
     #[serde(default)]
     pub ca_file: Option<PathBuf>,
     /// The claim that names the user.
@@ -126,18 +127,21 @@ impl OidcConfig {
         }
         match (&self.jwks_file, &self.jwks_url) {
             (Some(_), None) => {}
-            (None, Some(url)) => found.merge(check_url(url)),
-            _ => found.push("jwks_url", "expected one of jwks_file and jwks_url"),
+            (None, Some(url)) => found.merge(check_url("jwks_url", url)),
+            // The issuer is asked where its keys are.
+            (None, None) => found.merge(check_url("issuer", &self.issuer)),
+            _ => found.push("jwks_url", "expected at most one of jwks_file and jwks_url"),
         }
         found
     }
 }
 
-fn check_url(url: &str) -> Violations {
+/// Where keys may be fetched from.
+pub(super) fn check_url(field: &str, url: &str) -> Violations {
     let host = url.strip_prefix("http://").map(|rest| rest.split(['/', ':']).next().unwrap_or_default());
     let secure = url.starts_with("https://") || matches!(host, Some("localhost" | "127.0.0.1"));
-    let mut found = Violations::unless(secure, "jwks_url", "expected https://, or http:// on this machine");
-    found.merge(Violations::unless(!url.contains('@'), "jwks_url", "has credentials, expected none"));
+    let mut found = Violations::unless(secure, field, "expected https://, or http:// on this machine");
+    found.merge(Violations::unless(!url.contains('@'), field, "has credentials, expected none"));
     found
 }
 
@@ -167,6 +171,10 @@ mod tests {
         }
         let both = OidcConfig { jwks_file: Some("keys".into()), ..oidc() };
         assert!(both.validate().to_string().contains("one of"));
+        let neither = OidcConfig { jwks_url: None, issuer: "ftp://issuer.example.com".into(), ..oidc() };
+        assert!(neither.validate().to_string().contains("issuer: expected https"));
+        let neither = OidcConfig { jwks_url: None, ..oidc() };
+        assert_eq!(neither.validate().is_empty(), cfg!(feature = "oidc"), "the issuer is asked");
     }
 
     #[test]

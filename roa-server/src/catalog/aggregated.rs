@@ -68,5 +68,10 @@ fn subresources(served: &Served) -> Vec<Json> {
     if served.has_scale() {
         found.push(one("scale", "autoscaling", "v1", "Scale"));
     }
+    for told in &served.subresources {
+        let mut entry = one(told.name(), &served.group, &served.version, &served.kind.kind);
+        entry["verbs"] = json!(["get"]);
+        found.push(entry);
+    }
     found
 }

@@ -73,5 +73,10 @@ fn entries(served: &Served) -> Vec<Json> {
     if served.has_status {
         entries.push(subresource("status", &kind.kind));
     }
+    for told in &served.subresources {
+        let mut entry = subresource(told.name(), &kind.kind);
+        entry["verbs"] = json!(["get"]);
+        entries.push(entry);
+    }
     entries
 }

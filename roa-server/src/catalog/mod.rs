@@ -6,12 +6,15 @@ mod openapi;
 mod served;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use roa_core::KindRegistry;
 
+pub(crate) use openapi::{PROPER_PROTOBUF_V2, PROTOBUF_V2};
 pub(crate) use served::{Conversion, Served};
+
+use crate::subresource::Subresource;
 
 /// Kinds as they are served. It never changes: when kinds do, there is a new one.
 pub(crate) struct Catalog {
@@ -27,6 +30,8 @@ struct Documents {
     groups: Aggregated,
     openapi_index: Bytes,
     openapi: BTreeMap<(String, String), Bytes>,
+    /// Made when somebody asks for it: only older clients do.
+    openapi_v2: OnceLock<openapi::V2>,
 }
 
 /// A document in both of its versions.
@@ -36,10 +41,10 @@ struct Aggregated {
 }
 
 impl Catalog {
-    /// The catalog of these kinds.
-    pub(crate) fn new(kinds: Arc<KindRegistry>) -> Self {
+    /// The catalog of these kinds, and of parts of their objects that the program tells.
+    pub(crate) fn new(kinds: Arc<KindRegistry>, told: &[Arc<dyn Subresource>]) -> Self {
         let mut served: BTreeMap<_, BTreeMap<_, _>> = BTreeMap::new();
-        for one in kinds.iter().flat_map(Served::of_kind) {
+        for one in kinds.iter().flat_map(Served::of_kind).map(|served| served.with(told)) {
             let place = (one.group.to_string(), one.version.to_string());
             served.entry(place).or_default().insert(one.kind.plural.to_string(), Arc::new(one));
         }
@@ -66,6 +71,13 @@ impl Catalog {
     /// Where the OpenAPI documents stand.
     pub(crate) fn openapi_index(&self) -> Bytes {
         self.documents.openapi_index.clone()
+    }
+
+    /// OpenAPI v2, in JSON or protobuf.
+    pub(crate) fn openapi_v2(&self, protobuf: bool) -> Bytes {
+        let documents = &self.documents;
+        let document = documents.openapi_v2.get_or_init(|| openapi::V2::of(documents.openapi.values()));
+        if protobuf { document.protobuf.clone() } else { document.json.clone() }
     }
 
     /// The OpenAPI document of a group and version.
@@ -104,6 +116,6 @@ impl Documents {
             .map(|(place, resources)| (place.clone(), openapi::document(&place.0, &place.1, resources.values()).into()))
             .collect();
         let openapi_index = openapi::index(&openapi).into();
-        Self { core, groups, openapi_index, openapi }
+        Self { core, groups, openapi_index, openapi, openapi_v2: OnceLock::new() }
     }
 }

@@ -7,6 +7,7 @@ use serde_json::Value as Json;
 
 use crate::builtin;
 use crate::schema::Structural;
+use crate::subresource::Subresource;
 
 /// A kind under one group and version.
 #[derive(Debug)]
@@ -29,6 +30,8 @@ pub(crate) struct Served {
     pub(crate) selectable_fields: Vec<Arc<str>>,
     /// What to warn of whoever uses this version.
     pub(crate) deprecation: Option<Arc<str>>,
+    /// Parts of its objects that the program tells.
+    pub(crate) subresources: Vec<Arc<dyn Subresource>>,
     /// The schema as its author wrote it, if there is one.
     pub(crate) described: Option<Arc<Json>>,
     /// The same, compiled.
@@ -96,11 +99,20 @@ impl Served {
             columns: columns.collect(),
             selectable_fields: version.selectable_fields.clone(),
             deprecation: version.deprecation.clone(),
+            subresources: Vec::new(),
             described: version.schema.clone(),
             schema: schema.unwrap_or_else(Structural::untyped),
             conversion,
             kind: Arc::clone(kind),
         }
+    }
+
+    /// The same with those of `told` that its objects have.
+    pub(crate) fn with(mut self, told: &[Arc<dyn Subresource>]) -> Self {
+        if self.verbs.contains(&"get") {
+            self.subresources = told.iter().filter(|one| one.is_of(&self.kind)).cloned().collect();
+        }
+        self
     }
 
     /// `group/version`, or just the version for the core group.
@@ -116,6 +128,11 @@ impl Served {
     /// Whether it is one of Kubernetes' own kinds, whose objects need not name their kind.
     pub(crate) fn is_builtin(&self) -> bool {
         builtin::is_builtin(&self.kind)
+    }
+
+    /// Whether its objects are events.
+    pub(crate) fn is_event(&self) -> bool {
+        builtin::is_event(&self.kind)
     }
 
     /// Whether its objects have `scale`.

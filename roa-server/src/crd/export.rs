@@ -3,6 +3,7 @@
 use roa_core::{Column, KindDescriptor, KindVersion, Scope};
 use serde_json::{Value as Json, json};
 
+use super::MAX_SELECTABLE_FIELDS;
 use super::kind::{GROUP, KIND};
 
 /// The CustomResourceDefinition that would declare a kind, for clients that look for one. It has no `uid` and no times:
@@ -76,7 +77,10 @@ fn version(kind: &KindDescriptor, of: &KindVersion, storage: bool) -> Json {
         version["additionalPrinterColumns"] = columns.into();
     }
     let selectable = of.selectable_fields.iter().filter(|field| !field.starts_with("metadata."));
-    let selectable: Vec<_> = selectable.map(|field| json!({"jsonPath": dotted(field)})).collect();
+    // Other fields are selected by here alone: API servers want a simple type in the schema.
+    let selectable = selectable.filter(|field| is_simple(of.schema.as_deref(), field));
+    let selectable: Vec<_> =
+        selectable.take(MAX_SELECTABLE_FIELDS).map(|field| json!({"jsonPath": dotted(field)})).collect();
     if !selectable.is_empty() {
         version["selectableFields"] = selectable.into();
     }
@@ -85,6 +89,13 @@ fn version(kind: &KindDescriptor, of: &KindVersion, storage: bool) -> Json {
         version["deprecationWarning"] = (**warning).into();
     }
     version
+}
+
+/// Whether the schema says that a field is a text, a whole number or a flag.
+fn is_simple(schema: Option<&Json>, field: &str) -> bool {
+    let mut names = field.trim_start_matches('.').split('.');
+    let leaf = schema.and_then(|schema| names.try_fold(schema, |schema, name| schema.get("properties")?.get(name)));
+    matches!(leaf.and_then(|leaf| leaf.get("type")?.as_str()), Some("string" | "integer" | "boolean"))
 }
 
 fn column(column: &Column) -> Json {

@@ -85,6 +85,15 @@ impl Accept {
         form.ok_or_else(|| ApiError::not_acceptable("application/json"))
     }
 
+    /// Which of these media types the client likes best.
+    ///
+    /// # Errors
+    /// 406 if it takes none of them.
+    pub(crate) fn first_of(&self, media: &[&'static str]) -> Result<&'static str, ApiError> {
+        let best = self.0.iter().find_map(|range| media.iter().find(|media| range.takes(media)));
+        best.copied().ok_or_else(|| ApiError::not_acceptable(&media.join(", ")))
+    }
+
     /// Whether plain JSON is acceptable.
     pub(crate) fn takes_json(&self) -> bool {
         self.0.iter().any(|range| range.is_json() && range.get("as").is_none())
@@ -105,6 +114,11 @@ impl Range {
 
     fn get(&self, name: &str) -> Option<&str> {
         self.parameters.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    fn takes(&self, media: &str) -> bool {
+        let of_kind = self.media.strip_suffix("/*").is_some_and(|kind| media.starts_with(&format!("{kind}/")));
+        self.media == "*/*" || self.media == media || of_kind
     }
 
     fn is_json(&self) -> bool {
@@ -197,6 +211,17 @@ mod tests {
     #[test]
     fn a_client_that_does_not_say_takes_json() {
         assert_eq!(Accept::of(&HeaderMap::new()).form(IncludeObject::None).unwrap(), Form::Object);
+    }
+
+    #[test]
+    fn the_best_of_several_types_is_taken() {
+        let of = |value: &str| accept(value).first_of(&["application/json", "application/x+protobuf"]).ok();
+        assert_eq!(of("application/x+protobuf"), Some("application/x+protobuf"));
+        assert_eq!(of("application/x+protobuf;q=0.5, application/json"), Some("application/json"));
+        assert_eq!(
+            (of("*/*"), of("application/*"), of("text/*")),
+            (Some("application/json"), Some("application/json"), None)
+        );
     }
 
     #[test]

@@ -95,6 +95,28 @@ const EVENT: &[Field] = &[
     (15, "reportingInstance", Text),
 ];
 
+const RULE: &[Field] = &[
+    (1, "verbs", Texts),
+    (2, "apiGroups", Texts),
+    (3, "resources", Texts),
+    (4, "resourceNames", Texts),
+    (5, "nonResourceURLs", Texts),
+];
+const SELECTOR: &[Field] = &[
+    (1, "matchLabels", Holds::Map),
+    (2, "matchExpressions", Messages(&[(1, "key", Text), (2, "operator", Text), (3, "values", Texts)])),
+];
+const ROLE: &[Field] = &[
+    (1, "metadata", Message(METADATA)),
+    (2, "rules", Messages(RULE)),
+    (3, "aggregationRule", Message(&[(1, "clusterRoleSelectors", Messages(SELECTOR))])),
+];
+const BINDING: &[Field] = &[
+    (1, "metadata", Message(METADATA)),
+    (2, "subjects", Messages(&[(1, "kind", Text), (2, "apiGroup", Text), (3, "name", Text), (4, "namespace", Text)])),
+    (3, "roleRef", Message(&[(1, "apiGroup", Text), (2, "kind", Text), (3, "name", Text)])),
+];
+
 /// The fields of a kind.
 fn fields(api_version: &str, kind: &str) -> Option<&'static [Field]> {
     Some(match (api_version, kind) {
@@ -107,6 +129,8 @@ fn fields(api_version: &str, kind: &str) -> Option<&'static [Field]> {
         ("authorization.k8s.io/v1", "SelfSubjectRulesReview") => {
             &[(1, "metadata", Message(METADATA)), (2, "spec", Message(&[(1, "namespace", Text)]))]
         }
+        ("rbac.authorization.k8s.io/v1", "Role" | "ClusterRole") => ROLE,
+        ("rbac.authorization.k8s.io/v1", "RoleBinding" | "ClusterRoleBinding") => BINDING,
         ("authentication.k8s.io/v1", "SelfSubjectReview") => &[(1, "metadata", Message(METADATA))],
         _ => return None,
     })

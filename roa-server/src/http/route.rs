@@ -19,7 +19,7 @@ use super::{
     Accept, Access, Answer, ApiError, Call, DiscoveryForm, GroupVersion, Input, Peer, Query, Route, Written, answer,
 };
 use crate::auth::User;
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, PROPER_PROTOBUF_V2, PROTOBUF_V2};
 use crate::objects::{Objects, Target};
 use crate::server::Shared;
 
@@ -66,6 +66,7 @@ where
     let verb = verb_of(&route, &parts.method, &query)?;
     let access = Access::ask(&shared.security, peer, &parts, &route, &query, verb).await?;
     let user = access.user.clone();
+    let _place_of_user = shared.take_place_of(&user)?;
     // A watch is only begun here: its answer's body comes later, without this limit.
     let outcome = match access.check() {
         Err(refused) => Err(refused),
@@ -138,16 +139,15 @@ fn documents(
         Route::CoreVersions | Route::Groups => discovery(catalog, *route == Route::CoreVersions, accept),
         Route::Group(group) => found(catalog.group(group).as_ref()),
         Route::Resources(GroupVersion { group, version }) => found(catalog.resource_list(group, version).as_ref()),
-        // Clients that ask for it take no other form than protobuf, and go on without it.
-        Route::OpenApiV2 => Err(ApiError::not_acceptable("none: OpenAPI is served as v3")),
+        Route::OpenApiV2 => openapi_v2(catalog, accept),
         Route::OpenApiIndex => json_only(accept, Some(catalog.openapi_index())),
         Route::OpenApi(GroupVersion { group, version }) => json_only(accept, catalog.openapi(group, version)),
         Route::Resource(_) => Err(ApiError::no_such_path()),
     }
 }
 
-const ROOT_PATHS: [&str; 9] =
-    ["/api", "/api/v1", "/apis", "/healthz", "/livez", "/metrics", "/openapi/v3", "/readyz", "/version"];
+const ROOT_PATHS: [&str; 10] =
+    ["/api", "/api/v1", "/apis", "/healthz", "/livez", "/metrics", "/openapi/v2", "/openapi/v3", "/readyz", "/version"];
 
 fn found(document: Option<&serde_json::Value>) -> Result<Answer, ApiError> {
     document.map(|document| answer::json(StatusCode::OK, document)).ok_or_else(ApiError::no_such_path)
@@ -159,6 +159,12 @@ fn json_only(accept: &Accept, document: Option<Bytes>) -> Result<Answer, ApiErro
     }
     let document = document.ok_or_else(ApiError::no_such_path)?;
     Ok(answer::bytes(StatusCode::OK, answer::JSON, document))
+}
+
+fn openapi_v2(catalog: &Catalog, accept: &Accept) -> Result<Answer, ApiError> {
+    let protobuf = accept.first_of(&[answer::JSON, PROTOBUF_V2, PROPER_PROTOBUF_V2])? != answer::JSON;
+    let media = if protobuf { PROPER_PROTOBUF_V2 } else { answer::JSON };
+    Ok(answer::varying(answer::bytes(StatusCode::OK, media, catalog.openapi_v2(protobuf))))
 }
 
 fn discovery(catalog: &Catalog, core: bool, accept: &Accept) -> Result<Answer, ApiError> {

@@ -190,6 +190,11 @@ impl ApiError {
         Self::conflict(key.group(), key.resource(), key.name(), why)
     }
 
+    /// What is told to people.
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
     /// Which object it is about; `kind` is mostly the plural.
     pub(crate) fn about(mut self, group: &str, kind: &str, name: &str) -> Self {
         for (field, value) in [("name", name), ("group", group), ("kind", kind)] {

@@ -90,6 +90,7 @@ impl Objects {
                 Part::Main => "",
                 Part::Status => "status",
                 Part::Scale => "scale",
+                Part::Told(name) => name,
             },
             status_subresource: target.served.has_status,
             time: self.now(),

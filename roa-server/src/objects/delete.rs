@@ -2,7 +2,7 @@
 
 use hyper::StatusCode;
 use roa_core::lifecycle::{DeleteOptions, Preconditions, Propagation};
-use roa_core::{DynamicObject, Error, Key, ListOptions, ResourceStore, Revision};
+use roa_core::{DEFAULT_NAMESPACE, DynamicObject, Error, Key, ListOptions, ResourceStore, Revision};
 use serde_json::{Value as Json, json};
 
 use super::{Objects, Rendering, Target};
@@ -18,6 +18,9 @@ impl Objects {
     /// Deletes the object that is named, or marks it.
     pub(super) async fn delete(&self, target: &Target, rendering: &Rendering, call: &Call) -> Result<Answer, ApiError> {
         let asked = read_options(call)?;
+        if is_immortal(target) {
+            return Err(ApiError::forbidden("", "namespaces", DEFAULT_NAMESPACE, "this namespace may not be deleted"));
+        }
         let resources = self.deleting(&asked, call);
         let deleted = resources.delete(&target.key()?, &asked.options).await;
         let deleted = deleted.map_err(|error| self.explain(error, target))?;
@@ -84,6 +87,12 @@ impl Objects {
         let resources = self.resources.clone().writing_as(agent);
         if asked.dry_run { resources.dry_run() } else { resources }
     }
+}
+
+/// Whether it is the namespace that clients rely on.
+fn is_immortal(target: &Target) -> bool {
+    let kind = &target.served.kind;
+    (&*kind.group, &*kind.plural, target.name.as_deref()) == ("", "namespaces", Some(DEFAULT_NAMESPACE))
 }
 
 /// Whether it is still there, waiting for its finalizers.

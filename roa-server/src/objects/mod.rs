@@ -8,6 +8,7 @@ mod patch;
 mod read;
 mod render;
 mod scale;
+mod subresource;
 mod table;
 mod target;
 mod write;
@@ -57,6 +58,12 @@ impl Objects {
     }
 
     async fn do_what(&self, target: &Target, call: &Call) -> Result<Answer, ApiError> {
+        if let Part::Told(name) = target.part {
+            return match call.verb(true) {
+                "get" => self.read_subresource(target, name, call).await,
+                _ => Err(ApiError::method_not_allowed()),
+            };
+        }
         let form = if target.part == Part::Scale && call.takes_json() { Form::Object } else { call.form()? };
         let rendering = Rendering { served: Arc::clone(&target.served), form };
         let query = &call.query;
@@ -64,7 +71,7 @@ impl Objects {
         match (&call.method, target.name.is_some()) {
             (&Method::GET | &Method::HEAD, _) if call.is_watch() => {
                 let authorizer = Arc::clone(&self.shared.security.authorizer);
-                let permission = Permission::new(authorizer, self.user.clone(), target.clone());
+                let permission = Permission::to_watch(authorizer, self.user.clone(), target.clone());
                 watch::begin(&self.shared, target, rendering, query, permission).await
             }
             (&Method::GET | &Method::HEAD, true) => self.get(target, &rendering, query).await,

@@ -8,17 +8,22 @@ use super::admit::{default, read, to_stored};
 use super::write::{Done, Failed};
 use super::{Objects, Part, Target, WriteOptions};
 use crate::apply::{ApplyError, Conflict, apply};
+use crate::catalog::Served;
 use crate::http::{ApiError, Form, Input, Parsed};
 use crate::objects::Rendering;
-use crate::patch::{json_patch, merge_patch};
+use crate::patch::{json_patch, merge_patch, strategic_merge_patch};
 
 /// The media types of patches.
 const PATCHES: &str = "application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml";
+/// The media type of what only Kubernetes' own kinds take.
+const STRATEGIC: &str = "application/strategic-merge-patch+json";
 
 /// A patch that was read.
 pub(super) enum Patch {
     /// A JSON merge patch.
     Merge(Json),
+    /// A strategic merge patch.
+    Strategic(Json),
     /// A JSON patch.
     Json(Json),
     /// A configuration to apply.
@@ -27,9 +32,10 @@ pub(super) enum Patch {
 
 impl Patch {
     /// # Errors
-    /// 415 for a type that is none of the three, 400 for what does not parse.
-    pub(super) fn read(input: &Input) -> Result<Self, ApiError> {
+    /// 415 for a type that the kind does not take, 400 for what does not parse.
+    pub(super) fn read(input: &Input, served: &Served) -> Result<Self, ApiError> {
         match input.media.as_str() {
+            STRATEGIC if served.is_builtin() => Ok(Self::Strategic(input.json()?.tree)),
             "application/merge-patch+json" => Ok(Self::Merge(input.json()?.tree)),
             "application/json-patch+json" => Ok(Self::Json(input.json()?.tree)),
             "application/apply-patch+yaml" => Ok(Self::Apply(input.yaml()?)),
@@ -44,6 +50,7 @@ impl Patch {
     pub(super) fn put_on(&self, tree: &mut Json) -> Result<(), ApiError> {
         let applied = match self {
             Self::Merge(merge) => merge_patch(tree, merge),
+            Self::Strategic(merge) => strategic_merge_patch(tree, merge),
             Self::Json(operations) => json_patch(tree, operations.clone()),
             Self::Apply(_) => return Err(ApiError::internal("a configuration is no patch")),
         };

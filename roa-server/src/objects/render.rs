@@ -59,7 +59,7 @@ impl Rendering {
         match self.form {
             Form::Object => object.to_json(),
             Form::Table(_) => self.table(&[self.row(&object, now)], &json!({ "resourceVersion": version(&object) })),
-            Form::Metadata => metadata(&object),
+            Form::Metadata => metadata(object.to_json()),
         }
     }
 
@@ -118,11 +118,13 @@ impl Rendering {
     }
 
     fn row(&self, object: &DynamicObject, now: Timestamp) -> Json {
-        let mut row = json!({ "cells": table::cells(&self.served, object, now) });
+        // Made once: it is most of what a row costs.
+        let tree = object.to_json();
+        let mut row = json!({ "cells": table::cells(&self.served, object, &tree, now) });
         match self.form {
-            Form::Table(IncludeObject::Object) => row["object"] = object.to_json(),
+            Form::Table(IncludeObject::Object) => row["object"] = tree,
             Form::Table(IncludeObject::None) => {}
-            _ => row["object"] = metadata(object),
+            _ => row["object"] = metadata(tree),
         }
         row
     }
@@ -137,8 +139,9 @@ impl Rendering {
     }
 }
 
-fn metadata(object: &DynamicObject) -> Json {
-    let metadata = object.to_json().get_mut("metadata").map(Json::take).unwrap_or_default();
+/// The metadata alone, of an object's tree.
+fn metadata(mut tree: Json) -> Json {
+    let metadata = tree.get_mut("metadata").map(Json::take).unwrap_or_default();
     json!({ "kind": "PartialObjectMetadata", "apiVersion": META, "metadata": metadata })
 }
 

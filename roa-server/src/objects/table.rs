@@ -29,16 +29,13 @@ fn describe(column: &Column) -> Json {
     })
 }
 
-/// The cells of an object, one for each column.
-pub(crate) fn cells(served: &Served, object: &DynamicObject, now: Timestamp) -> Vec<Json> {
+/// The cells of an object, one for each column; `tree` is the object too.
+pub(crate) fn cells(served: &Served, object: &DynamicObject, tree: &Json, now: Timestamp) -> Vec<Json> {
     let mut cells = vec![json!(object.metadata.name)];
-    if !served.columns.is_empty() {
-        let tree = object.to_json();
-        cells.extend(served.columns.iter().map(|(column, path)| {
-            let found = path.as_ref().and_then(|path| path.first(&tree));
-            found.map_or(Json::Null, |value| cell(column.format, value, now))
-        }));
-    }
+    cells.extend(served.columns.iter().map(|(column, path)| {
+        let found = path.as_ref().and_then(|path| path.first(tree));
+        found.map_or(Json::Null, |value| cell(column.format, value, now))
+    }));
     if served.kind.age_column {
         let created = object.metadata.creation_timestamp;
         cells.push(created.map_or_else(|| json!("<unknown>"), |created| json!(age(created, now))));
@@ -125,7 +122,7 @@ mod tests {
         }))
         .unwrap();
         let served = Served::of_kind(&Arc::new(kind)).remove(0);
-        let cells = cells(&served, &object, now);
+        let cells = cells(&served, &object, &object.to_json(), now);
         assert_eq!(Json::Array(cells), json!(["a", null, "60s", "[\"x\"]", "10s"]));
         assert_eq!(columns(&served).as_array().unwrap().len(), 5);
     }

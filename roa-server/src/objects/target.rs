@@ -26,6 +26,8 @@ pub(crate) enum Part {
     Status,
     /// How many there are to be.
     Scale,
+    /// What the program tells of it, by the subresource's name.
+    Told(&'static str),
 }
 
 impl Target {
@@ -39,7 +41,10 @@ impl Target {
             None => Part::Main,
             Some("status") if served.has_status => Part::Status,
             Some("scale") if served.has_scale() => Part::Scale,
-            Some(_) => return Err(ApiError::no_such_path()),
+            Some(name) => {
+                let told = served.subresources.iter().map(|told| told.name()).find(|told| *told == name);
+                Part::Told(told.ok_or_else(ApiError::no_such_path)?)
+            }
         };
         if path.namespace.is_some() && !served.is_namespaced() {
             return Err(ApiError::no_such_path());

@@ -54,7 +54,7 @@ impl Objects {
                 let object = scale::put(&target.served.kind, current.clone(), &parsed.tree)?;
                 Admitted { object, warnings: Vec::new() }
             }
-            Part::Main | Part::Status => self.admit(target, parsed, options.checks)?,
+            Part::Main | Part::Status | Part::Told(_) => self.admit(target, parsed, options.checks)?,
         };
         let next = self.complete(target, Some(&current), &next, &options)?;
         let written = self.update(target, next, &options).await.map_err(|error| self.explain(error, target))?;
@@ -65,7 +65,7 @@ impl Objects {
     /// that names a `resourceVersion` is refused then.
     pub(super) async fn patch(&self, target: &Target, rendering: &Rendering, call: &Call) -> Result<Answer, ApiError> {
         let options = WriteOptions::of(call)?;
-        let patch = Patch::read(&call.input)?;
+        let patch = Patch::read(&call.input, &target.served)?;
         for last in (0..MAX_CONFLICTS).rev() {
             let outcome = match &patch {
                 Patch::Apply(parsed) => self.apply_once(target, parsed, &options).await,
@@ -86,7 +86,7 @@ impl Objects {
         let version = current.metadata.resource_version;
         let mut tree = match target.part {
             Part::Scale => scale::of(&target.served.kind, &current),
-            Part::Main | Part::Status => self.shown(target, current.clone()),
+            Part::Main | Part::Status | Part::Told(_) => self.shown(target, current.clone()),
         };
         patch.put_on(&mut tree)?;
         let Admitted { object: mut next, warnings } = match target.part {
@@ -94,7 +94,9 @@ impl Objects {
                 let object = scale::put(&target.served.kind, current.clone(), &tree)?;
                 Admitted { object, warnings: Vec::new() }
             }
-            Part::Main | Part::Status => self.admit(target, Parsed { tree, duplicates: Vec::new() }, options.checks)?,
+            Part::Main | Part::Status | Part::Told(_) => {
+                self.admit(target, Parsed { tree, duplicates: Vec::new() }, options.checks)?
+            }
         };
         if next.metadata.resource_version.is_none() {
             next.metadata.resource_version = version;
@@ -134,7 +136,7 @@ impl Objects {
         let resources = self.writing(options);
         let written = match target.part {
             Part::Status => resources.update_status(next).await,
-            Part::Main | Part::Scale => resources.update(next, FieldValidation::Ignore).await,
+            Part::Main | Part::Scale | Part::Told(_) => resources.update(next, FieldValidation::Ignore).await,
         }?;
         self.wait_for_role(&written, target).await;
         Ok(written)
@@ -155,7 +157,7 @@ impl Objects {
         };
         let mut answered = match target.part {
             Part::Scale => self.answer_scale(code, &scale::of(&target.served.kind, &object), rendering)?,
-            Part::Main | Part::Status => {
+            Part::Main | Part::Status | Part::Told(_) => {
                 let body = rendering.object(object, self.now()).to_string();
                 answer::bytes(code, rendering.content_type(), body)
             }

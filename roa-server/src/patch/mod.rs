@@ -1,13 +1,13 @@
-//! JSON patch and JSON merge patch, bounded.
-//!
-//! Strategic merge patch is not here: custom resources have none, clients are told so with 415.
+//! JSON patch, JSON merge patch, and strategic merge patch as far as Kubernetes' own kinds need it; bounded.
 
 mod json;
 mod measure;
 mod merge;
+mod strategic;
 
 pub use json::json_patch;
 pub use merge::merge_patch;
+pub use strategic::strategic_merge_patch;
 
 use std::fmt;
 

@@ -40,6 +40,10 @@ pub struct ApiLimits {
     pub writes: usize,
     /// Watches at a time.
     pub watches: usize,
+    /// Requests of one user at a time, whatever they do.
+    pub requests_per_user: usize,
+    /// Watches of one user at a time.
+    pub watches_per_user: usize,
     /// From the begin of a request's head to its end; also how long a connection may do nothing.
     pub head_timeout: Duration,
     /// From a request's head to its answer, besides watches.
@@ -60,6 +64,8 @@ impl Default for ApiLimits {
             reads: 400,
             writes: 200,
             watches: 10_000,
+            requests_per_user: 300,
+            watches_per_user: 5_000,
             head_timeout: seconds(32),
             request_timeout: seconds(60),
             write_timeout: seconds(30),

@@ -11,7 +11,6 @@ use roa_core::{
 use roa_runtime::{EventSlice, HubItem, Selection};
 
 use super::Shared;
-use crate::catalog::Catalog;
 use crate::crd::{self, Acceptance, DeclaredKind};
 
 /// How long to wait before following again what failed, and before looking again what is left of a kind that is going.
@@ -107,7 +106,7 @@ pub(super) fn declare<'a>(
 async fn serve(shared: &Shared, known: &BTreeMap<String, DynamicObject>) {
     let (kinds, outcomes) = declare(shared.resources.kinds(), known);
     let kinds = Arc::new(kinds);
-    shared.set_catalog(Catalog::new(Arc::clone(&kinds)));
+    shared.set_kinds(Arc::clone(&kinds));
     for (definition, acceptance, declared) in outcomes {
         let outcome = match declared.filter(|_| is_going(definition)) {
             Some(kind) => clean_up(shared, &kinds, definition, &kind).await,

@@ -1,14 +1,16 @@
 //! Listening: connections, not too many of them, until the server is to stop.
 
+use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use roa_core::{Cancellation, CancellationSource, ClockExt};
 use roa_runtime::Tasks;
 use thiserror::Error;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
@@ -37,9 +39,20 @@ pub struct ListenError {
 /// A socket that a server was given.
 #[derive(Debug)]
 pub struct ApiListener {
-    listener: TcpListener,
-    address: SocketAddr,
+    socket: Socket,
     tls: Option<ServerTls>,
+}
+
+#[derive(Debug)]
+enum Socket {
+    Tcp(TcpListener, SocketAddr),
+    Unix(UnixListener, PathBuf),
+}
+
+/// A connection as it comes.
+enum Accepted {
+    Tcp(TcpStream, SocketAddr),
+    Unix(UnixStream),
 }
 
 impl ApiListener {
@@ -51,20 +64,45 @@ impl ApiListener {
         let failed = |source| ListenError { address, source };
         let listener = TcpListener::bind(address).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
-        Ok(Self { listener, address, tls: None })
+        Ok(Self { socket: Socket::Tcp(listener, address), tls: None })
     }
 
-    /// The same, over TLS.
+    /// A Unix socket that listens at `path`. Who may connect is what its permissions and those of its directory say.
+    #[must_use]
+    pub const fn unix(listener: UnixListener, path: PathBuf) -> Self {
+        Self { socket: Socket::Unix(listener, path), tls: None }
+    }
+
+    /// The same, over TLS; a Unix socket is not, since nobody else hears what is said there.
     #[must_use]
     pub fn over_tls(mut self, tls: ServerTls) -> Self {
         self.tls = Some(tls);
         self
     }
 
-    /// Where it listens.
+    /// The address that it listens on; `None` for a Unix socket.
     #[must_use]
-    pub const fn address(&self) -> SocketAddr {
-        self.address
+    pub const fn address(&self) -> Option<SocketAddr> {
+        match &self.socket {
+            Socket::Tcp(_, address) => Some(*address),
+            Socket::Unix(..) => None,
+        }
+    }
+
+    async fn accept(&self) -> io::Result<Accepted> {
+        match &self.socket {
+            Socket::Tcp(listener, _) => listener.accept().await.map(|(stream, from)| Accepted::Tcp(stream, from)),
+            Socket::Unix(listener, _) => listener.accept().await.map(|(stream, _)| Accepted::Unix(stream)),
+        }
+    }
+}
+
+impl fmt::Display for ApiListener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.socket {
+            Socket::Tcp(_, address) => write!(f, "{address}"),
+            Socket::Unix(_, path) => write!(f, "unix:{}", path.display()),
+        }
     }
 }
 
@@ -102,7 +140,7 @@ async fn accept(
 ) {
     loop {
         let Ok(place) = Arc::clone(places).acquire_owned().await else { return };
-        let (stream, source) = match listener.listener.accept().await {
+        let accepted = match listener.accept().await {
             Ok(accepted) => accepted,
             Err(error) => {
                 tracing::warn!(%error, "failed to accept a connection");
@@ -112,7 +150,13 @@ async fn accept(
         };
         let (shared, stop, streams, tls) = (Arc::clone(shared), closing.token(), tasks.clone(), listener.tls.clone());
         let spawned = tasks.spawn_draining("connection", move |_| async move {
-            answer(shared, stream, source, tls, streams, stop).await;
+            match accepted {
+                Accepted::Tcp(stream, source) => answer(shared, stream, source, tls, streams, stop).await,
+                Accepted::Unix(stream) => {
+                    let peer = Peer { source: "unix".to_owned(), certificates: Vec::new() };
+                    connection::serve(shared, peer, stream, Protocol::Http1, streams, stop).await;
+                }
+            }
             drop(place);
         });
         if let Err(error) = spawned {

@@ -13,20 +13,22 @@ mod security;
 
 use std::sync::{Arc, PoisonError, RwLock};
 
-use roa_core::{Cancellation, CancellationSource, Clock, Random, ResourceStore, Timestamp};
+use roa_core::{Cancellation, CancellationSource, Clock, KindRegistry, Random, ResourceStore, Timestamp};
 use roa_runtime::WatchHub;
 use serde_json::{Value as Json, json};
 
 pub use config::{ApiConfig, ApiLimits};
 pub use declared_kinds::DeclaredKinds;
 pub use health::{HealthCheck, HealthChecks};
-pub(crate) use limits::{InFlight, WatchPlace};
+pub(crate) use limits::{InFlight, UserPlace, WatchPlace};
 pub use listen::{ApiListener, ListenError};
 pub use metrics::ApiMetrics;
 pub use security::ApiSecurity;
 
+use crate::auth::User;
 use crate::catalog::Catalog;
 use crate::http::ApiError;
+use crate::subresource::Subresource;
 use crate::watch::Frames;
 use limits::Places;
 
@@ -53,6 +55,8 @@ pub struct ApiParts {
     pub metrics: ApiMetrics,
     /// Who may reach it.
     pub security: ApiSecurity,
+    /// Parts of objects that the program tells.
+    pub subresources: Vec<Arc<dyn Subresource>>,
 }
 
 /// What all requests share.
@@ -65,6 +69,7 @@ pub(crate) struct Shared {
     pub(crate) frames: Frames,
     pub(crate) metrics: ApiMetrics,
     pub(crate) security: ApiSecurity,
+    subresources: Vec<Arc<dyn Subresource>>,
     health: HealthChecks,
     catalog: RwLock<Arc<Catalog>>,
     places: Places,
@@ -75,8 +80,8 @@ impl ApiServer {
     /// A server that listens nowhere yet.
     #[must_use]
     pub fn new(parts: ApiParts, config: ApiConfig) -> Self {
-        let ApiParts { resources, hub, clock, random, health, metrics, security } = parts;
-        let catalog = Catalog::new(Arc::new(resources.kinds().clone()));
+        let ApiParts { resources, hub, clock, random, health, metrics, security, subresources } = parts;
+        let catalog = Catalog::new(Arc::new(resources.kinds().clone()), &subresources);
         let shared = Shared {
             frames: Frames::new(config.limits.frame_bytes),
             places: Places::new(&config.limits),
@@ -89,6 +94,7 @@ impl ApiServer {
             random,
             metrics,
             security,
+            subresources,
             health,
         };
         Self { shared: Arc::new(shared) }
@@ -102,7 +108,8 @@ impl Shared {
     }
 
     /// Serves other kinds from now on. What is being answered goes on with those of before.
-    fn set_catalog(&self, catalog: Catalog) {
+    fn set_kinds(&self, kinds: Arc<KindRegistry>) {
+        let catalog = Catalog::new(kinds, &self.subresources);
         *self.catalog.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(catalog);
     }
 
@@ -122,10 +129,21 @@ impl Shared {
         self.places.take(mutating).ok_or_else(|| ApiError::too_many_requests(message))
     }
 
-    /// A place among the watches.
-    pub(crate) fn take_watch(&self) -> Result<WatchPlace, ApiError> {
+    /// The user, where users are told apart.
+    fn told_apart<'a>(&self, user: &'a User) -> Option<&'a User> {
+        Some(user).filter(|_| self.security.recognises_users())
+    }
+
+    /// A place among the requests that are answered at once for a user.
+    pub(crate) fn take_place_of(&self, user: &User) -> Result<UserPlace, ApiError> {
+        let message = "too many requests of this user at once, please try again later";
+        self.places.take_of(self.told_apart(user)).ok_or_else(|| ApiError::too_many_requests(message))
+    }
+
+    /// A place among the watches, and among those of a user.
+    pub(crate) fn take_watch(&self, user: &User) -> Result<WatchPlace, ApiError> {
         let message = "too many watches at once, please try again later";
-        self.places.take_watch().ok_or_else(|| ApiError::too_many_requests(message))
+        self.places.take_watch(self.told_apart(user)).ok_or_else(|| ApiError::too_many_requests(message))
     }
 }
 

@@ -46,6 +46,11 @@ impl ApiSecurity {
         self
     }
 
+    /// Whether there is a way to be recognised.
+    pub(crate) const fn recognises_users(&self) -> bool {
+        self.authenticator.is_some() && !self.refuses_foreign_pages
+    }
+
     /// The same, deciding by roles.
     #[must_use]
     pub fn authorized_by(mut self, roles: Rbac) -> Self {

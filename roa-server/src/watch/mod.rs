@@ -27,7 +27,7 @@ pub(crate) async fn begin(
     permission: Permission,
 ) -> Result<Answer, ApiError> {
     let asked = start::Asked::read(target, query)?;
-    let place = shared.take_watch()?;
+    let place = shared.take_watch(permission.user())?;
     let content_type = rendering.content_type();
     let lines = stream::lines(Arc::clone(shared), place, rendering, asked, permission).await;
     Ok(answer::varying(answer::stream(content_type, lines)))

@@ -1,4 +1,4 @@
-//! [`Permission`]: whether who watches still may. A watch lasts long; what is allowed changes.
+//! [`Permission`]: whether who watches or follows still may. That lasts long; what is allowed changes.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,28 +7,46 @@ use crate::auth::{Attributes, Authorizer, Decision, Forbidden, ResourceTarget, U
 use crate::http::ApiError;
 use crate::objects::Target;
 
-/// What a watch was allowed by, to be asked for again now and then.
+/// What was allowed, to be asked for again now and then.
 #[derive(Clone)]
 pub(crate) struct Permission {
     authorizer: Arc<dyn Authorizer>,
     user: User,
     target: Target,
+    verb: &'static str,
+    subresource: &'static str,
 }
 
 impl Permission {
-    pub(crate) const fn new(authorizer: Arc<dyn Authorizer>, user: User, target: Target) -> Self {
-        Self { authorizer, user, target }
+    /// To watch objects.
+    pub(crate) const fn to_watch(authorizer: Arc<dyn Authorizer>, user: User, target: Target) -> Self {
+        Self { authorizer, user, target, verb: "watch", subresource: "" }
+    }
+
+    /// To read a part of an object.
+    pub(crate) const fn to_read(
+        authorizer: Arc<dyn Authorizer>,
+        user: User,
+        target: Target,
+        subresource: &'static str,
+    ) -> Self {
+        Self { authorizer, user, target, verb: "get", subresource }
+    }
+
+    /// Who it is.
+    pub(super) const fn user(&self) -> &User {
+        &self.user
     }
 
     /// Whether it still holds. As long as that is not known, it does.
     ///
     /// # Errors
     /// 403.
-    pub(super) fn check(&self) -> Result<(), ApiError> {
+    pub(crate) fn check(&self) -> Result<(), ApiError> {
         let (group, resource, name) = self.target.subject();
         let namespace = self.target.namespace.as_deref().unwrap_or_default();
-        let on = ResourceTarget { group, resource, namespace, name, ..ResourceTarget::default() };
-        let asked = Attributes::resource("watch", on);
+        let on = ResourceTarget { group, resource, subresource: self.subresource, namespace, name };
+        let asked = Attributes::resource(self.verb, on);
         match self.authorizer.authorize(&self.user, &asked) {
             decision @ Decision::Deny(_) => Err(ApiError::refused(&Forbidden::new(&self.user, &asked, &decision))),
             _ => Ok(()),

@@ -137,3 +137,33 @@ async fn w14_a_client_that_stops_reading_is_cut() {
     timeout(BOUND, cut).await.expect("it is cut");
     drop(stalled);
 }
+
+/// It announces a body and sends it a byte at a time, or not at all.
+#[tokio::test(flavor = "multi_thread")]
+async fn t10_a_client_that_never_ends_its_body_is_answered_and_cut() {
+    let mut config = ApiConfig::default();
+    config.limits.request_timeout = Duration::from_millis(200);
+    let server = Server::with(config).await;
+    let mut slow = TcpStream::connect(server.address).await.unwrap();
+    let head = format!("POST {LABS} HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1000\r\n\r\n{{");
+    slow.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    let _ = timeout(BOUND, slow.read_to_end(&mut answer)).await.expect("it is cut");
+    assert!(answer.starts_with(b"HTTP/1.1 504"), "{}", answer.escape_ascii());
+    assert_eq!(server.get("/livez").await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn t6_bombs_of_aliases_are_refused() {
+    let server = Server::start().await;
+    server.lab("a").await;
+    let mut bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n".to_owned();
+    for level in 1..9 {
+        let before = level - 1;
+        bomb += &format!("a{level}: &a{level} [{}]\n", vec![format!("*a{before}"); 9].join(", "));
+    }
+    let yaml = [("content-type", "application/yaml")];
+    assert_eq!(server.send("POST", LABS, &yaml, &bomb).await.status, 400);
+    let apply = [("content-type", "application/apply-patch+yaml")];
+    assert_eq!(server.send("PATCH", &format!("{LABS}/a?fieldManager=m"), &apply, &bomb).await.status, 400);
+}

@@ -1,6 +1,7 @@
 //! Who may do what: tokens, roles, impersonation, and what is kept of it.
 
 use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
 use std::sync::Arc;
 
 use roa_core::Clock;
@@ -13,9 +14,16 @@ use roa_server::tls::TlsConfig;
 use secrecy::ExposeSecret;
 use serde_json::{Value as Json, json};
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::support::{BOUND, LABS, Reply, Server, lab};
+
+pub fn write_private(path: &Path, text: &str) {
+    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).unwrap();
+    std::io::Write::write_all(&mut file, text.as_bytes()).unwrap();
+}
 
 /// A server that knows two users by their tokens: one may do everything, the other what roles say.
 struct Guarded {
@@ -30,13 +38,16 @@ struct Guarded {
 
 impl Guarded {
     async fn start() -> Self {
+        Self::with(ApiConfig::default()).await
+    }
+
+    async fn with(config: ApiConfig) -> Self {
         let home = tempfile::tempdir().unwrap();
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let admin = NewToken::generate("root", &[MASTERS.to_owned()]).unwrap();
         let alice = NewToken::generate("alice", &["dev".to_owned()]).unwrap();
         let tokens = home.path().join("tokens");
-        let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&tokens).unwrap();
-        std::io::Write::write_all(&mut file, format!("{}\n{}\n", admin.line, alice.line).as_bytes()).unwrap();
+        write_private(&tokens, &format!("{}\n{}\n", admin.line, alice.line));
         let mut auth = AuthConfig::default();
         auth.tokens_file = Some(tokens);
         let authenticator =
@@ -49,7 +60,7 @@ impl Guarded {
             .authenticated_by(Arc::new(authenticator), true)
             .authorized_by(roles.clone())
             .audited_by(audit.clone());
-        let server = Server::secured(ApiConfig::default(), security).await;
+        let server = Server::secured(config, security).await;
         let (tasks, follower, hub) = (Tasks::new("roles", 1), roles.clone(), server.hub.clone());
         tasks.spawn("roles", async move { follower.run(&hub, &*clock).await.unwrap() }).unwrap();
         timeout(BOUND, roles.ready()).await.unwrap();
@@ -136,4 +147,22 @@ async fn t23_writes_are_kept_with_who_and_whether() {
     );
     assert_eq!((&lines[1]["user"]["name"], &lines[1]["decision"]), (&json!("alice"), &json!("deny")));
     assert!(!text.contains("roa_") && !text.contains("Bearer"), "t14: no token");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn t9_one_user_takes_no_more_than_its_share() {
+    let mut config = ApiConfig::default();
+    config.limits.watches_per_user = 1;
+    let guarded = Guarded::with(config).await;
+    let watch =
+        format!("GET {LABS}?watch=true HTTP/1.1\r\nhost: localhost\r\nauthorization: {}\r\n\r\n", guarded.admin);
+    let mut first = TcpStream::connect(guarded.server.address).await.unwrap();
+    first.write_all(watch.as_bytes()).await.unwrap();
+    let mut head = [0; 12];
+    timeout(BOUND, first.read_exact(&mut head)).await.unwrap().unwrap();
+    assert_eq!(&head, b"HTTP/1.1 200");
+    let second = guarded.send(&guarded.admin, "GET", &format!("{LABS}?watch=true"), &Json::Null).await;
+    assert!(second.status == 429 && second.head.contains("retry-after: 1"), "{second:?}");
+    assert_eq!(guarded.send(&guarded.admin, "GET", LABS, &Json::Null).await.status, 200, "it may do other things");
+    drop(first);
 }

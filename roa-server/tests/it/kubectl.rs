@@ -211,7 +211,10 @@ async fn kubectl_patches_labels_annotates_and_scales() {
     assert!(kubectl.run(patch).await.good().contains("(no change)"));
     let json_patch = "patch lab a --type json -p '[{\"op\":\"replace\",\"path\":\"/spec/size\",\"value\":8}]'";
     kubectl.run(json_patch).await.good();
-    kubectl.run("patch lab a -p '{\"spec\":{\"size\":9}}'").await.bad("is not supported");
+    kubectl
+        .run("patch lab a -p '{\"spec\":{\"size\":9}}'")
+        .await
+        .bad("the body of the request was in an unknown format");
     assert!(kubectl.run("label lab a team=blue").await.good().contains("labeled"));
     assert_eq!(kubectl.run("get labs -l team=blue -o name").await.good(), "lab.lab.example.com/a\n");
     assert!(kubectl.run("annotate lab a note=x").await.good().contains("annotated"));
@@ -327,6 +330,19 @@ async fn kubectl_creates_namespaces_and_asks_what_it_may() {
     let Some(kubectl) = Kubectl::start(20).await else { return };
     assert_eq!(kubectl.run("create namespace lab-a").await.good(), "namespace/lab-a created\n");
     assert!(kubectl.run("get ns").await.good().contains("Active"));
+    // Namespaces are a kind that kubectl knows itself: it sends strategic merge patches.
+    let namespace = |team: &str| json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": "lab-b", "labels": { "team": team } } });
+    for (team, done) in [("a", "created"), ("b", "configured"), ("b", "unchanged")] {
+        kubectl.file("namespace.json", &namespace(team));
+        assert_eq!(kubectl.run("apply -f namespace.json").await.good(), format!("namespace/lab-b {done}\n"));
+    }
+    kubectl.run(r#"patch ns lab-b -p '{"metadata":{"labels":{"team":null,"x":"y"}}}'"#).await.good();
+    assert_eq!(kubectl.run("get ns lab-b -o jsonpath={.metadata.labels.x}{.metadata.labels.team}").await.good(), "y");
+    let made = kubectl.run("create clusterrole system:viewer --verb get,list --resource labs.lab.example.com").await;
+    assert_eq!(made.good(), "clusterrole.rbac.authorization.k8s.io/system:viewer created\n");
+    let rules = kubectl.run("get clusterrole system:viewer -o jsonpath={.rules[0].apiGroups[0]}").await.good();
+    assert_eq!(rules, "lab.example.com");
+    kubectl.run("create rolebinding viewers:labs --clusterrole system:viewer --user ann --group x").await.good();
     assert_eq!(kubectl.run("auth can-i create labs").await.good(), "yes\n");
     assert!(kubectl.run("auth can-i --list").await.good().contains("*.*"));
     if minor() >= Some(27) {

@@ -9,4 +9,5 @@ mod declared;
 mod kubectl;
 mod objects;
 mod support;
+mod told;
 mod watches;

@@ -274,7 +274,12 @@ async fn documents_say_what_is_served() {
     assert_eq!(server.get("/readyz").await.body, "ok");
     assert!(server.get("/readyz?verbose").await.body.contains("[+]store ok"));
     assert_eq!(server.get("/readyz/store").await.status, 200);
-    assert_eq!(server.get("/openapi/v2").await.json()["reason"], "NotAcceptable");
+    let v2 = server.get("/openapi/v2").await.json();
+    assert_eq!(v2["definitions"]["com.example.lab.v1.Lab"]["properties"]["spec"]["type"], "object", "{v2}");
+    let protobuf = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
+    let encoded = server.send("GET", "/openapi/v2", &[("accept", protobuf)], "").await;
+    assert!(encoded.status == 200 && encoded.head.contains(&protobuf.replace('@', ".")), "{}", encoded.head);
+    assert_eq!(server.send("GET", "/openapi/v2", &[("accept", "text/html")], "").await.status, 406);
     assert_eq!(server.get("/apis/nobody.example.com/v1").await.json()["kind"], "Status");
     let index = server.get("/openapi/v3").await.json();
     let url = index["paths"]["apis/lab.example.com/v1"]["serverRelativeURL"].as_str().unwrap().to_owned();

@@ -9,7 +9,9 @@ use roa_core::{
     CancellationSource, Clock, Column, KindDescriptor, KindRegistry, ResourceStore, Scope, Store, SystemRandom,
 };
 use roa_runtime::{HubConfig, SystemClock, Tasks, WatchHub};
-use roa_server::{ApiConfig, ApiListener, ApiMetrics, ApiParts, ApiSecurity, ApiServer, HealthCheck, HealthChecks};
+use roa_server::{
+    ApiConfig, ApiListener, ApiMetrics, ApiParts, ApiSecurity, ApiServer, HealthCheck, HealthChecks, Subresource,
+};
 use roa_store_memory::{MemoryConfig, MemoryStore};
 use serde_json::{Value as Json, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -78,6 +80,11 @@ impl Server {
     }
 
     pub async fn secured(config: ApiConfig, security: ApiSecurity) -> Self {
+        Self::telling(config, security, Vec::new()).await
+    }
+
+    /// With parts of objects that the program tells.
+    pub async fn telling(config: ApiConfig, security: ApiSecurity, subresources: Vec<Arc<dyn Subresource>>) -> Self {
         let (clock, random): (Arc<dyn Clock>, _) = (Arc::new(SystemClock::new()), Arc::new(SystemRandom));
         let store: Arc<dyn Store> =
             Arc::new(MemoryStore::new(MemoryConfig::default(), Arc::clone(&clock), random.clone()));
@@ -94,9 +101,11 @@ impl Server {
             health: HealthChecks::new(|| vec![HealthCheck { name: "store".to_owned(), failure: None }]),
             metrics,
             security,
+            subresources,
         };
         let listener = ApiListener::bind(([127, 0, 0, 1], 0).into()).await.unwrap();
-        let (address, stop, tasks) = (listener.address(), CancellationSource::new(), Tasks::new("test server", 1));
+        let (address, stop, tasks) =
+            (listener.address().unwrap(), CancellationSource::new(), Tasks::new("test server", 1));
         let (server, token) = (ApiServer::new(parts, config), stop.token());
         tasks.spawn_draining("server", move |_| async move { server.serve(listener, token).await }).unwrap();
         Self { address, stop, hub, _tasks: tasks }

@@ -34,13 +34,22 @@ pub(super) struct Fetcher {
 impl Fetcher {
     /// Of a URL; with `https`, trusting the authorities in a file, or those of the system.
     pub(super) fn new(url: &str, ca_file: Option<&Path>) -> Result<Self, String> {
-        let uri: Uri = url.parse().map_err(|error| format!("jwks_url: {error}"))?;
-        let host = uri.host().ok_or("jwks_url: has no host")?.trim_matches(['[', ']']).to_owned();
-        let tls = match uri.scheme_str() {
-            Some("https") => Some(connector(ca_file)?),
-            Some("http") => None,
-            _ => return Err("jwks_url: expected https://".to_owned()),
-        };
+        let secure = url.starts_with("https://");
+        Self::over(url, secure.then(|| connector(ca_file)).transpose()?)
+    }
+
+    /// The same of another URL, trusting the same authorities.
+    pub(super) fn elsewhere(&self, url: &str) -> Result<Self, String> {
+        Self::over(url, self.tls.clone())
+    }
+
+    fn over(url: &str, tls: Option<TlsConnector>) -> Result<Self, String> {
+        let uri: Uri = url.parse().map_err(|error| format!("{url:?} is no URL: {error}"))?;
+        let host = uri.host().ok_or_else(|| format!("{url:?} has no host"))?.trim_matches(['[', ']']).to_owned();
+        let expected = if tls.is_some() { "https" } else { "http" };
+        if uri.scheme_str() != Some(expected) {
+            return Err(format!("{url:?} is refused, expected {expected}://"));
+        }
         let port = uri.port_u16().unwrap_or(if tls.is_some() { 443 } else { 80 });
         Ok(Self { uri, host, port, tls })
     }
@@ -90,9 +99,10 @@ impl Fetcher {
             biased;
             got = &mut exchange => got,
             ended = &mut connection => {
-                ended.map_err(failed)?;
-                // The peer may have closed after its whole answer, which is here then.
-                exchange.await
+                // The peer may have closed after its whole answer, which is here then: also without a word, as many do
+                // over TLS.
+                let got = exchange.await;
+                got.map_err(|reason| ended.err().map_or(reason, |error| error.to_string()))
             }
         }
     }

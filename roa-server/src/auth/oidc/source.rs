@@ -4,12 +4,15 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use roa_core::{Clock, ClockExt, Monotonic};
+use serde_json::Value as Json;
 use tokio::sync::{Notify, watch};
 
 use super::fetch::Fetcher;
 use super::keys::{Key, KeySet};
 use crate::auth::OidcConfig;
+use crate::auth::config::check_url;
 use crate::files::{Reloaded, read_file};
 
 /// How often keys are fetched again.
@@ -36,16 +39,16 @@ impl KeySource {
                 let keys = Reloaded::open(vec![path.clone()], move || read(&file))?;
                 Ok(Self::File(Arc::new(keys)))
             }
-            (None, Some(url)) => {
-                let fetcher = Fetcher::new(url, config.ca_file.as_deref())?;
+            (None, url) => {
+                let place = Place::of(&config.issuer, url.as_deref(), config.ca_file.as_deref())?;
                 Ok(Self::Url(Published {
-                    fetcher,
+                    place,
                     clock,
                     current: watch::Sender::new(Fetched { keys: Arc::default(), at: None }),
                     wanted: Notify::new(),
                 }))
             }
-            _ => Err("expected one of jwks_file and jwks_url".to_owned()),
+            _ => Err("expected at most one of jwks_file and jwks_url".to_owned()),
         }
     }
 
@@ -70,10 +73,52 @@ fn read(path: &Path) -> Result<KeySet, String> {
     KeySet::parse(&bytes).map_err(|reason| format!("read {}: {reason}", path.display()))
 }
 
+/// Where an issuer publishes its keys.
+#[derive(Debug)]
+enum Place {
+    /// Here.
+    Keys(Fetcher),
+    /// The issuer says it here.
+    Configuration { issuer: String, fetcher: Fetcher },
+}
+
+impl Place {
+    fn of(issuer: &str, url: Option<&str>, ca_file: Option<&Path>) -> Result<Self, String> {
+        match url {
+            Some(url) => Fetcher::new(url, ca_file).map(Self::Keys),
+            None => {
+                let url = format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/'));
+                Ok(Self::Configuration { issuer: issuer.to_owned(), fetcher: Fetcher::new(&url, ca_file)? })
+            }
+        }
+    }
+
+    async fn get(&self, clock: &dyn Clock) -> Result<Bytes, String> {
+        match self {
+            Self::Keys(fetcher) => fetcher.get(clock).await,
+            Self::Configuration { issuer, fetcher } => {
+                let url = keys_url(issuer, &fetcher.get(clock).await?)?;
+                fetcher.elsewhere(&url)?.get(clock).await
+            }
+        }
+    }
+}
+
+/// Where the keys are, as the configuration of an issuer says it. One that names another issuer is not believed.
+fn keys_url(issuer: &str, configuration: &[u8]) -> Result<String, String> {
+    let told: Json = serde_json::from_slice(configuration).map_err(|_| "the issuer's configuration is no JSON")?;
+    if told["issuer"] != issuer {
+        return Err(format!("the configuration is of the issuer {}, expected {issuer:?}", told["issuer"]));
+    }
+    let url = told["jwks_uri"].as_str().ok_or("the issuer's configuration names no jwks_uri")?;
+    check_url("jwks_uri", url).into_result().map_err(|found| found.to_string())?;
+    Ok(url.to_owned())
+}
+
 /// Keys that the issuer publishes under a URL.
 #[derive(Debug)]
 pub(super) struct Published {
-    fetcher: Fetcher,
+    place: Place,
     clock: Arc<dyn Clock>,
     current: watch::Sender<Fetched>,
     /// Somebody shows a token of a key that is not known.
@@ -90,7 +135,7 @@ struct Fetched {
 impl Published {
     async fn run(&self) {
         loop {
-            let fetched = self.fetcher.get(&*self.clock).await.and_then(|bytes| KeySet::parse(&bytes));
+            let fetched = self.place.get(&*self.clock).await.and_then(|bytes| KeySet::parse(&bytes));
             let at = Some(self.clock.monotonic());
             self.current.send_modify(|current| {
                 current.at = at;

@@ -297,6 +297,32 @@ async fn a_new_key_of_the_issuer_is_fetched_when_a_token_names_it_and_not_more_o
 }
 
 #[tokio::test]
+async fn an_issuer_says_where_its_keys_are_and_only_of_itself() {
+    let signer = Signer::new();
+    let good = claims(&json!({}));
+    for (named, accepted) in [(true, true), (false, false)] {
+        let keys = Arc::new(Mutex::new(ok(&[signer.jwk("a")])));
+        let (keys_at, serving_keys) = serve(usize::from(accepted), &keys, None);
+        let answer = Arc::new(Mutex::new(String::new()));
+        let (issuer_at, serving_issuer) = serve(1, &answer, None);
+        let issuer = format!("http://{issuer_at}");
+        let told = if named { issuer.clone() } else { "http://127.0.0.1:1".to_owned() };
+        let body = json!({ "issuer": told, "jwks_uri": format!("http://{keys_at}/keys") }).to_string();
+        *answer.lock().unwrap() = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+        let oidc = Oidc::open(config(&json!({ "issuer": issuer })), clock()).unwrap();
+        let mut claims = good.clone();
+        claims["iss"] = json!(issuer);
+        let story = async { oidc.verify(&signer.token("a", &claims)).await.is_ok() };
+        tokio::select! {
+            () = oidc.run() => unreachable!("it runs until dropped"),
+            done = tokio::time::timeout(Duration::from_secs(30), story) => assert_eq!(done.unwrap(), accepted),
+        }
+        serving_issuer.join().unwrap();
+        serving_keys.join().unwrap();
+    }
+}
+
+#[tokio::test]
 async fn t16_keys_come_over_verified_tls_and_from_nowhere_else() {
     let dir = tempfile::tempdir().unwrap();
     let settings: TlsConfig = serde_json::from_value(json!({"self_signed": true})).unwrap();

@@ -12,6 +12,7 @@ use serde_json::{Map, Value as Json, json};
 use super::objects::{RBAC_GROUP, RbacKind, role};
 use super::{Rule, escalation};
 use crate::auth::MASTERS;
+use crate::subresource::Subresource;
 
 const READ: [&str; 3] = ["get", "list", "watch"];
 const WRITE: [&str; 5] = ["create", "update", "patch", "delete", "deletecollection"];
@@ -25,14 +26,14 @@ const ATTEMPTS: usize = 5;
 /// `view` reads all objects of namespaces but roles, bindings and secrets; `edit` also writes them; `admin` also gives
 /// roles in its namespace. Each also has the rules of cluster roles that are labelled
 /// `rbac.authorization.k8s.io/aggregate-to-view` (`-edit`, `-admin`) `: "true"`: so roles for kinds that are declared at
-/// run time join them.
+/// run time join them. What the program `tells` of objects is read like they are.
 #[must_use]
-pub fn default_roles(kinds: &KindRegistry) -> Vec<DynamicObject> {
+pub fn default_roles(kinds: &KindRegistry, tells: &[Arc<dyn Subresource>]) -> Vec<DynamicObject> {
     let read: Vec<Rule> = [Rule::on_resources(&READ, &[""], &["namespaces"])]
         .into_iter()
-        .chain(by_group(kinds, &READ, &["", "status", "scale"]))
+        .chain(by_group(kinds, &READ, &["", "status", "scale"], tells))
         .collect();
-    let edit: Vec<Rule> = read.iter().cloned().chain(by_group(kinds, &WRITE, &["", "scale"])).collect();
+    let edit: Vec<Rule> = read.iter().cloned().chain(by_group(kinds, &WRITE, &["", "scale"], &[])).collect();
     let give = Rule::on_resources(&[READ.as_slice(), &WRITE].concat(), &[RBAC_GROUP], &["roles", "rolebindings"]);
     let admin: Vec<Rule> = edit.iter().cloned().chain([give]).collect();
     vec![
@@ -52,7 +53,7 @@ pub fn default_roles(kinds: &KindRegistry) -> Vec<DynamicObject> {
 }
 
 /// A rule for each group that has objects in namespaces.
-fn by_group(kinds: &KindRegistry, verbs: &[&str], subresources: &[&str]) -> Vec<Rule> {
+fn by_group(kinds: &KindRegistry, verbs: &[&str], subresources: &[&str], tells: &[Arc<dyn Subresource>]) -> Vec<Rule> {
     let mut groups: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for kind in kinds.iter().filter(|kind| is_ordinary(kind)) {
         let resources = groups.entry(&kind.group).or_default();
@@ -63,6 +64,8 @@ fn by_group(kinds: &KindRegistry, verbs: &[&str], subresources: &[&str]) -> Vec<
                 subresource => resources.push(format!("{}/{subresource}", kind.plural)),
             }
         }
+        let told = tells.iter().filter(|told| told.is_of(kind));
+        resources.extend(told.map(|told| format!("{}/{}", kind.plural, told.name())));
     }
     let rule = |(group, resources): (&str, Vec<String>)| {
         let resources: Vec<&str> = resources.iter().map(String::as_str).collect();
@@ -109,9 +112,9 @@ fn object(kind: RbacKind, name: &str, body: Json) -> DynamicObject {
 ///
 /// # Cancel safety
 /// Safe: each role is written whole or not at all.
-pub async fn create_default_roles(resources: &ResourceStore) -> Result<usize> {
+pub async fn create_default_roles(resources: &ResourceStore, tells: &[Arc<dyn Subresource>]) -> Result<usize> {
     let mut written = 0;
-    for wanted in default_roles(resources.kinds()) {
+    for wanted in default_roles(resources.kinds(), tells) {
         let kind = Arc::clone(resources.kinds().by_manifest(&wanted.api_version, &wanted.kind)?);
         let key = kind.key("", &wanted.metadata.name)?;
         for attempt in 1.. {

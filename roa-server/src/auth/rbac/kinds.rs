@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use roa_core::{Column, DynamicObject, KindDescriptor, Scope, Violations};
+use roa_core::{Column, DynamicObject, KindDescriptor, NameRule, Scope, Violations};
 use serde_json::{Value as Json, json};
 
 use super::Rule;
@@ -29,6 +29,7 @@ fn describe(kind: RbacKind) -> KindDescriptor {
         RbacKind::ClusterRole | RbacKind::ClusterRoleBinding => Scope::Cluster,
     };
     let mut this = KindDescriptor::dynamic(RBAC_GROUP, "v1", kind.name(), kind.plural(), scope);
+    this.names = NameRule::PathSegment;
     let (fields, schema): (&'static [&str], _) = match kind {
         RbacKind::Role => (&["rules"], role_schema(false)),
         RbacKind::ClusterRole => (&["rules", "aggregationRule"], role_schema(true)),

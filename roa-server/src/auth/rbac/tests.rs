@@ -382,8 +382,8 @@ impl World {
         rbac.ready().await;
         let alice = user("u1", &[]);
         assert!(matches!(rbac.authorize(&alice, &labs("get", "school")), Decision::Deny(_)));
-        assert_eq!(create_default_roles(&self.resources).await.unwrap(), 5);
-        assert_eq!(create_default_roles(&self.resources).await.unwrap(), 0, "once");
+        assert_eq!(create_default_roles(&self.resources, &[]).await.unwrap(), 5);
+        assert_eq!(create_default_roles(&self.resources, &[]).await.unwrap(), 0, "once");
         let grant = binding(RbacKind::RoleBinding, "school", "a", (RbacKind::ClusterRole, "edit"), &["u1"]);
         let grant = self.resources.create(grant, FieldValidation::Strict).await.unwrap();
         self.seen(rbac, &grant).await;
@@ -418,17 +418,17 @@ async fn t2_what_is_bound_in_the_store_holds_from_the_next_request_on() {
 #[tokio::test]
 async fn default_roles_get_what_they_lack_unless_they_are_to_stay() {
     let world = World::new().await;
-    create_default_roles(&world.resources).await.unwrap();
+    create_default_roles(&world.resources, &[]).await.unwrap();
     let key = Key::new(RBAC_GROUP, "clusterroles", "", "view").unwrap();
     let mut view = world.resources.get(&key).await.unwrap();
     view.body.insert("rules".into(), json!([Rule::on_resources(&["get"], &["extra"], &["things"])]));
     world.resources.update(view, FieldValidation::Strict).await.unwrap();
-    assert_eq!(create_default_roles(&world.resources).await.unwrap(), 1);
+    assert_eq!(create_default_roles(&world.resources, &[]).await.unwrap(), 1);
     let rules = world.resources.get(&key).await.unwrap().body["rules"].to_string();
     assert!(rules.contains("things") && rules.contains("labs/status"), "{rules}");
     let mut view = world.resources.get(&key).await.unwrap();
     view.body.insert("rules".into(), json!([]));
     view.metadata.annotations.insert("rbac.authorization.kubernetes.io/autoupdate".into(), "false".into());
     world.resources.update(view, FieldValidation::Strict).await.unwrap();
-    assert_eq!(create_default_roles(&world.resources).await.unwrap(), 0);
+    assert_eq!(create_default_roles(&world.resources, &[]).await.unwrap(), 0);
 }

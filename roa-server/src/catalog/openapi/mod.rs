@@ -1,4 +1,8 @@
 //! OpenAPI v3: a document for each group and version, as far as clients read it: schemas, and which parameters a path takes.
+//! Of these, OpenAPI v2 is made: one document for all.
+
+mod protobuf;
+mod v2;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -6,7 +10,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde_json::{Map, Value as Json, json};
 
+pub(crate) use self::protobuf::{MEDIA as PROTOBUF_V2, PROPER_MEDIA as PROPER_PROTOBUF_V2};
+
 use super::Served;
+use crate::subresource::{Subresource, SubresourceMedia, SubresourceParameter};
 
 /// Digits of a document's hash: it changes when the document does, so that clients may keep what they have.
 const HASH_DIGITS: usize = 32;
@@ -22,6 +29,22 @@ pub(super) fn index(documents: &BTreeMap<(String, String), Bytes>) -> String {
         paths.insert(place, json!({ "serverRelativeURL": url }));
     }
     json!({ "paths": paths }).to_string()
+}
+
+/// OpenAPI v2, in both of its forms.
+pub(super) struct V2 {
+    pub(super) json: Bytes,
+    pub(super) protobuf: Bytes,
+}
+
+impl V2 {
+    /// Of the documents of v3.
+    pub(super) fn of<'a>(documents: impl Iterator<Item = &'a Bytes>) -> Self {
+        let documents: Vec<Json> =
+            documents.map(|document| serde_json::from_slice(document).unwrap_or_default()).collect();
+        let document = v2::document(documents.iter());
+        Self { json: document.to_string().into(), protobuf: protobuf::encode(&document).into() }
+    }
 }
 
 /// The document of a group and version.
@@ -82,10 +105,15 @@ fn metadata_reference(description: &str) -> Json {
 /// The schema of a kind that has none: whatever its objects hold is taken.
 fn permissive(served: &Served) -> Json {
     let anything = json!({ "type": "object", "x-kubernetes-preserve-unknown-fields": true });
-    json!({
+    let mut schema = json!({
         "type": "object", "description": format!("{} of {}", served.kind.kind, served.api_version()),
-        "properties": { "spec": anything, "status": anything }, "x-kubernetes-preserve-unknown-fields": true,
-    })
+        "properties": { "spec": anything, "status": anything },
+    });
+    // Events hold their fields themselves; other kinds of Kubernetes' own that have no schema here, nothing else.
+    if !served.is_builtin() || served.is_event() {
+        schema["x-kubernetes-preserve-unknown-fields"] = json!(true);
+    }
+    schema
 }
 
 fn list_schema(served: &Served, name: &str) -> Json {
@@ -153,8 +181,29 @@ fn add_paths(paths: &mut Map<String, Json>, served: &Served, schema: &str) {
     if served.has_status {
         paths.insert(format!("{object}/status"), Json::Object(on_object.clone()));
     }
+    for told in &served.subresources {
+        paths.insert(format!("{object}/{}", told.name()), json!({ "get": reading(served, &**told) }));
+    }
     paths.insert(collection, Json::Object(on_collection));
     paths.insert(object, Json::Object(on_object));
+}
+
+/// How a part is read that the program tells.
+fn reading(served: &Served, told: &dyn Subresource) -> Json {
+    let parameter = |one: &SubresourceParameter| {
+        let schema = json!({ "type": one.kind, "uniqueItems": true });
+        json!({ "name": one.name, "in": "query", "description": one.description, "schema": schema })
+    };
+    let content = match told.media() {
+        SubresourceMedia::Text => json!({ "text/plain": { "schema": { "type": "string" } } }),
+        SubresourceMedia::Json => json!({ "application/json": { "schema": { "type": "object" } } }),
+    };
+    json!({
+        "description": told.description(), "parameters": told.parameters().iter().map(parameter).collect::<Vec<_>>(),
+        "responses": { "200": { "description": "OK", "content": content } },
+        "x-kubernetes-action": "connect",
+        "x-kubernetes-group-version-kind": group_version_kind(served, &served.kind.kind),
+    })
 }
 
 /// Clients look for the extensions, and for the parameters that say what a server can do.
