@@ -164,20 +164,20 @@ impl Context {
     /// The same for a call with these causes after `failures` failures in a row.
     #[must_use]
     pub fn for_run(mut self, causes: &[Cause], failures: u32) -> Self {
-        if *self.causes != *causes {
-            self.causes = causes.into();
-        }
-        self.failures = failures;
+        self.begin_run(causes, &[], failures);
         self
     }
 
-    /// The same for a call that changes of these other objects led to.
-    #[must_use]
-    pub fn because_of(mut self, related: &[Key]) -> Self {
+    /// From now on it is that of a call with these causes, which changes of these other objects led to, after `failures`
+    /// failures in a row.
+    pub fn begin_run(&mut self, causes: &[Cause], related: &[Key], failures: u32) {
+        if *self.causes != *causes {
+            self.causes = causes.into();
+        }
         if *self.related != *related {
             self.related = related.into();
         }
-        self
+        self.failures = failures;
     }
 
     /// The component's name.

@@ -30,13 +30,16 @@ impl Desk {
 
     /// What a run's call is given: a context under its term's fence, with a mark that nobody else writes to.
     pub(super) fn prepare(&mut self, base: &Context, run: &Run<Key>, permit: &Permit) -> (&mut Call, &mut Alarm) {
-        let known = self.last.take().filter(|known| permit.is_under(&known.term));
-        let Call { cx, mark, over, term } = known.unwrap_or_else(|| Call::first(base, permit));
-        let cx = cx.for_run(run.causes(), run.failures()).because_of(run.related());
+        if self.last.as_ref().is_some_and(|known| !permit.is_under(&known.term)) {
+            self.last = None;
+        }
+        let call = self.last.get_or_insert_with(|| Call::first(base, permit));
+        call.cx.begin_run(run.causes(), run.related(), run.failures());
         // One reference is here, one is in the context: any other is somebody's who goes on after an earlier call.
-        let unused = mark.is_clean() && Arc::strong_count(&mark) == 2;
-        let (cx, mark) = if unused { (cx, mark) } else { marked(cx) };
-        (self.last.insert(Call { cx, mark, over, term }), &mut self.alarm)
+        if !call.mark.is_clean() || Arc::strong_count(&call.mark) > 2 {
+            (call.cx, call.mark) = marked(call.cx.clone());
+        }
+        (call, &mut self.alarm)
     }
 
     /// There is no run now: until there is one, nothing else wakes the worker.

@@ -50,7 +50,13 @@ pub(super) async fn handle<C: Controller>(
     log(&ended, run);
     let record = record(inner, run, &ended);
     let outcome = match judge(ended, record) {
-        Verdict::Continue(outcome) if succeeded => clear(inner, cx, run.key(), outcome).instrument(span).await,
+        Verdict::Continue(outcome) if succeeded => {
+            inner.parked.release(run.key());
+            match inner.unchecked.since(run.key()) {
+                Some(since) => clear(inner, cx, run.key(), since, outcome).instrument(span).await,
+                None => outcome,
+            }
+        }
         Verdict::Continue(outcome) => within_budget(inner, outcome),
         Verdict::GiveUp(reason, message) => {
             give_up(inner, cx, run.key(), reason, &message).instrument(span).await;
@@ -239,9 +245,7 @@ async fn give_up<C: Controller>(inner: &Inner<C>, cx: &Context, key: &Key, reaso
 
 /// After a success an object must not say that it was given up, be it by a process before this one: that is looked up
 /// once for each object that came.
-async fn clear<C: Controller>(inner: &Inner<C>, cx: &Context, key: &Key, outcome: Outcome) -> Outcome {
-    inner.parked.release(key);
-    let Some(since) = inner.unchecked.since(key) else { return outcome };
+async fn clear<C: Controller>(inner: &Inner<C>, cx: &Context, key: &Key, since: u64, outcome: Outcome) -> Outcome {
     inner.metrics.parked(inner.parked.len());
     if within_time(inner, key, finalizer::clear_given_up(cx, key)).await {
         inner.unchecked.checked(key, since);

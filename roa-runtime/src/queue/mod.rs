@@ -266,10 +266,14 @@ impl<K: QueueKey> WorkQueue<K> {
                 Take::ShutDown => return None,
                 Take::Nothing(due) => due,
             };
-            timekeeper = timekeeper.or_else(|| Timekeeper::become_one(&self.shared));
-            match &timekeeper {
-                Some(timekeeper) => timekeeper.wait(work, due).await,
-                None => work.await,
+            // Who waits for nothing but work leaves the clock to whoever comes when there is a time to wait for.
+            timekeeper = match due {
+                Some(_) => timekeeper.or_else(|| Timekeeper::become_one(&self.shared)),
+                None => None,
+            };
+            match (&timekeeper, due) {
+                (Some(timekeeper), Some(due)) => timekeeper.wait(work, due).await,
+                _ => work.await,
             }
         }
     }
@@ -411,7 +415,9 @@ impl<K> Shared<K> {
         match wake {
             Wake::Nobody => {}
             Wake::Worker => self.work.notify_one(),
-            Wake::Timekeeper => self.timer.notify_one(),
+            // Nobody watches the clock while there is nothing to wait for: then whoever wakes up does so from now on.
+            Wake::Timekeeper if self.has_timekeeper.load(Ordering::Acquire) => self.timer.notify_one(),
+            Wake::Timekeeper => self.work.notify_one(),
         }
     }
 }
@@ -436,18 +442,12 @@ impl<'a, K> Timekeeper<'a, K> {
     }
 
     /// Waits for work, for another due time, or for the time that is due next.
-    async fn wait(&self, work: impl Future<Output = ()>, due: Option<Monotonic>) {
-        let alarm = async {
-            match due {
-                Some(due) => self.shared.clock.sleep_until(due).await,
-                None => std::future::pending().await,
-            }
-        };
+    async fn wait(&self, work: impl Future<Output = ()>, due: Monotonic) {
         tokio::select! {
             biased;
             () = work => {}
             () = self.shared.timer.notified() => {}
-            () = alarm => {}
+            () = self.shared.clock.sleep_until(due) => {}
         }
     }
 }
