@@ -11,15 +11,16 @@ use criterion::{BenchmarkId, Criterion, Throughput};
 use futures_util::future::join_all;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use k8s_openapi::api::core::v1::ConfigMap;
-use kube::api::ObjectMeta;
+use kube::api::{ApiResource, DynamicObject, GroupVersionKind, ObjectMeta};
 use kube::runtime::controller::{Action, Config, applier};
+use kube::runtime::reflector::store::Writer;
 use kube::runtime::reflector::{ObjectRef, reflector, store, store_shared};
 use kube::runtime::watcher::Event;
-use roa_benches::{ReplayStore, batches, group, prefix};
-use roa_core::{Batch, Revision, Start};
+use roa_benches::{Course, ReplayStore, batches, group, prefix};
+use roa_core::{Batch, Entry, Revision, Spec, Start};
 use roa_runtime::{HubConfig, HubItem, Selection, SystemClock, WatchHub};
 
-use crate::stores::runtime;
+use super::stores::runtime;
 
 const EVENTS: usize = 20_000;
 const OBJECTS: usize = 1_000;
@@ -149,4 +150,14 @@ pub(crate) fn reconcile(criterion: &mut Criterion) {
         });
     }
     group.finish();
+}
+
+/// A store of these objects, as kube-rs keeps those of kinds that it knows no Rust type for.
+pub(crate) fn hold(entries: impl Iterator<Item = Entry>) -> Writer<DynamicObject> {
+    let gvk = GroupVersionKind::gvk(Course::GROUP, Course::VERSION, Course::KIND);
+    let mut writer = Writer::new(ApiResource::from_gvk_with_plural(&gvk, Course::PLURAL));
+    for entry in entries {
+        writer.apply_watcher_event(&Event::Apply(serde_json::from_slice(&entry.value.bytes).unwrap()));
+    }
+    writer
 }
