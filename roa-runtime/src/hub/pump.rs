@@ -10,7 +10,7 @@ use futures_util::{FutureExt, StreamExt};
 use roa_core::{Batch, ClockExt, Error, Position, StoreState, Tail, TailChecker, TailEnd, TxnId};
 
 use super::Shared;
-use super::ring::Ring;
+use super::ring::{Ring, Weighed};
 
 /// How many batches are taken from the feed before those who wait are woken. Fewer if no more are there.
 const GATHERED: usize = 64;
@@ -140,6 +140,7 @@ fn stopped(shared: &Shared, end: &TailEnd) -> Stopped {
 }
 
 fn append(shared: &Shared, batches: Vec<Arc<Batch>>) {
+    let batches = Weighed::all(batches);
     let (head, evicted) = {
         let mut state = shared.write();
         let evicted = state.ring.append(batches);

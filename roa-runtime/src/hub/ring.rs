@@ -70,6 +70,21 @@ struct Kept {
     bytes: usize,
 }
 
+/// A batch, and what has to be known of it to append it. The batch itself may be far from the processor's caches: whoever
+/// looks at many of them one right after the other waits for all of them at once, and no one else waits for a lock.
+#[derive(Debug)]
+pub(super) struct Weighed {
+    batch: Arc<Batch>,
+    revision: Revision,
+    bytes: usize,
+}
+
+impl Weighed {
+    pub(super) fn all(batches: Vec<Arc<Batch>>) -> Vec<Self> {
+        batches.into_iter().map(|batch| Self { revision: batch.revision, bytes: batch.size(), batch }).collect()
+    }
+}
+
 /// A bounded stretch of the log: what was appended last, in order, without a gap.
 #[derive(Debug)]
 pub(super) struct Ring {
@@ -104,15 +119,14 @@ impl Ring {
     }
 
     /// Appends batches that follow the head; gives the segments that fell out, to be dropped without a lock.
-    pub(super) fn append(&mut self, batches: Vec<Arc<Batch>>) -> Vec<Arc<Segment>> {
+    pub(super) fn append(&mut self, batches: Vec<Weighed>) -> Vec<Arc<Segment>> {
         for batch in batches {
             self.push(batch);
         }
         self.evict()
     }
 
-    fn push(&mut self, batch: Arc<Batch>) {
-        let (revision, bytes) = (batch.revision, batch.size());
+    fn push(&mut self, Weighed { batch, revision, bytes }: Weighed) {
         let goes_on = |kept: &Kept| !kept.segment.is_full() && kept.bytes < self.max_bytes / PART;
         if !self.segments.back().is_some_and(goes_on) {
             let capacity = (self.max_batches / PART).clamp(1, MAX_SEGMENT);
@@ -175,6 +189,10 @@ mod tests {
         })
     }
 
+    fn append(ring: &mut Ring, numbers: Range<u64>) {
+        ring.append(Weighed::all(numbers.map(batch).collect()));
+    }
+
     fn read_all(ring: &Ring, mut after: u64) -> Option<Vec<u64>> {
         let mut seen = Vec::new();
         loop {
@@ -198,7 +216,7 @@ mod tests {
             let mut next = 101;
             for chunk in chunks {
                 let end = next + chunk as u64;
-                ring.append((next..end).map(batch).collect());
+                append(&mut ring, next..end);
                 next = end;
             }
             let start = start.min(next - 1);
@@ -214,7 +232,7 @@ mod tests {
         fn segments_stay_few(count in 1..3000_u64) {
             let mut ring = Ring::new(revision(100), usize::MAX, usize::MAX);
             for number in 0..count {
-                ring.append(vec![batch(101 + number)]);
+                append(&mut ring, 101 + number..102 + number);
             }
             prop_assert!(ring.segments.len() <= usize::try_from(count).unwrap() / MAX_SEGMENT + 12);
         }
@@ -226,7 +244,7 @@ mod tests {
         assert!(matches!(ring.read(revision(9)), Found::Behind));
         assert!(matches!(ring.read(revision(10)), Found::AtHead));
         for number in 11..14 {
-            ring.append(vec![batch(number); 1]);
+            append(&mut ring, number..number + 1);
         }
         let base = ring.base.get();
         assert!(base > 10, "the bound must have dropped something");
@@ -237,10 +255,10 @@ mod tests {
     #[test]
     fn w4_what_a_reader_holds_goes_on_growing_under_it() {
         let mut ring = Ring::new(revision(10), 64, usize::MAX);
-        ring.append(vec![batch(11)]);
+        append(&mut ring, 11..12);
         let Found::Segment(segment, from) = ring.read(revision(10)) else { panic!("it has one batch") };
         assert_eq!((segment.len(), from), (1, 0));
-        ring.append(vec![batch(12), batch(13)]);
+        append(&mut ring, 12..14);
         let seen: Vec<_> = segment.range(from..segment.len()).map(|batch| batch.revision.get()).collect();
         assert_eq!(seen, [11, 12, 13]);
         assert_eq!(segment.offset_after(revision(13)), Some(3), "the next one will be there too");
@@ -252,7 +270,7 @@ mod tests {
         let size = batch(1).size();
         let mut ring = Ring::new(revision(10), usize::MAX, 80 * size);
         for number in 11..511 {
-            ring.append(vec![batch(number)]);
+            append(&mut ring, number..number + 1);
             assert!(ring.bytes <= 80 * size, "{} of {}", ring.bytes, 80 * size);
         }
         assert!(ring.batches >= 60, "{} batches are kept", ring.batches);
