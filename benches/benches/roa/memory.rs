@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use roa_benches::{Course, Generated, course, figure, resident, skipped};
 use roa_core::{
-    CacheReader, Clock, KindDescriptor, Object, RawObject, Resource, Revision, Store, SystemRandom, Txn, TxnId,
+    Clock, KindDescriptor, Object, RawObject, Resource, Revision, Store, SystemRandom, Txn, TxnId,
 };
 use roa_runtime::{Cache, HubConfig, Selection, StreamWatcher, SystemClock, WatchHub};
 use roa_store_memory::{MemoryConfig, MemoryStore};
