@@ -9,9 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use roa_benches::{Course, Generated, course, figure, resident, skipped};
-use roa_core::{
-    Clock, KindDescriptor, Object, RawObject, Resource, Revision, Store, SystemRandom, Txn, TxnId,
-};
+use roa_core::{Clock, KindDescriptor, Object, RawObject, Resource, Revision, Store, SystemRandom, Txn, TxnId};
 use roa_runtime::{Cache, HubConfig, Selection, StreamWatcher, SystemClock, WatchHub};
 use roa_store_memory::{MemoryConfig, MemoryStore};
 use roa_store_sqlite::{SqliteConfig, SqliteStore};

@@ -269,11 +269,7 @@ fn kube() -> Section {
         let row = Row::new(format!("{watchers}, shared"), EVENTS, format!("peers/deliver/roa/{count}"));
         row.beside(format!("peers/deliver/kube/{count}")).budget(AtLeast(4.0))
     });
-    let store = Row::new(
-        "cache apply of decoded objects",
-        Unit::PerSecond("objects"),
-        "engine/apply/roa-apply",
-    );
+    let store = Row::new("cache apply of decoded objects", Unit::PerSecond("objects"), "engine/apply/roa-apply");
     let store = store.beside("peers/cache-apply/kube").budget(AtLeast(1.5));
     let reconcile = [1, 16, 64].map(|workers| {
         let work = format!("no-op reconciles, {workers} workers");

@@ -104,7 +104,8 @@ impl Growth {
             points.windows(2).find(steep).map(|pair| (name, pair[0], pair[1]))
         });
         let first = steps.min_by(|one, other| one.1.0.total_cmp(&other.1.0));
-        let largest = curves.iter().filter_map(|(_, points)| points.last()).map(|point| point.0).max_by(f64::total_cmp)?;
+        let largest =
+            curves.iter().filter_map(|(_, points)| points.last()).map(|point| point.0).max_by(f64::total_cmp)?;
         Some(match first {
             Some((name, (from, before), (to, after))) => format!(
                 "First wall: {name}, from {} to {} {}: {} become {} (exponent {:.2}, more than {}).",
@@ -157,7 +158,10 @@ mod tests {
             Figures { measured: ids.into_iter().zip(measured).collect(), ..Figures::default() }
         };
         let told = GROUP.first_wall(&of([100.0, 110.0, 1_100.0])).unwrap();
-        assert_eq!(told, "First wall: a get, from 100 to 1000 objects: 110 ns become 1.1 us (exponent 1.00, more than 0.5).");
+        assert_eq!(
+            told,
+            "First wall: a get, from 100 to 1000 objects: 110 ns become 1.1 us (exponent 1.00, more than 0.5)."
+        );
         let told = GROUP.first_wall(&of([100.0, 110.0, 120.0])).unwrap();
         assert!(told.starts_with("No wall up to 1000 objects"), "{told}");
         assert_eq!(GROUP.first_wall(&Figures::default()), None);

@@ -100,7 +100,14 @@ impl Row {
             Verdict::Open => "",
             Verdict::NotMeasured => "not measured",
         };
-        [self.work.clone(), beside, told(&self.roa).unwrap_or_default(), ratio, self.budget.told(self.unit), verdict.to_owned()]
+        [
+            self.work.clone(),
+            beside,
+            told(&self.roa).unwrap_or_default(),
+            ratio,
+            self.budget.told(self.unit),
+            verdict.to_owned(),
+        ]
     }
 }
 
