@@ -5,6 +5,7 @@
 
 mod backend;
 mod course;
+mod figure;
 mod hot;
 mod pace;
 mod raw;
@@ -17,6 +18,7 @@ mod side;
 
 pub use backend::Backend;
 pub use course::{Course, CourseStatus, Generated, added, course};
+pub use figure::{figure, median, resident, skipped};
 pub use hot::HotPath;
 pub use pace::{Group, group, is_quick};
 pub use raw::{RawCursor, RawLog, RawStore};

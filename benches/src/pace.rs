@@ -16,8 +16,9 @@ struct Pace {
 }
 
 impl Pace {
-    const FULL: Self = Self { samples: 15, warm_up: Duration::from_secs(1), measure: Duration::from_secs(3) };
-    const QUICK: Self = Self { samples: 10, warm_up: Duration::from_millis(100), measure: Duration::from_millis(400) };
+    /// Short, since it is measured in several rounds: what changes with the hour would otherwise decide.
+    const FULL: Self = Self { samples: 10, warm_up: Duration::from_millis(200), measure: Duration::from_millis(800) };
+    const QUICK: Self = Self { samples: 10, warm_up: Duration::from_millis(50), measure: Duration::from_millis(300) };
     /// So that the statistics take less time than what they are about.
     const RESAMPLES: usize = 2_000;
 }

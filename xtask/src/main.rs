@@ -20,7 +20,7 @@ const USAGE: &str = "usage: cargo xtask test | tidy | chaos | bench
   chaos  several roa on one store, added, stopped, killed and paused at random: [--time SECONDS] [--labs COUNT]
          [--members COUNT] [--seed NUMBER] [--backend sqlite|redis] [--mode leader|sharded]
   bench  how fast ROA is, beside the raw limit and peers in one run; writes docs/benchmarks: [--quick] [--rounds COUNT]
-         [--only BENCH] [--filter ID] [--program FILE] [--peers | --no-peers]; --render: again from figures.json;
+         [--only BENCH,BENCH] [--filter ID] [--program FILE] [--peers | --no-peers]; --render: again from figures.json;
          --regressions compares allocations and instructions of the hot paths with what is recorded: [--update]";
 
 fn main() -> ExitCode {

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Instant;
 
+use crate::bench;
 use crate::chaos;
 use crate::command::Run;
 use crate::tally::Tally;
@@ -37,6 +38,7 @@ pub(crate) fn run(root: &Path) -> Result<(), String> {
     }
     let mut tally = Tally::default();
     let result = timed("tests", || tests(root, &mut tally));
+    let result = result.and_then(|()| timed("regressions", || bench::regressions(root)));
     let result = result.and_then(|()| timed("chaos", || chaos::short(root)));
     println!("{tally}");
     result

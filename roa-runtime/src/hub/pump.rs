@@ -1,5 +1,7 @@
 //! The pump: reads the store's change feed into the ring, and notices when the history breaks.
 
+use std::convert::Infallible;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -8,7 +10,7 @@ use futures_util::{FutureExt, StreamExt};
 use roa_core::{Batch, ClockExt, Error, Position, StoreState, Tail, TailChecker, TailEnd, TxnId};
 
 use super::Shared;
-use super::ring::Ring;
+use super::ring::{Ring, Weighed};
 
 /// How many batches are taken from the feed before those who wait are woken. Fewer if no more are there.
 const GATHERED: usize = 64;
@@ -62,7 +64,14 @@ async fn follow(shared: &Shared, last_txn: &mut Option<TxnId>) -> Stopped {
         }
     };
     let mut checker = TailChecker::new(position.revision, last_txn.or(tail.after_txn));
-    while let Some((batches, end)) = gather_in_time(shared, &mut tail).await {
+    let mut idle = pin!(wake_in_time(shared));
+    loop {
+        let gathered = tokio::select! {
+            biased;
+            gathered = gather(&mut tail) => gathered,
+            never = &mut idle => match never {},
+        };
+        let Some((batches, end)) = gathered else { break };
         for batch in &batches {
             if let Err(error) = checker.check(batch) {
                 tracing::error!(store = %shared.store, %error, "history is broken, all watches must list again");
@@ -74,24 +83,24 @@ async fn follow(shared: &Shared, last_txn: &mut Option<TxnId>) -> Stopped {
         if let Some(end) = end {
             return stopped(shared, &end);
         }
+        // A feed that always has more must still let the watchers of its thread run.
+        tokio::task::consume_budget().await;
     }
     tracing::warn!(store = %shared.store, "change feed ended without a reason, following it anew");
     Stopped::Failed
 }
 
-/// As [`gather`]. While nothing comes, the watchers are woken from time to time: they say how far they are, so that an idle
-/// store can be told from one that can't be followed.
-async fn gather_in_time(shared: &Shared, tail: &mut Tail) -> Option<(Vec<Arc<Batch>>, Option<TailEnd>)> {
+/// Wakes all who watch, each time that the interval has passed: they say how far they are, so that an idle store can be
+/// told from one that can't be followed. One timer serves for as long as the feed is followed: to set one for each batch
+/// would take longer than to hand the batch on.
+async fn wake_in_time(shared: &Shared) -> Infallible {
     let interval = shared.config.progress_interval;
     if interval == Duration::MAX {
-        return gather(tail).await;
+        return std::future::pending().await;
     }
     loop {
-        tokio::select! {
-            biased;
-            gathered = gather(tail) => return gathered,
-            () = shared.clock.sleep(interval) => shared.wakers.wake_all(),
-        }
+        shared.clock.sleep(interval).await;
+        shared.wakers.wake_all();
     }
 }
 
@@ -131,6 +140,7 @@ fn stopped(shared: &Shared, end: &TailEnd) -> Stopped {
 }
 
 fn append(shared: &Shared, batches: Vec<Arc<Batch>>) {
+    let batches = Weighed::all(batches);
     let (head, evicted) = {
         let mut state = shared.write();
         let evicted = state.ring.append(batches);

@@ -5,12 +5,50 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use roa_core::{Batch, Revision};
+use roa_core::{Batch, Key, Revision};
+
+use super::Selection;
+use super::selection::Coverage;
 
 /// How many batches a segment has at most.
 const MAX_SEGMENT: usize = 1_024;
 /// A segment has at most this part of what the ring may hold: the ring forgets whole segments.
 const PART: usize = 8;
+
+/// How many kinds a segment tells apart.
+const KINDS: usize = 8;
+/// The number of none of them: what is changed is of several kinds, or of one more than are told apart.
+const MIXED: u8 = u8::MAX;
+
+/// A batch in its place.
+#[derive(Debug)]
+pub(super) struct Slot {
+    pub(super) batch: Arc<Batch>,
+    /// Of which of the segment's kinds is all that it changes.
+    kind: u8,
+}
+
+/// What a selection covers of each kind of a segment: a batch of which it covers nothing is passed over without a look at
+/// it, and where it covers everything no key is compared.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Cover([Coverage; KINDS]);
+
+impl Cover {
+    /// Each key must be looked at.
+    pub(super) const UNKNOWN: Self = Self([Coverage::Part; KINDS]);
+
+    pub(super) fn of(&self, slot: &Slot) -> Coverage {
+        self.0.get(usize::from(slot.kind)).copied().unwrap_or(Coverage::Part)
+    }
+}
+
+/// What the keys of this one's kind begin with: the first two segments, see [`KeyPrefix::resource`](roa_core::KeyPrefix).
+fn kind_of(key: &Key) -> &str {
+    let encoded = key.encoded();
+    // A byte for the layout, and one after each of both.
+    let end = 1 + key.group().len() + 1 + key.resource().len() + 1;
+    encoded.get(..end).unwrap_or(encoded)
+}
 
 /// Batches that follow each other without a gap. It grows at its end alone: watchers read what is there without a lock,
 /// while the next batches are put after it.
@@ -18,7 +56,9 @@ const PART: usize = 8;
 pub(super) struct Segment {
     first: u64,
     /// Each is filled once, in order.
-    slots: Box<[OnceLock<Arc<Batch>>]>,
+    slots: Box<[OnceLock<Slot>]>,
+    /// What keys of each kind begin with; filled in order too, each before the first batch of it.
+    kinds: [OnceLock<Box<str>>; KINDS],
     /// How many are filled.
     filled: AtomicUsize,
 }
@@ -26,15 +66,36 @@ pub(super) struct Segment {
 impl Segment {
     fn new(first: Revision, capacity: usize) -> Self {
         let slots = std::iter::repeat_with(OnceLock::new).take(capacity).collect();
-        Self { first: first.get(), slots, filled: AtomicUsize::new(0) }
+        Self { first: first.get(), slots, kinds: Default::default(), filled: AtomicUsize::new(0) }
     }
 
     /// Puts a batch at the end. Only the ring does, which is written by one at a time.
     fn push(&self, batch: Arc<Batch>) {
         let end = self.len();
-        if self.slots.get(end).is_some_and(|slot| slot.set(batch).is_ok()) {
+        let kind = self.number_of(&batch);
+        if self.slots.get(end).is_some_and(|slot| slot.set(Slot { batch, kind }).is_ok()) {
             self.filled.store(end + 1, Ordering::Release);
         }
+    }
+
+    /// The number of the kind of all that a batch changes.
+    fn number_of(&self, batch: &Batch) -> u8 {
+        let mut kinds = batch.changes.iter().map(|change| kind_of(change.key()));
+        let Some(kind) = kinds.next() else { return MIXED };
+        if kinds.any(|other| other != kind) {
+            return MIXED;
+        }
+        let place = self.kinds.iter().position(|known| **known.get_or_init(|| kind.into()) == *kind);
+        place.and_then(|place| u8::try_from(place).ok()).unwrap_or(MIXED)
+    }
+
+    /// What a selection covers of what it has by now.
+    pub(super) fn cover(&self, selection: &Selection) -> Cover {
+        let mut cover = Cover::UNKNOWN;
+        for (coverage, kind) in cover.0.iter_mut().zip(self.kinds.iter().map_while(OnceLock::get)) {
+            *coverage = selection.coverage(kind);
+        }
+        cover
     }
 
     /// How many batches it has by now.
@@ -49,7 +110,7 @@ impl Segment {
     }
 
     /// Some of its batches.
-    pub(super) fn range(&self, range: Range<usize>) -> impl Iterator<Item = &Arc<Batch>> + Clone {
+    pub(super) fn range(&self, range: Range<usize>) -> impl Iterator<Item = &Slot> + Clone {
         self.slots.get(range).unwrap_or_default().iter().filter_map(OnceLock::get)
     }
 
@@ -59,7 +120,7 @@ impl Segment {
 
     fn last(&self) -> Option<Revision> {
         let last = self.slots.get(self.len().checked_sub(1)?)?;
-        last.get().map(|batch| batch.revision)
+        last.get().map(|slot| slot.batch.revision)
     }
 }
 
@@ -68,6 +129,21 @@ impl Segment {
 struct Kept {
     segment: Arc<Segment>,
     bytes: usize,
+}
+
+/// A batch, and what has to be known of it to append it. The batch itself may be far from the processor's caches: whoever
+/// looks at many of them one right after the other waits for all of them at once, and no one else waits for a lock.
+#[derive(Debug)]
+pub(super) struct Weighed {
+    batch: Arc<Batch>,
+    revision: Revision,
+    bytes: usize,
+}
+
+impl Weighed {
+    pub(super) fn all(batches: Vec<Arc<Batch>>) -> Vec<Self> {
+        batches.into_iter().map(|batch| Self { revision: batch.revision, bytes: batch.size(), batch }).collect()
+    }
 }
 
 /// A bounded stretch of the log: what was appended last, in order, without a gap.
@@ -104,15 +180,14 @@ impl Ring {
     }
 
     /// Appends batches that follow the head; gives the segments that fell out, to be dropped without a lock.
-    pub(super) fn append(&mut self, batches: Vec<Arc<Batch>>) -> Vec<Arc<Segment>> {
+    pub(super) fn append(&mut self, batches: Vec<Weighed>) -> Vec<Arc<Segment>> {
         for batch in batches {
             self.push(batch);
         }
         self.evict()
     }
 
-    fn push(&mut self, batch: Arc<Batch>) {
-        let (revision, bytes) = (batch.revision, batch.size());
+    fn push(&mut self, Weighed { batch, revision, bytes }: Weighed) {
         let goes_on = |kept: &Kept| !kept.segment.is_full() && kept.bytes < self.max_bytes / PART;
         if !self.segments.back().is_some_and(goes_on) {
             let capacity = (self.max_batches / PART).clamp(1, MAX_SEGMENT);
@@ -157,22 +232,57 @@ impl Ring {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use roa_core::{Change, Entry, Key, Timestamp, TxnId, Value};
+    use roa_core::{Change, Entry, KeyPrefix, Timestamp, TxnId, Value};
 
     fn revision(number: u64) -> Revision {
         Revision::new(number).unwrap()
     }
 
     fn batch(number: u64) -> Arc<Batch> {
-        let key = Key::new("g", "things", "n", "a").unwrap();
-        let entry = Entry::created(key, Value::opaque("v"), revision(number), TxnId::none(), "t".into());
+        batch_of(number, &["things"])
+    }
+
+    /// A batch that changes one object of each resource.
+    fn batch_of(number: u64, resources: &[&str]) -> Arc<Batch> {
+        let change = |resource: &&str| {
+            let key = Key::new("g", resource, "n", "a").unwrap();
+            let entry = Entry::created(key, Value::opaque("v"), revision(number), TxnId::none(), "t".into());
+            Change::Put { entry: entry.into(), previous: None }
+        };
         Arc::new(Batch {
             revision: revision(number),
             txn: TxnId::none(),
             previous_txn: TxnId::none(),
             committed_at: Timestamp::from_unix_seconds(0).unwrap(),
-            changes: Change::Put { entry: entry.into(), previous: None }.into(),
+            changes: resources.iter().map(change).collect::<Vec<_>>().into(),
         })
+    }
+
+    #[test]
+    fn of_batches_of_more_kinds_than_are_told_apart_and_of_several_at_once_the_keys_are_looked_at() {
+        let kinds: Vec<String> = (0..12).map(|number| format!("kind{number}")).collect();
+        let mut ring = Ring::new(revision(10), 64, usize::MAX);
+        let mut batches: Vec<_> = (11..).zip(&kinds).map(|(number, kind)| batch_of(number, &[kind])).collect();
+        batches.push(batch_of(23, &["kind3", "kind4"]));
+        batches.push(batch_of(24, &["kind3", "kind3"]));
+        ring.append(Weighed::all(batches));
+        let Found::Segment(segment, from) = ring.read(revision(10)) else { panic!("it has batches") };
+        let see = |prefix: KeyPrefix| {
+            let cover = segment.cover(&Selection::prefix(prefix));
+            segment.range(from..segment.len()).map(|slot| cover.of(slot)).collect::<Vec<_>>()
+        };
+        use Coverage::{Everything, Nothing, Part};
+        let mut expected = vec![Nothing; 8];
+        expected[3] = Everything;
+        expected.extend([Part, Part, Part, Part, Part, Everything]);
+        assert_eq!(see(KeyPrefix::resource("g", "kind3").unwrap()), expected);
+        expected[3] = Part;
+        expected[13] = Part;
+        assert_eq!(see(KeyPrefix::namespace("g", "kind3", "n").unwrap()), expected);
+    }
+
+    fn append(ring: &mut Ring, numbers: Range<u64>) {
+        ring.append(Weighed::all(numbers.map(batch).collect()));
     }
 
     fn read_all(ring: &Ring, mut after: u64) -> Option<Vec<u64>> {
@@ -182,7 +292,7 @@ mod tests {
                 Found::Behind => return None,
                 Found::AtHead => return Some(seen),
                 Found::Segment(segment, from) => {
-                    seen.extend(segment.range(from..segment.len()).map(|batch| batch.revision.get()));
+                    seen.extend(segment.range(from..segment.len()).map(|slot| slot.batch.revision.get()));
                     after = *seen.last().unwrap();
                 }
             }
@@ -198,7 +308,7 @@ mod tests {
             let mut next = 101;
             for chunk in chunks {
                 let end = next + chunk as u64;
-                ring.append((next..end).map(batch).collect());
+                append(&mut ring, next..end);
                 next = end;
             }
             let start = start.min(next - 1);
@@ -214,7 +324,7 @@ mod tests {
         fn segments_stay_few(count in 1..3000_u64) {
             let mut ring = Ring::new(revision(100), usize::MAX, usize::MAX);
             for number in 0..count {
-                ring.append(vec![batch(101 + number)]);
+                append(&mut ring, 101 + number..102 + number);
             }
             prop_assert!(ring.segments.len() <= usize::try_from(count).unwrap() / MAX_SEGMENT + 12);
         }
@@ -226,7 +336,7 @@ mod tests {
         assert!(matches!(ring.read(revision(9)), Found::Behind));
         assert!(matches!(ring.read(revision(10)), Found::AtHead));
         for number in 11..14 {
-            ring.append(vec![batch(number); 1]);
+            append(&mut ring, number..number + 1);
         }
         let base = ring.base.get();
         assert!(base > 10, "the bound must have dropped something");
@@ -237,11 +347,11 @@ mod tests {
     #[test]
     fn w4_what_a_reader_holds_goes_on_growing_under_it() {
         let mut ring = Ring::new(revision(10), 64, usize::MAX);
-        ring.append(vec![batch(11)]);
+        append(&mut ring, 11..12);
         let Found::Segment(segment, from) = ring.read(revision(10)) else { panic!("it has one batch") };
         assert_eq!((segment.len(), from), (1, 0));
-        ring.append(vec![batch(12), batch(13)]);
-        let seen: Vec<_> = segment.range(from..segment.len()).map(|batch| batch.revision.get()).collect();
+        append(&mut ring, 12..14);
+        let seen: Vec<_> = segment.range(from..segment.len()).map(|slot| slot.batch.revision.get()).collect();
         assert_eq!(seen, [11, 12, 13]);
         assert_eq!(segment.offset_after(revision(13)), Some(3), "the next one will be there too");
         assert_eq!((segment.offset_after(revision(9)), segment.offset_after(revision(100))), (None, None));
@@ -252,7 +362,7 @@ mod tests {
         let size = batch(1).size();
         let mut ring = Ring::new(revision(10), usize::MAX, 80 * size);
         for number in 11..511 {
-            ring.append(vec![batch(number)]);
+            append(&mut ring, number..number + 1);
             assert!(ring.bytes <= 80 * size, "{} of {}", ring.bytes, 80 * size);
         }
         assert!(ring.batches >= 60, "{} batches are kept", ring.batches);

@@ -4,6 +4,15 @@ use std::sync::Arc;
 
 use roa_core::{Change, ChangeKind, Entry, FieldSelector, Key, KeyPrefix, LabelSelector};
 
+/// What a selection covers of a kind's objects, going by their keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Coverage {
+    Nothing,
+    /// Each key must be looked at.
+    Part,
+    Everything,
+}
+
 /// Which objects a watcher wants to see: those below a prefix, or one, with these labels and fields.
 ///
 /// ```
@@ -75,6 +84,21 @@ impl Selection {
         self.prefix.contains(key) && self.key.as_ref().is_none_or(|only| only == key)
     }
 
+    /// What it covers of the kind whose keys begin so.
+    pub(super) fn coverage(&self, kind: &str) -> Coverage {
+        let prefix = self.prefix.encoded();
+        match (kind.starts_with(prefix), prefix.starts_with(kind)) {
+            (true, _) if self.key.is_none() => Coverage::Everything,
+            (false, false) => Coverage::Nothing,
+            _ => Coverage::Part,
+        }
+    }
+
+    /// Whether a key that it covers is all that it asks for.
+    pub(super) const fn is_by_key(&self) -> bool {
+        self.by_key
+    }
+
     fn accepts(&self, entry: &Entry) -> bool {
         self.by_key || entry.object().is_ok_and(|object| object.is_selected(&self.labels, &self.fields))
     }
@@ -82,9 +106,24 @@ impl Selection {
     /// How a change looks through the selection: what happened, and the entry to show. An object that leaves the
     /// selection is deleted, as it last was in it (W12).
     pub(super) fn see<'a>(&self, change: &'a Change) -> Option<(ChangeKind, &'a Arc<Entry>)> {
-        if !self.covers(change.key()) {
-            return None;
+        if self.covers(change.key()) { self.see_covered(change) } else { None }
+    }
+
+    /// As [`Selection::see`], of a change whose key it covers.
+    #[inline]
+    pub(super) fn see_covered<'a>(&self, change: &'a Change) -> Option<(ChangeKind, &'a Arc<Entry>)> {
+        if self.by_key {
+            return Some(match change {
+                Change::Put { entry, previous: None } => (ChangeKind::Added, entry),
+                Change::Put { entry, previous: Some(_) } => (ChangeKind::Modified, entry),
+                Change::Delete { previous } => (ChangeKind::Deleted, previous),
+            });
         }
+        self.see_selected(change)
+    }
+
+    /// As [`Selection::see_covered`], of a selection that looks into values.
+    fn see_selected<'a>(&self, change: &'a Change) -> Option<(ChangeKind, &'a Arc<Entry>)> {
         let accepted = |entry: &&Arc<Entry>| self.accepts(entry);
         match (change.previous().filter(accepted), change.current().filter(accepted)) {
             (None, None) => None,
@@ -92,5 +131,24 @@ impl Selection {
             (Some(_), Some(current)) => Some((ChangeKind::Modified, current)),
             (Some(previous), None) => Some((ChangeKind::Deleted, previous)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_covered_of_a_kind_is_known_without_a_key() {
+        let key = Key::new("g", "things", "n", "one").unwrap();
+        let of = |selection: Selection| {
+            let kinds = [("g", "things"), ("g", "thingses"), ("gg", "things")];
+            kinds.map(|(group, resource)| selection.coverage(KeyPrefix::resource(group, resource).unwrap().encoded()))
+        };
+        use Coverage::{Everything, Nothing, Part};
+        assert_eq!(of(Selection::prefix(KeyPrefix::everything())), [Everything; 3]);
+        assert_eq!(of(Selection::prefix(KeyPrefix::resource("g", "things").unwrap())), [Everything, Nothing, Nothing]);
+        assert_eq!(of(Selection::prefix(KeyPrefix::namespace("g", "things", "n").unwrap())), [Part, Nothing, Nothing]);
+        assert_eq!(of(Selection::key(key)), [Part, Nothing, Nothing]);
     }
 }

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use roa_core::{Batch, ChangeKind, Entry, Position, Revision};
+use roa_core::{Batch, Change, ChangeKind, Entry, Position, Revision};
 
 use super::Selection;
-use super::ring::Segment;
+use super::ring::{Cover, Segment, Slot};
+use super::selection::Coverage;
 
 /// One object's change.
 ///
@@ -60,7 +61,7 @@ pub struct EventSlice {
 
 #[derive(Debug)]
 enum Source {
-    Log { segment: Arc<Segment>, from: usize, to: usize, selection: Arc<Selection> },
+    Log { segment: Arc<Segment>, from: usize, to: usize, cover: Cover, selection: Arc<Selection> },
     Batches { batches: Vec<Arc<Batch>>, selection: Arc<Selection> },
     Page { entries: Vec<Arc<Entry>> },
 }
@@ -73,9 +74,10 @@ impl EventSlice {
         selection: &Arc<Selection>,
         position: Position,
     ) -> Option<Self> {
-        let skipped = segment.range(range.clone()).position(|batch| has_event(batch, selection))?;
-        let source =
-            Source::Log { segment, from: range.start + skipped, to: range.end, selection: Arc::clone(selection) };
+        let cover = segment.cover(selection);
+        let has_event = |slot: &Slot| has_event(&slot.batch, cover.of(slot), selection);
+        let from = range.start + segment.range(range.clone()).position(has_event)?;
+        let source = Source::Log { segment, from, to: range.end, cover, selection: Arc::clone(selection) };
         Some(Self { source, position })
     }
 
@@ -84,7 +86,7 @@ impl EventSlice {
         selection: &Arc<Selection>,
         position: Position,
     ) -> Option<Self> {
-        batches.retain(|batch| has_event(batch, selection));
+        batches.retain(|batch| has_event(batch, Coverage::Part, selection));
         if batches.is_empty() {
             return None;
         }
@@ -105,29 +107,34 @@ impl EventSlice {
     /// All events, in order.
     pub fn events(&self) -> impl Iterator<Item = HubEvent<'_>> {
         let page = self.page().iter().map(|entry| self.present(entry));
-        page.chain(self.log().flat_map(|batch| self.see(batch)))
+        page.chain(self.log().flat_map(|(batch, coverage)| self.see(batch, coverage)))
     }
 
     /// The events, batch by batch: those of one revision belong together (W3). A page of a snapshot is one batch.
     pub fn batches(&self) -> impl Iterator<Item = (Revision, Vec<HubEvent<'_>>)> {
         let page: Vec<_> = self.page().iter().map(|entry| self.present(entry)).collect();
         let page = (!page.is_empty()).then_some((self.position.revision, page));
-        let log = self.log().map(|batch| (batch.revision, self.see(batch).collect::<Vec<_>>()));
+        let log = self.log().map(|(batch, coverage)| (batch.revision, self.see(batch, coverage).collect::<Vec<_>>()));
         page.into_iter().chain(log.filter(|(_, events)| !events.is_empty()))
     }
 
     /// Hands each batch with an event on, as it is shared: what a relay forwards.
     pub fn shared_batches(&self) -> impl Iterator<Item = &Arc<Batch>> {
-        self.log().filter(|batch| self.selection().is_some_and(|selection| has_event(batch, selection)))
+        let selection = self.selection();
+        let seen = move |batch: &Batch, coverage| selection.is_some_and(|chosen| has_event(batch, coverage, chosen));
+        self.log().filter_map(move |(batch, coverage)| seen(batch, coverage).then_some(batch))
     }
 
-    fn log(&self) -> impl Iterator<Item = &Arc<Batch>> {
-        let (lent, read): (_, &[Arc<Batch>]) = match &self.source {
-            Source::Log { segment, from, to, .. } => (Some(segment.range(*from..*to)), &[]),
-            Source::Batches { batches, .. } => (None, batches),
-            Source::Page { .. } => (None, &[]),
+    /// The batches of which the selection may cover something, and how much.
+    fn log(&self) -> impl Iterator<Item = (&Arc<Batch>, Coverage)> {
+        let (lent, cover, read): (_, _, &[Arc<Batch>]) = match &self.source {
+            Source::Log { segment, from, to, cover, .. } => (Some(segment.range(*from..*to)), *cover, &[]),
+            Source::Batches { batches, .. } => (None, Cover::UNKNOWN, batches),
+            Source::Page { .. } => (None, Cover::UNKNOWN, &[]),
         };
-        lent.into_iter().flatten().chain(read)
+        let lent = lent.into_iter().flatten().map(move |slot| (&slot.batch, cover.of(slot)));
+        let lent = lent.filter(|(_, coverage)| *coverage != Coverage::Nothing);
+        lent.chain(read.iter().map(|batch| (batch, Coverage::Part)))
     }
 
     fn page(&self) -> &[Arc<Entry>] {
@@ -144,10 +151,10 @@ impl EventSlice {
         }
     }
 
-    fn see<'a>(&'a self, batch: &'a Batch) -> impl Iterator<Item = HubEvent<'a>> {
+    fn see<'a>(&'a self, batch: &'a Batch, coverage: Coverage) -> impl Iterator<Item = HubEvent<'a>> {
         let selection = self.selection();
         batch.changes.iter().filter_map(move |change| {
-            let (kind, entry) = selection?.see(change)?;
+            let (kind, entry) = see(change, coverage, selection?)?;
             Some(HubEvent { revision: batch.revision, change: kind, entry, previous: change.previous() })
         })
     }
@@ -157,6 +164,20 @@ impl EventSlice {
     }
 }
 
-fn has_event(batch: &Batch, selection: &Selection) -> bool {
-    batch.changes.iter().any(|change| selection.see(change).is_some())
+#[inline]
+fn see<'a>(change: &'a Change, coverage: Coverage, selection: &Selection) -> Option<(ChangeKind, &'a Arc<Entry>)> {
+    match coverage {
+        Coverage::Nothing => None,
+        Coverage::Part => selection.see(change),
+        Coverage::Everything => selection.see_covered(change),
+    }
+}
+
+fn has_event(batch: &Batch, coverage: Coverage, selection: &Selection) -> bool {
+    match coverage {
+        Coverage::Nothing => false,
+        // A batch changes something, and whatever that is is seen.
+        Coverage::Everything if selection.is_by_key() => true,
+        coverage => batch.changes.iter().any(|change| see(change, coverage, selection).is_some()),
+    }
 }

@@ -250,7 +250,7 @@ impl HubWatch {
         };
         let to = segment.len().min(from + self.shared.config.max_slice.max(1));
         let Some(last) = segment.range(to - 1..to).next() else { return Read::AtHead };
-        self.cursor.revision = last.revision;
+        self.cursor.revision = last.batch.revision;
         let slice = EventSlice::of_segment(segment, from..to, &self.selection, self.cursor);
         self.tell(slice).map_or(Read::Skipped, Read::Item)
     }

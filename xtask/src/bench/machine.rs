@@ -31,7 +31,10 @@ impl Machine {
         facts.extend(memory.map(|memory| format!("{memory} GiB of memory")));
         facts.push(format!("Linux {kernel}"));
         facts.extend(version("rustc", &["--version"]));
-        facts.extend(version("redis-server", &["--version"]).map(|text| short(&text)));
+        for (program, argument) in [("redis-server", "--version"), ("etcd", "--version"), ("nats-server", "--version")]
+        {
+            facts.extend(version(program, &[argument]).map(|text| short(&text)));
+        }
         Self { facts }
     }
 }

@@ -1,190 +1,186 @@
-//! Runs the benches, round by round, and reads what criterion leaves.
+//! Runs the benches, round by round.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use serde::Deserialize;
-
+use super::criterion;
 use super::figures::Figures;
+use super::machine::Machine;
 use super::options::Options;
 use crate::command::Run;
 
 /// One part of the benches of `roa-benches`.
 struct Bench {
     name: &'static str,
-    /// The program that it is in.
-    program: &'static str,
-    /// The feature that it needs.
-    feature: Option<&'static str>,
-    /// Whether what is measured is compared within a round. What is only charted is measured once.
+    /// Whether it is of others too: it needs the feature `peers`.
+    peers: bool,
+    /// Whether it starts `roa`.
+    starts: bool,
+    /// Whether what is measured is compared within a round. What is not is measured once.
     compared: bool,
 }
 
+const PLAIN: Bench = Bench { name: "", peers: false, starts: false, compared: true };
+
 const BENCHES: &[Bench] = &[
-    Bench { name: "watch", program: "roa", feature: None, compared: true },
-    Bench { name: "store", program: "roa", feature: None, compared: true },
-    Bench { name: "sqlite", program: "roa", feature: None, compared: true },
-    Bench { name: "redis", program: "roa", feature: None, compared: true },
-    Bench { name: "deliver", program: "roa", feature: None, compared: true },
-    Bench { name: "engine", program: "engine", feature: None, compared: true },
-    Bench { name: "startup", program: "roa", feature: None, compared: true },
-    Bench { name: "peers", program: "peers", feature: Some("peers"), compared: true },
-    Bench { name: "growth", program: "roa", feature: None, compared: false },
+    Bench { name: "watch", ..PLAIN },
+    Bench { name: "writers", ..PLAIN },
+    Bench { name: "store", ..PLAIN },
+    Bench { name: "sqlite", ..PLAIN },
+    Bench { name: "redis", ..PLAIN },
+    Bench { name: "deliver", ..PLAIN },
+    Bench { name: "engine", ..PLAIN },
+    Bench { name: "startup", starts: true, ..PLAIN },
+    Bench { name: "peers", peers: true, ..PLAIN },
+    Bench { name: "idle", starts: true, compared: false, ..PLAIN },
+    Bench { name: "memory", compared: false, ..PLAIN },
+    Bench { name: "growth", compared: false, ..PLAIN },
 ];
 
-/// Runs what was asked for, and puts it in the place of what was measured before.
+/// How many seconds one round of one bench may take: one that hangs does not keep the others from being measured.
+const LIMIT: &str = "900";
+
+/// Runs what was asked for, puts it in the place of what was measured before, and keeps it with `keep` after each bench:
+/// a run that is cut off is not lost. Gives the benches that failed; the others are measured nevertheless.
 ///
 /// # Errors
-/// What failed to build or to run.
-pub(super) fn run(root: &Path, options: &Options, figures: &mut Figures) -> Result<(), String> {
-    let benches = chosen(root, options)?;
-    let home = root.join("target/bench");
-    let mut programs = BTreeMap::new();
-    for bench in &benches {
-        if !programs.contains_key(bench.program) {
-            let built = options.program.clone().map_or_else(|| build(root, bench), Ok)?;
-            programs.insert(bench.program, built);
-        }
-    }
-    if options.program.is_none() && benches.iter().any(|bench| bench.name == "startup") {
-        Run::cargo(root, &["build", "--locked", "--profile", "bench", "--package", "roa-bin"]).run()?;
-    }
-    let (begun, mut fresh) = (Instant::now(), Figures::default());
+/// What failed to build, or to be kept.
+pub(super) fn run(
+    root: &Path,
+    options: &Options,
+    figures: &mut Figures,
+    keep: impl Fn(&Figures) -> Result<(), String>,
+) -> Result<Vec<String>, String> {
+    let benches = chosen(options)?;
+    let program = match &options.program {
+        Some(program) => program.clone(),
+        None => build(root, &benches)?,
+    };
+    let (begun, before) = (Instant::now(), figures.clone());
+    let mut fresh = Figures { machine: Machine::look(root), ..Figures::default() };
+    let mut failed: BTreeMap<&str, String> = BTreeMap::new();
     for round in 0..options.rounds {
         for bench in benches.iter().filter(|bench| bench.compared || round == 0) {
-            println!("== {} round {} of {}, {:.0} s", bench.name, round + 1, options.rounds, seconds(begun));
-            take(root, (&home, &programs[bench.program]), bench, options, &mut fresh)?;
+            let name = bench.name;
+            println!("== {name} round {} of {}, {:.0} s", round + 1, options.rounds, begun.elapsed().as_secs_f64());
+            if let Err(reason) = take(root, &program, name, round, options, &mut fresh) {
+                println!("== {name} FAILED: {reason}");
+                failed.insert(name, reason);
+            }
+            let mut all = before.clone();
+            all.failed.retain(|bench, _| benches.iter().all(|chosen| chosen.name != bench));
+            fresh.failed = failed.iter().map(|(name, reason)| ((*name).to_owned(), reason.clone())).collect();
+            all.renew(fresh.clone());
+            keep(&all)?;
+            *figures = all;
         }
     }
-    println!("== measured in {:.0} s", seconds(begun));
-    for id in fresh.measured.keys() {
-        figures.skipped.remove(id);
+    println!("== measured in {:.0} s", begun.elapsed().as_secs_f64());
+    Ok(failed.into_iter().map(|(name, reason)| format!("{name}: {reason}")).collect())
+}
+
+fn chosen(options: &Options) -> Result<Vec<&'static Bench>, String> {
+    let names: Vec<_> = BENCHES.iter().map(|bench| bench.name).collect();
+    if let Some(unknown) = options.only.iter().find(|only| !names.contains(&only.as_str())) {
+        return Err(format!("no bench {unknown}, expected one of {}", names.join(", ")));
     }
-    figures.measured.append(&mut fresh.measured);
-    figures.skipped.append(&mut fresh.skipped);
-    Ok(())
+    let wanted = |bench: &&Bench| match options.only.as_slice() {
+        [] => options.peers || !bench.peers,
+        only => only.iter().any(|only| only == bench.name),
+    };
+    Ok(BENCHES.iter().filter(wanted).collect())
 }
 
-fn seconds(begun: Instant) -> f64 {
-    begun.elapsed().max(Duration::ZERO).as_secs_f64()
-}
-
-fn chosen<'a>(root: &Path, options: &Options) -> Result<Vec<&'a Bench>, String> {
-    let there = |bench: &&Bench| {
-        let program = root.join("benches/benches").join(bench.program);
-        program.exists() || program.with_extension("rs").exists()
-    };
-    let wanted = |bench: &&Bench| match &options.only {
-        Some(only) => bench.name == only,
-        None => options.peers || bench.feature.is_none(),
-    };
-    let chosen: Vec<_> = BENCHES.iter().filter(there).filter(wanted).collect();
-    if chosen.is_empty() {
-        let names: Vec<_> = BENCHES.iter().map(|bench| bench.name).collect();
-        return Err(format!("no such bench, expected one of {}", names.join(", ")));
+/// Builds what the benches need, and says where their program is.
+fn build(root: &Path, benches: &[&Bench]) -> Result<String, String> {
+    if benches.iter().any(|bench| bench.starts) {
+        Run::cargo(root, &["build", "--locked", "--profile", "bench", "--package", "roa-bin"]).run()?;
     }
-    Ok(chosen)
-}
-
-/// Builds the program of a bench, and says where it is.
-fn build(root: &Path, bench: &Bench) -> Result<String, String> {
-    let features = bench.feature.into_iter().flat_map(|feature| ["--features", feature]);
+    let features: &[&str] =
+        if benches.iter().any(|bench| bench.peers) { &["--features", "roa-benches/peers"] } else { &[] };
     let build =
         ["bench", "--locked", "--no-run", "--message-format=json-render-diagnostics", "--package", "roa-benches"];
-    let chosen = ["--bench", bench.program].into_iter().chain(features);
-    let messages = Run::cargo(root, &build.into_iter().chain(chosen).collect::<Vec<_>>()).output()?;
+    let messages = Run::cargo(root, &[&build[..], &["--bench", "roa"], features].concat()).output()?;
     let mut executables = messages.lines().filter_map(|line| {
         let message: serde_json::Value = serde_json::from_str(line).ok()?;
         Some(message.get("executable")?.as_str()?.to_owned())
     });
-    executables.next_back().ok_or_else(|| format!("cargo does not say where the bench {} is", bench.program))
+    executables.next_back().ok_or_else(|| "cargo does not say where the benches are".to_owned())
 }
 
-/// One round of one bench.
+/// One round of one bench. A failure leaves nothing of it.
 fn take(
     root: &Path,
-    (home, program): (&Path, &str),
-    bench: &Bench,
+    program: &str,
+    name: &str,
+    round: usize,
     options: &Options,
     figures: &mut Figures,
 ) -> Result<(), String> {
-    let home = home.join(bench.name);
-    match std::fs::remove_dir_all(&home) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            return Err(format!("failed to clear {}: {error}", home.display()));
-        }
-        _ => {}
-    }
-    let filter = options.filter.as_deref();
-    let run = Run::program(root, program, &[&["--bench", "--noplot"], filter.as_slice()].concat());
+    let home = root.join("target/bench").join(name);
+    clear(&home)?;
+    let arguments = ["--kill-after=10", LIMIT, program, "--bench", "--noplot"];
+    let run = Run::program(root, "timeout", &[&arguments[..], options.filter.as_deref().as_slice()].concat());
     let run = run.variable("CRITERION_HOME", &home.to_string_lossy());
     let run = run.variable("ROA_BENCH_PACE", if options.quick { "quick" } else { "full" });
-    let run = run.variable("ROA_BENCH_ONLY", bench.name);
-    let roa = root.join("target/release/roa");
-    let run = run.variable("ROA_BENCH_PROGRAM", &roa.to_string_lossy());
+    let run = run.variable("ROA_BENCH_ONLY", name);
+    let run = run.variable("ROA_BENCH_PROGRAM", &roa(root).to_string_lossy());
+    let mut found = Vec::new();
     run.each_line(|line| {
-        if let Some((id, reason)) = line.strip_prefix("skipped: ").and_then(|rest| rest.split_once(": ")) {
-            figures.skipped.insert(id.to_owned(), reason.to_owned());
+        match Line::read(line) {
+            Line::Other if !line.contains("time:") => return,
+            Line::Other => {}
+            told => found.push(told),
         }
-        if line.contains("time:") || line.starts_with("skipped: ") {
-            println!("{line}");
-        }
+        println!("{line}");
     })?;
-    collect(&home, figures)
-}
-
-/// What criterion says of a benchmark.
-#[derive(Deserialize)]
-struct Benchmark {
-    group_id: String,
-    function_id: Option<String>,
-    value_str: Option<String>,
-    throughput: Option<serde_json::Value>,
-}
-
-#[derive(Deserialize)]
-struct Estimates {
-    median: Estimate,
-}
-
-#[derive(Deserialize)]
-struct Estimate {
-    point_estimate: f64,
-}
-
-impl Benchmark {
-    fn id(&self) -> String {
-        let parts = [Some(&self.group_id), self.function_id.as_ref(), self.value_str.as_ref()];
-        parts.into_iter().flatten().map(String::as_str).collect::<Vec<_>>().join("/")
+    for line in found {
+        match line {
+            Line::Measured(id, value) => figures.add(id, None, round, value),
+            Line::Skipped(id, reason) => _ = figures.skipped.insert(id, reason),
+            Line::Other => {}
+        }
     }
+    criterion::collect(&home, round, figures)
+}
 
-    fn elements(&self) -> Option<u64> {
-        self.throughput.as_ref()?.get("Elements")?.as_u64()
+/// Where `roa` is, if it is built.
+fn roa(root: &Path) -> PathBuf {
+    root.join("target/release/roa")
+}
+
+fn clear(folder: &Path) -> Result<(), String> {
+    match std::fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(format!("failed to clear {}: {error}", folder.display()))
+        }
+        _ => Ok(()),
     }
 }
 
-/// Adds the round that stands below `folder`.
-fn collect(folder: &Path, figures: &mut Figures) -> Result<(), String> {
-    for new in folders_named_new(folder) {
-        let benchmark: Benchmark = json(&new.join("benchmark.json"))?;
-        let estimates: Estimates = json(&new.join("estimates.json"))?;
-        let measured = figures.measured.entry(benchmark.id()).or_default();
-        measured.elements = benchmark.elements();
-        measured.nanos.push(estimates.median.point_estimate);
+/// What a line of a bench tells.
+#[derive(Debug, PartialEq)]
+enum Line {
+    /// A figure that is no time of criterion's.
+    Measured(String, f64),
+    /// Why there is none.
+    Skipped(String, String),
+    Other,
+}
+
+impl Line {
+    fn read(line: &str) -> Self {
+        let measured = || {
+            let (id, value) = line.strip_prefix("measured: ")?.rsplit_once(' ')?;
+            Some(Self::Measured(id.to_owned(), value.parse().ok()?))
+        };
+        let skipped = || {
+            let (id, reason) = line.strip_prefix("skipped: ")?.split_once(": ")?;
+            Some(Self::Skipped(id.to_owned(), reason.to_owned()))
+        };
+        measured().or_else(skipped).unwrap_or(Self::Other)
     }
-    Ok(())
-}
-
-fn folders_named_new(folder: &Path) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
-    let folders = entries.filter(|path| path.is_dir());
-    folders.flat_map(|path| if path.ends_with("new") { vec![path] } else { folders_named_new(&path) }).collect()
-}
-
-fn json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, String> {
-    let text = std::fs::read_to_string(path).map_err(|error| format!("failed to read {}: {error}", path.display()))?;
-    serde_json::from_str(&text).map_err(|error| format!("failed to understand {}: {error}", path.display()))
 }
 
 #[cfg(test)]
@@ -192,13 +188,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ids_and_counts_are_read_as_criterion_writes_them() {
-        let text = r#"{"group_id":"sqlite/commit/16","function_id":"raw","value_str":null,
-            "throughput":{"Elements":16},"full_id":"x","directory_name":"y","title":"z"}"#;
-        let benchmark: Benchmark = serde_json::from_str(text).unwrap();
-        assert_eq!((benchmark.id().as_str(), benchmark.elements()), ("sqlite/commit/16/raw", Some(16)));
-        let text = r#"{"group_id":"g","function_id":"f","value_str":"10","throughput":{"Bytes":16}}"#;
-        let benchmark: Benchmark = serde_json::from_str(text).unwrap();
-        assert_eq!((benchmark.id().as_str(), benchmark.elements()), ("g/f/10", None));
+    fn figures_and_excuses_are_read_from_lines() {
+        assert_eq!(Line::read("measured: memory/bytes 1023.5"), Line::Measured("memory/bytes".into(), 1023.5));
+        assert_eq!(
+            Line::read("skipped: peers/put/etcd/1: etcd is not installed"),
+            Line::Skipped("peers/put/etcd/1".into(), "etcd is not installed".into())
+        );
+        assert_eq!(Line::read("measured: nothing"), Line::Other);
+    }
+
+    #[test]
+    fn peers_are_measured_where_they_are_asked_for() {
+        let names = |arguments: &[&str]| {
+            let benches = chosen(&Options::parse(arguments)?)?;
+            Ok::<Vec<_>, String>(benches.iter().map(|bench| bench.name).collect())
+        };
+        assert!(names(&[]).unwrap().contains(&"peers"));
+        assert!(!names(&["--quick"]).unwrap().contains(&"peers"));
+        assert_eq!(names(&["--quick", "--only", "peers,idle"]).unwrap(), ["peers", "idle"]);
+        assert!(names(&["--only", "pears"]).unwrap_err().contains("no bench pears"));
     }
 }

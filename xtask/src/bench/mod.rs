@@ -6,6 +6,7 @@
 
 mod catalogue;
 mod chart;
+mod criterion;
 mod figures;
 mod growth;
 mod machine;
@@ -18,8 +19,9 @@ mod row;
 use std::path::Path;
 
 use figures::Figures;
-use machine::Machine;
 use options::Options;
+
+pub(crate) use regressions::compare as regressions;
 
 /// Where the tables and charts are.
 const PAGES: &str = "docs/benchmarks";
@@ -27,20 +29,17 @@ const PAGES: &str = "docs/benchmarks";
 /// Measures, and writes the pages.
 ///
 /// # Errors
-/// What failed, or which option is wrong.
+/// What failed, or which option is wrong. What was measured all the same is on the pages.
 pub(crate) fn run(root: &Path, options: &[&str]) -> Result<(), String> {
     let options = Options::parse(options)?;
     if options.regressions {
-        return regressions::run(root, options.update);
+        return if options.update { regressions::record(root) } else { regressions::compare(root) };
     }
     let pages = root.join(PAGES);
     let mut figures = Figures::read(&pages)?;
-    if !options.render {
-        measure::run(root, &options, &mut figures)?;
-        figures.machine = Machine::look(root);
-        figures.write(&pages)?;
-    }
+    let keep = |figures: &Figures| figures.write(&pages);
+    let failed = if options.render { Vec::new() } else { measure::run(root, &options, &mut figures, keep)? };
     page::write(&pages, &figures)?;
     println!("{}", page::summary(&figures));
-    Ok(())
+    if failed.is_empty() { Ok(()) } else { Err(format!("not all could be measured:\n  {}", failed.join("\n  "))) }
 }

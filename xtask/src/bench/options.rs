@@ -3,12 +3,12 @@
 /// The options of one run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Options {
-    /// Short measurements, few rounds: minutes instead of an hour.
+    /// Short measurements, few rounds: minutes instead of half an hour.
     pub(super) quick: bool,
     /// How often what is compared is measured.
     pub(super) rounds: usize,
-    /// The one bench to run.
-    pub(super) only: Option<String>,
+    /// The benches to run; all, if none is named.
+    pub(super) only: Vec<String>,
     /// Only ids that contain this.
     pub(super) filter: Option<String>,
     /// The program to measure with, built before; without it, it is built.
@@ -24,7 +24,7 @@ pub(super) struct Options {
 }
 
 const ROUNDS: usize = 5;
-const QUICK_ROUNDS: usize = 3;
+const QUICK_ROUNDS: usize = 1;
 
 impl Options {
     /// Reads the command line.
@@ -34,7 +34,7 @@ impl Options {
     pub(super) fn parse(arguments: &[&str]) -> Result<Self, String> {
         let quick = arguments.contains(&"--quick");
         let rounds = if quick { QUICK_ROUNDS } else { ROUNDS };
-        let (only, filter, program) = (None, None, None);
+        let (only, filter, program) = (Vec::new(), None, None);
         let (render, regressions, update) = (false, false, false);
         let mut options = Self { quick, rounds, only, filter, program, peers: !quick, render, regressions, update };
         let mut arguments = arguments.iter();
@@ -44,7 +44,7 @@ impl Options {
             match *argument {
                 "--quick" => {}
                 "--rounds" => options.rounds = value()?.parse().map_err(|_| "--rounds expects a number, 1 or more")?,
-                "--only" => options.only = Some(value()?),
+                "--only" => options.only.extend(value()?.split(',').map(str::to_owned)),
                 "--filter" => options.filter = Some(value()?),
                 "--program" => options.program = Some(value()?),
                 "--peers" => options.peers = true,
@@ -68,8 +68,14 @@ mod tests {
         let quick = Options::parse(&["--quick"]).unwrap();
         assert_eq!((quick.rounds, quick.peers), (QUICK_ROUNDS, false));
         let told = Options::parse(&["--rounds", "7", "--peers", "--quick", "--only", "redis"]).unwrap();
-        assert_eq!((told.rounds, told.peers, told.only.as_deref()), (7, true, Some("redis")));
+        assert_eq!((told.rounds, told.peers, told.only), (7, true, vec!["redis".to_owned()]));
         assert!(Options::parse(&[]).unwrap().peers);
+    }
+
+    #[test]
+    fn several_benches_are_named_one_after_the_other_or_with_commas() {
+        let told = Options::parse(&["--only", "watch,store", "--only", "redis"]).unwrap();
+        assert_eq!(told.only, ["watch", "store", "redis"]);
     }
 
     #[test]

@@ -113,9 +113,9 @@ fn page(figures: &Figures, charts: &[&str]) -> String {
         table(&mut page, &section, figures);
     }
     grown(&mut page, figures, charts);
-    if !figures.skipped.is_empty() {
+    if !figures.skipped.is_empty() || !figures.failed.is_empty() {
         page.push_str("## Not measured\n\n");
-        for (id, reason) in &figures.skipped {
+        for (id, reason) in figures.skipped.iter().chain(&figures.failed) {
             let _ = writeln!(page, "- `{id}`: {reason}");
         }
         page.push('\n');
@@ -173,7 +173,7 @@ fn grown(page: &mut String, figures: &Figures, charts: &[&str]) {
             let _ =
                 writeln!(text, "| {} | {slope:.2} | {wall:.2}, from {} to {} |", curve.name, short(from), short(to));
         }
-        text.push('\n');
+        let _ = writeln!(text, "\n{}\n", growth.first_wall(figures).unwrap_or_default());
     }
     if !text.is_empty() {
         let _ = write!(page, "## How cost grows\n\n{GROWN}\n\n{text}");
@@ -216,7 +216,7 @@ mod tests {
     use crate::bench::figures::Measured;
 
     fn figures() -> Figures {
-        let measured = |nanos| Measured { elements: Some(10), nanos: vec![nanos] };
+        let measured = |nanos| Measured { elements: Some(10), rounds: [(0, nanos)].into() };
         let ids =
             ["sqlite/commit/1/raw", "sqlite/commit/1/roa", "growth/objects/commit/1000", "growth/objects/commit/10000"];
         let measured = ids.iter().zip([90.0, 100.0, 5.0, 50.0]).map(|(id, nanos)| ((*id).to_owned(), measured(nanos)));

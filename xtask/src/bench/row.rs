@@ -1,7 +1,5 @@
 //! [`Row`]: one line of a table, and whether it is as fast as it is to be.
 
-use std::time::Duration;
-
 use super::figures::{Figures, Measured};
 
 /// One thing that is measured, and what it is compared with.
@@ -20,8 +18,12 @@ pub(super) struct Row {
 pub(super) enum Unit {
     /// So many of these per second.
     PerSecond(&'static str),
-    /// How long one takes.
+    /// How long one takes, in nanoseconds.
     Time,
+    /// How many bytes.
+    Bytes,
+    /// A part of a whole.
+    Share,
 }
 
 /// What is to be reached.
@@ -29,14 +31,14 @@ pub(super) enum Unit {
 pub(super) enum Budget {
     /// Nothing was set.
     None,
-    /// So many times as fast.
+    /// So many times what it stands beside, at least.
     AtLeast(f64),
-    /// Takes so many times as long, at most.
+    /// So many times what it stands beside, at most.
     AtMost(f64),
-    /// Takes so long at most, whatever it stands beside.
-    Within(Duration),
-    /// Takes so much longer at most.
-    Beyond(Duration),
+    /// So much at most, whatever it stands beside.
+    UpTo(f64),
+    /// So much more at most than what it stands beside.
+    Beyond(f64),
 }
 
 /// Whether it is reached.
@@ -67,20 +69,18 @@ impl Row {
     /// How it compares: a rate as a ratio of rates, a time as a ratio of times.
     pub(super) fn ratio(&self, figures: &Figures) -> Option<f64> {
         let times = figures.times(&self.roa, self.beside.as_deref()?)?;
-        Some(if self.unit == Unit::Time { times } else { 1.0 / times })
+        Some(if matches!(self.unit, Unit::PerSecond(_)) { 1.0 / times } else { times })
     }
 
     pub(super) fn verdict(&self, figures: &Figures) -> Verdict {
         let Some(roa) = figures.measured.get(&self.roa) else { return Verdict::NotMeasured };
         let beside = self.beside.as_ref().and_then(|id| figures.measured.get(id));
-        let times = self.beside.as_ref().and_then(|id| figures.times(&self.roa, id));
-        let nanos = |duration: Duration| duration.as_secs_f64() * 1e9;
-        let met = match (self.budget, times, beside) {
+        let met = match (self.budget, self.ratio(figures), beside) {
             (Budget::None, _, _) => return Verdict::Open,
-            (Budget::Within(limit), _, _) => roa.nanos() <= nanos(limit),
-            (Budget::AtLeast(least), Some(times), _) => 1.0 / times >= least,
-            (Budget::AtMost(most), Some(times), _) => times <= most,
-            (Budget::Beyond(more), _, Some(beside)) => roa.nanos() <= beside.nanos() + nanos(more),
+            (Budget::UpTo(limit), _, _) => roa.median() <= limit,
+            (Budget::AtLeast(least), Some(ratio), _) => ratio >= least,
+            (Budget::AtMost(most), Some(ratio), _) => ratio <= most,
+            (Budget::Beyond(more), _, Some(beside)) => roa.median() <= beside.median() + more,
             (Budget::AtLeast(_) | Budget::AtMost(_) | Budget::Beyond(_), _, _) => return Verdict::NotMeasured,
         };
         if met { Verdict::Met } else { Verdict::Missed }
@@ -100,7 +100,14 @@ impl Row {
             Verdict::Open => "",
             Verdict::NotMeasured => "not measured",
         };
-        [self.work.clone(), beside, told(&self.roa).unwrap_or_default(), ratio, self.budget.told(), verdict.to_owned()]
+        [
+            self.work.clone(),
+            beside,
+            told(&self.roa).unwrap_or_default(),
+            ratio,
+            self.budget.told(self.unit),
+            verdict.to_owned(),
+        ]
     }
 }
 
@@ -108,19 +115,30 @@ impl Unit {
     pub(super) fn told(self, measured: &Measured) -> String {
         match self {
             Self::PerSecond(what) => format!("{} {what}/s", short(measured.rate())),
-            Self::Time => duration(measured.nanos()),
+            other => other.amount(measured.median()),
+        }
+    }
+
+    /// So much of it.
+    fn amount(self, value: f64) -> String {
+        match self {
+            Self::PerSecond(what) => format!("{} {what}/s", short(value)),
+            Self::Time => duration(value),
+            Self::Bytes if value >= f64::from(1 << 20) => format!("{} MiB", three(value / f64::from(1 << 20))),
+            Self::Bytes => format!("{value:.0} bytes"),
+            Self::Share => format!("{}%", three(value * 100.0)),
         }
     }
 }
 
 impl Budget {
-    fn told(self) -> String {
+    fn told(self, unit: Unit) -> String {
         match self {
             Self::None => String::new(),
             Self::AtLeast(least) => format!("≥ {least}"),
             Self::AtMost(most) => format!("≤ {most}"),
-            Self::Within(limit) => format!("≤ {}", duration(limit.as_secs_f64() * 1e9)),
-            Self::Beyond(more) => format!("≤ + {}", duration(more.as_secs_f64() * 1e9)),
+            Self::UpTo(limit) => format!("≤ {}", unit.amount(limit)),
+            Self::Beyond(more) => format!("≤ + {}", unit.amount(more)),
         }
     }
 }
@@ -162,21 +180,21 @@ mod tests {
     use super::*;
 
     fn figures(roa: f64, raw: f64) -> Figures {
-        let measured = |nanos| Measured { elements: None, nanos: vec![nanos] };
+        let measured = |figure| Measured { elements: None, rounds: [(0, figure)].into() };
         let measured = [("roa".to_owned(), measured(roa)), ("raw".to_owned(), measured(raw))].into();
         Figures { measured, ..Figures::default() }
     }
 
     #[test]
     fn each_budget_is_met_at_its_edge_and_missed_beyond() {
-        let micros = Duration::from_micros;
-        for (budget, met, missed) in [
-            (Budget::AtLeast(0.5), (2e3, 1e3), (2.1e3, 1e3)),
-            (Budget::AtMost(1.5), (1.5e3, 1e3), (1.6e3, 1e3)),
-            (Budget::Within(micros(5)), (5e3, 1e3), (5.1e3, 9e3)),
-            (Budget::Beyond(micros(50)), (150e3, 100e3), (151e3, 100e3)),
+        for (unit, budget, met, missed) in [
+            (Unit::PerSecond("events"), Budget::AtLeast(0.5), (2e3, 1e3), (2.1e3, 1e3)),
+            (Unit::Share, Budget::AtLeast(0.8), (0.4, 0.5), (0.39, 0.5)),
+            (Unit::Time, Budget::AtMost(1.5), (1.5e3, 1e3), (1.6e3, 1e3)),
+            (Unit::Time, Budget::UpTo(5e3), (5e3, 1e3), (5.1e3, 9e3)),
+            (Unit::Time, Budget::Beyond(50e3), (150e3, 100e3), (151e3, 100e3)),
         ] {
-            let row = Row::new("work", Unit::Time, "roa").beside("raw").budget(budget);
+            let row = Row::new("work", unit, "roa").beside("raw").budget(budget);
             assert_eq!(row.verdict(&figures(met.0, met.1)), Verdict::Met, "{budget:?}");
             assert_eq!(row.verdict(&figures(missed.0, missed.1)), Verdict::Missed, "{budget:?}");
         }
@@ -209,6 +227,10 @@ mod tests {
         assert_eq!(
             [duration(5.0), duration(1_500.0), duration(2e6), duration(3.25e9)],
             ["5 ns", "1.5 us", "2 ms", "3.25 s"]
+        );
+        assert_eq!(
+            [Unit::Bytes.amount(1_600.0), Unit::Bytes.amount(f64::from(30 << 20)), Unit::Share.amount(0.005)],
+            ["1600 bytes", "30 MiB", "0.5%"]
         );
     }
 }

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use roa_core::{Clock, ClockExt, Monotonic, Random, Revision, Start, Store, Txn, TxnId, Value};
-use roa_runtime::{HubConfig, HubItem, HubWatch, Selection, Tasks, WatchHub};
+use roa_core::{Clock, ClockExt, Monotonic, Position, Random, Revision, Start, Store, TailEnd, Txn, TxnId, Value};
+use roa_runtime::{EventSlice, HubConfig, HubItem, HubWatch, Selection, Tasks, WatchHub};
 use tokio::sync::mpsc;
 
 use super::histogram::Histogram;
@@ -42,6 +42,10 @@ pub(super) struct Measured {
     pub(super) commits: u64,
     pub(super) failed: u64,
     pub(super) delivered: u64,
+    /// How often a watch fell so far behind that it had to go on from the store's log.
+    pub(super) behind: u64,
+    /// How many watches fell out of that too: in other uses they would list again.
+    pub(super) lost: u64,
     /// How long until all watchers had all that was written before.
     pub(super) drained: Duration,
     pub(super) commit: Histogram,
@@ -54,6 +58,12 @@ struct Tally {
     commits: AtomicU64,
     failed: AtomicU64,
     delivered: AtomicU64,
+    behind: AtomicU64,
+    lost: AtomicU64,
+    /// The newest revision that was written.
+    newest: AtomicU64,
+    /// How far each watcher is; [`u64::MAX`] of one that was lost.
+    reached: Vec<AtomicU64>,
     /// One for each writer, then one for each watcher, so that none waits for another.
     times: Vec<Mutex<Histogram>>,
 }
@@ -61,6 +71,12 @@ struct Tally {
 impl Tally {
     fn with<T>(&self, task: usize, change: impl FnOnce(&mut Histogram) -> T) -> T {
         change(&mut self.times[task].lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Whether each watcher has all that was written, or never will.
+    fn all_arrived(&self) -> bool {
+        let newest = self.newest.load(Ordering::Acquire);
+        self.reached.iter().all(|reached| reached.load(Ordering::Acquire) >= newest)
     }
 
     fn together(&self, tasks: std::ops::Range<usize>) -> Histogram {
@@ -92,16 +108,26 @@ impl Load {
         tell: impl Fn(Duration, u64, u64),
     ) -> anyhow::Result<Measured> {
         let times = (0..self.writers + self.watchers).map(|_| Mutex::new(Histogram::new())).collect();
-        let (commits, failed, delivered) = Default::default();
+        let (commits, failed, delivered, behind, lost, newest) = Default::default();
+        let reached = (0..self.watchers).map(|_| AtomicU64::new(0)).collect();
         let mut watches = Vec::new();
         for _ in 0..self.watchers {
             let selection = Selection::prefix(self.scratch.prefix.clone());
             watches.push(hub.watch(selection, Start::Now).await.context("failed to begin a watch")?);
         }
-        let tally = Arc::new(Tally { begun: self.clock.monotonic(), commits, failed, delivered, times });
+        let begun = self.clock.monotonic();
+        let tally = Arc::new(Tally { begun, commits, failed, delivered, behind, lost, newest, reached, times });
         for (number, watch) in watches.into_iter().enumerate() {
-            let watcher = watch_on(watch, Arc::clone(&tally), self.writers + number, Arc::clone(&self.clock));
-            tasks.spawn("watcher", watcher)?;
+            let watcher = Watcher {
+                number,
+                task: self.writers + number,
+                hub: hub.clone(),
+                selection: Selection::prefix(self.scratch.prefix.clone()),
+                position: hub.position(),
+                tally: Arc::clone(&tally),
+                clock: Arc::clone(&self.clock),
+            };
+            tasks.spawn("watcher", watcher.watch(watch))?;
         }
         let (ended, mut ends) = mpsc::channel(self.writers.max(1));
         for number in 0..self.writers {
@@ -150,8 +176,7 @@ impl Load {
             }
         }
         let written = clock.monotonic();
-        let expected = count(&tally.commits) * self.watchers as u64;
-        while count(&tally.delivered) < expected && clock.monotonic() < written + ARRIVE {
+        while !tally.all_arrived() && clock.monotonic() < written + ARRIVE {
             clock.sleep(TICK.min(Duration::from_millis(5))).await;
             show();
         }
@@ -160,6 +185,8 @@ impl Load {
             commits: count(&tally.commits),
             failed: count(&tally.failed),
             delivered: count(&tally.delivered),
+            behind: count(&tally.behind),
+            lost: count(&tally.lost),
             drained: clock.monotonic().saturating_since(written),
             commit: tally.together(0..self.writers),
             arrival: tally.together(self.writers..self.writers + self.watchers),
@@ -199,6 +226,7 @@ impl Writer {
             match self.store.commit(txn).await {
                 Ok(revision) => {
                     at = Some(revision);
+                    self.tally.newest.fetch_max(revision.get(), Ordering::AcqRel);
                     self.tally.commits.fetch_add(1, Ordering::AcqRel);
                     let took = self.clock.monotonic().saturating_since(started);
                     self.tally.with(self.number, |times| times.record(took));
@@ -212,25 +240,66 @@ impl Writer {
                     self.clock.sleep(PAUSE).await;
                 }
             }
+            // A store that answers at once must still let others of this thread run.
+            tokio::task::consume_budget().await;
         }
     }
 }
 
-/// Counts what comes, and how long that took since it was begun to be written; until it is dropped.
-async fn watch_on(mut watch: HubWatch, tally: Arc<Tally>, task: usize, clock: Arc<dyn Clock>) {
-    loop {
-        let slice = match watch.next().await {
-            Some(Ok(HubItem::Events(slice))) => slice,
-            Some(Ok(_)) => continue,
-            Some(Err(end)) => return tracing::warn!(%end, "a watch of the bench ended"),
-            None => return,
-        };
-        let now = nanos(clock.monotonic().saturating_since(tally.begun));
-        let seen = tally.with(task, |times| {
+/// One that sees all of it.
+struct Watcher {
+    number: usize,
+    /// Where it counts.
+    task: usize,
+    hub: WatchHub,
+    selection: Selection,
+    /// Up to where it has everything.
+    position: Position,
+    tally: Arc<Tally>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Watcher {
+    /// Counts what comes, and how long that took since it was begun to be written; until it is dropped. Who falls behind
+    /// goes on where it was, as others would.
+    async fn watch(mut self, mut watch: HubWatch) {
+        loop {
+            match watch.next().await {
+                Some(Ok(HubItem::Events(slice))) => {
+                    self.count(&slice);
+                    self.reached(slice.position());
+                }
+                Some(Ok(HubItem::Progress(position) | HubItem::Synced(position))) => self.reached(position),
+                Some(Ok(_)) => {}
+                Some(Err(TailEnd::Lagged)) => {
+                    self.tally.behind.fetch_add(1, Ordering::AcqRel);
+                    match self.hub.watch(self.selection.clone(), Start::Resume(self.position)).await {
+                        Ok(again) => watch = again,
+                        Err(_) => return self.lose(),
+                    }
+                }
+                Some(Err(_)) | None => return self.lose(),
+            }
+        }
+    }
+
+    fn count(&self, slice: &EventSlice) {
+        let now = nanos(self.clock.monotonic().saturating_since(self.tally.begun));
+        let seen = self.tally.with(self.task, |times| {
             let stamps = slice.events().map(|event| stamp(&event.entry.value));
             stamps.map(|at| times.record(Duration::from_nanos(now.saturating_sub(at.unwrap_or(now))))).count()
         });
-        tally.delivered.fetch_add(seen as u64, Ordering::AcqRel);
+        self.tally.delivered.fetch_add(seen as u64, Ordering::AcqRel);
+    }
+
+    fn reached(&mut self, position: Position) {
+        self.position = position;
+        self.tally.reached[self.number].store(position.revision.get(), Ordering::Release);
+    }
+
+    fn lose(&self) {
+        self.tally.lost.fetch_add(1, Ordering::AcqRel);
+        self.tally.reached[self.number].store(u64::MAX, Ordering::Release);
     }
 }
 

@@ -28,7 +28,7 @@ impl Summary {
 
     /// For people.
     pub(super) fn table(&self) -> String {
-        let Measured { elapsed, commits, failed, delivered, drained, commit, arrival } = &self.measured;
+        let Measured { elapsed, commits, failed, delivered, behind, lost, drained, commit, arrival } = &self.measured;
         let mut table = format!(
             "{}: {} writers of {} bytes, {} watchers, {:.1} s\n\n",
             self.store,
@@ -47,6 +47,8 @@ impl Summary {
         line("events delivered", delivered.to_string());
         line("events per second", per_second(*delivered, *elapsed + *drained));
         line("events missing", self.missing().to_string());
+        line("watches fell behind", behind.to_string());
+        line("watches lost", lost.to_string());
         quantiles(&mut line, "write to watcher", arrival);
         line("last write to all watchers", told(*drained));
         table
@@ -54,7 +56,7 @@ impl Summary {
 
     /// For programs: durations in seconds.
     pub(super) fn json(&self) -> String {
-        let Measured { elapsed, commits, failed, delivered, drained, commit, arrival } = &self.measured;
+        let Measured { elapsed, commits, failed, delivered, behind, lost, drained, commit, arrival } = &self.measured;
         let text = json!({
             "store": self.store,
             "writers": self.writers,
@@ -68,6 +70,8 @@ impl Summary {
             "eventsDelivered": delivered,
             "eventsPerSecond": rate(*delivered, *elapsed + *drained),
             "eventsMissing": self.missing(),
+            "watchesBehind": behind,
+            "watchesLost": lost,
             "writeToWatcherSeconds": times(arrival),
             "drainSeconds": drained.as_secs_f64(),
         });
@@ -125,6 +129,8 @@ mod tests {
             commits: 10,
             failed: 1,
             delivered: 19,
+            behind: 0,
+            lost: 0,
             drained: Duration::ZERO,
             commit,
             arrival: Histogram::new(),

@@ -5,7 +5,7 @@ use async_nats::jetstream::kv::{Config, Store, Watch};
 use roa_benches::Side;
 use roa_core::{Key, Value};
 
-use crate::server::Server;
+use super::server::Server;
 
 /// A bucket; a clone shares its connection.
 #[derive(Clone)]

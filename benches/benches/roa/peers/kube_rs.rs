@@ -11,15 +11,16 @@ use criterion::{BenchmarkId, Criterion, Throughput};
 use futures_util::future::join_all;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use k8s_openapi::api::core::v1::ConfigMap;
-use kube::api::ObjectMeta;
+use kube::core::{ApiResource, DynamicObject, GroupVersionKind, ObjectMeta};
 use kube::runtime::controller::{Action, Config, applier};
+use kube::runtime::reflector::store::Writer;
 use kube::runtime::reflector::{ObjectRef, reflector, store, store_shared};
-use kube::runtime::watcher::Event;
-use roa_benches::{ReplayStore, batches, group, prefix};
-use roa_core::{Batch, Revision, Start};
+use kube::runtime::watcher::{Error as WatchError, Event};
+use roa_benches::{Course, ReplayStore, batches, group, prefix};
+use roa_core::{Batch, Entry, Revision, Spec, Start};
 use roa_runtime::{HubConfig, HubItem, Selection, SystemClock, WatchHub};
 
-use crate::stores::runtime;
+use super::stores::runtime;
 
 const EVENTS: usize = 20_000;
 const OBJECTS: usize = 1_000;
@@ -74,7 +75,7 @@ async fn kube_once(watchers: usize, objects: &[ConfigMap]) -> Duration {
     let readers: Vec<_> = (0..watchers).map(subscribe).collect();
     let events: Vec<_> = objects.iter().cycle().take(EVENTS).cloned().map(Event::Apply).collect();
     let started = Instant::now();
-    let feed = reflector(writer, stream::iter(events).map(Ok::<_, Infallible>));
+    let feed = reflector(writer, stream::iter(events).map(Ok::<_, WatchError>));
     // A feed that is always ready would keep its subscribers from running.
     let mut feed = pin!(feed);
     while feed.next().await.is_some() {
@@ -128,7 +129,11 @@ pub(crate) fn reconcile(criterion: &mut Criterion) {
     let mut group = group(criterion, "peers/reconcile");
     group.throughput(Throughput::Elements(KEYS as u64));
     let (reader, mut writer) = store::<ConfigMap>();
-    (0..KEYS).for_each(|number| writer.apply_watcher_event(&Event::Apply(object(number))));
+    // Its controller waits until the first list is whole.
+    let listed = (0..KEYS).map(object).map(Event::InitApply);
+    for event in [Event::Init].into_iter().chain(listed).chain([Event::InitDone]) {
+        writer.apply_watcher_event(&event);
+    }
     let references: Vec<_> = (0..KEYS).map(|number| ObjectRef::from_obj(&object(number))).collect();
     for workers in [1, 16, 64] {
         group.bench_function(BenchmarkId::new("kube", workers), |bencher| {
@@ -142,6 +147,7 @@ pub(crate) fn reconcile(criterion: &mut Criterion) {
                 let config = Config::default().concurrency(workers);
                 let done = applier(act, never, Arc::new(()), reader.clone(), queue, config);
                 let count = done
+                    .take(KEYS)
                     .map_err(|error| panic!("{error}"))
                     .try_fold(0, async |count, _| Ok::<_, Infallible>(count + 1));
                 assert_eq!(count.await, Ok(KEYS));
@@ -149,4 +155,14 @@ pub(crate) fn reconcile(criterion: &mut Criterion) {
         });
     }
     group.finish();
+}
+
+/// A store of these objects, as kube-rs keeps those of kinds that it knows no Rust type for.
+pub(crate) fn hold(entries: impl Iterator<Item = Entry>) -> Writer<DynamicObject> {
+    let gvk = GroupVersionKind::gvk(Course::GROUP, Course::VERSION, Course::KIND);
+    let mut writer = Writer::new(ApiResource::from_gvk_with_plural(&gvk, Course::PLURAL));
+    for entry in entries {
+        writer.apply_watcher_event(&Event::Apply(serde_json::from_slice(&entry.value.bytes).unwrap()));
+    }
+    writer
 }

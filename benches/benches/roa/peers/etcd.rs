@@ -4,7 +4,7 @@ use etcd_client::{Client, Compare, CompareOp, GetOptions, Txn, TxnOp, WatchOptio
 use roa_benches::Side;
 use roa_core::{Key, Value};
 
-use crate::server::Server;
+use super::server::Server;
 
 /// A connection; a clone shares it.
 #[derive(Clone)]

@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 
 use criterion::{Criterion, Throughput};
 use futures_util::StreamExt;
-use roa_benches::{Backend, Client, Group, Quantile, Side, group, measure, prefix};
+use roa_benches::{Backend, Client, Group, Quantile, Side, group, measure, prefix, skipped};
 use roa_core::ListRequest;
 use tokio::runtime::Runtime;
 
-use crate::etcd::{self, Etcd};
-use crate::nats::{self, Nats};
+use super::etcd::{self, Etcd};
+use super::nats::{self, Nats};
 
 const SLOTS: usize = 16;
 const LISTED: usize = 10_000;
@@ -25,9 +25,8 @@ fn folder() -> &'static Path {
 }
 
 /// Says why there will be no figure.
-#[expect(clippy::print_stdout, reason = "the one who reads the benches' output")]
-fn skip(id: &str, program: &str) {
-    println!("skipped: {id}: {program} is not installed");
+fn missing(id: &str, program: &str) {
+    skipped(id, &format!("{program} is not installed"));
 }
 
 /// Compare-and-swap updates of objects of about 1 KiB.
@@ -47,14 +46,14 @@ pub(crate) fn put(criterion: &mut Criterion) {
                 let etcd = runtime.block_on(Etcd::connect(&server));
                 one(&mut group, &format!("etcd/{in_flight}"), &runtime, in_flight, &etcd);
             }
-            None => skip(&format!("peers/put/etcd/{in_flight}"), "etcd"),
+            None => missing(&format!("peers/put/etcd/{in_flight}"), "etcd"),
         }
         match nats::start() {
             Some(server) => {
                 let nats = runtime.block_on(Nats::connect(&server));
                 one(&mut group, &format!("nats/{in_flight}"), &runtime, in_flight, &nats);
             }
-            None => skip(&format!("peers/put/nats/{in_flight}"), "nats-server"),
+            None => missing(&format!("peers/put/nats/{in_flight}"), "nats-server"),
         }
     }
     group.finish();
@@ -84,6 +83,8 @@ pub(crate) fn watch(criterion: &mut Criterion) {
         latencies(&mut group, "etcd", &runtime, &etcd, stream, async |stream| {
             assert!(!stream.message().await.unwrap().unwrap().events().is_empty());
         });
+    } else {
+        missing("peers/watch/etcd", "etcd");
     }
     if let Some(server) = nats::start() {
         let nats = runtime.block_on(Nats::connect(&server));
@@ -91,6 +92,8 @@ pub(crate) fn watch(criterion: &mut Criterion) {
         latencies(&mut group, "nats", &runtime, &nats, stream, async |stream| {
             drop(stream.next().await.unwrap().unwrap())
         });
+    } else {
+        missing("peers/watch/nats", "nats-server");
     }
     group.finish();
 }
@@ -153,6 +156,8 @@ pub(crate) fn list(criterion: &mut Criterion) {
         group.bench_function("etcd", |bencher| {
             bencher.to_async(&runtime).iter(async || assert_eq!(etcd.list().await, LISTED));
         });
+    } else {
+        missing("peers/list/etcd", "etcd");
     }
     group.finish();
 }

@@ -3,20 +3,16 @@
 //! `cargo xtask bench --only peers`; it builds with the feature `peers`, for which `protoc` must be there. A server that
 //! is not installed is left out, and that is said.
 
-#![expect(clippy::unwrap_used, reason = "a benchmark that can't set up must stop")]
-
-#[path = "peers/etcd.rs"]
 mod etcd;
-#[path = "peers/kube_rs.rs"]
 mod kube_rs;
-#[path = "peers/nats.rs"]
 mod nats;
-#[path = "peers/server.rs"]
 mod server;
-#[path = "peers/stores.rs"]
 mod stores;
 
-use criterion::{criterion_group, criterion_main};
+use criterion::criterion_group;
+
+/// What one object costs kube-rs's store; in a process of its own, as the others of `memory`.
+pub(crate) use kube_rs::hold;
 
 criterion_group!(
     benches,
@@ -27,4 +23,3 @@ criterion_group!(
     stores::watch,
     stores::list
 );
-criterion_main!(benches);

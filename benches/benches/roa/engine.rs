@@ -1,20 +1,18 @@
 //! The engine: calls per second that do nothing, and that take a millisecond, beside a bare queue with a look-up; the time
 //! from a commit to the call that it leads to; what a cache takes to apply changes, beside decoding alone.
 //!
-//! `cargo bench -p roa-benches --bench engine`
-
-#![expect(clippy::unwrap_used, reason = "a benchmark that can't set up must stop")]
+//! `cargo xtask bench --only engine`
 
 use std::collections::HashMap;
 use std::hint::black_box;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::{Arc, RwLock};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{Criterion, Throughput, criterion_group};
 use futures_util::{StreamExt, stream};
-use roa_benches::{Course, CourseStatus, Generated, RawQueue, added, course};
+use roa_benches::{Course, CourseStatus, Generated, Quantile, RawQueue, added, course, group};
 use roa_core::{
     Action, Cancellation, Cause, Clock, ClockExt, Context, Controller, Entry, Key, KindRegistry, Metadata, Object,
     ReconcileError, Resource, ResourceStore, Result, Revision, Start, Store, SystemRandom, Txn, TxnId, WatchEvent,
@@ -151,12 +149,11 @@ fn keys(count: usize) -> Vec<Key> {
 
 /// Calls per second, of the engine and of the raw limit.
 fn calls(criterion: &mut Criterion, name: &str, time: Option<Duration>, cases: &[(usize, usize)]) {
-    let mut group = criterion.benchmark_group(name);
-    group.sample_size(10).warm_up_time(Duration::from_millis(500)).measurement_time(Duration::from_secs(4));
+    let mut group = group(criterion, name);
     for &(workers, count) in cases {
         let (runtime, keys) = (runtime(), keys(count));
         group.throughput(Throughput::Elements(count as u64));
-        let id = |who: &str| BenchmarkId::new(who.to_owned(), format!("{workers} workers, {count} keys"));
+        let id = |who: &str| format!("{who}/{workers}-workers-{count}-keys");
         {
             let _within = runtime.enter();
             let raw = Raw::start(workers, count, time);
@@ -172,11 +169,11 @@ fn calls(criterion: &mut Criterion, name: &str, time: Option<Duration>, cases: &
 
 fn idle_calls(criterion: &mut Criterion) {
     let cases = [10_000, 100_000].map(|count| [1, 16, 64].map(|workers| (workers, count)));
-    calls(criterion, "engine/calls that do nothing", None, cases.as_flattened());
+    calls(criterion, "engine/calls-that-do-nothing", None, cases.as_flattened());
 }
 
 fn busy_calls(criterion: &mut Criterion) {
-    calls(criterion, "engine/calls of a millisecond", Some(Duration::from_millis(1)), &[(256, 25_600)]);
+    calls(criterion, "engine/calls-of-a-millisecond", Some(Duration::from_millis(1)), &[(256, 25_600)]);
 }
 
 /// Says when a call begins.
@@ -197,7 +194,6 @@ impl Controller for Tells {
 }
 
 /// From before the commit to the begin of the call that it leads to.
-#[expect(clippy::print_stdout, reason = "the median of single events, which criterion does not show")]
 fn latency(criterion: &mut Criterion) {
     let runtime = runtime();
     let (told, mut begins) = mpsc::unbounded_channel();
@@ -212,30 +208,27 @@ fn latency(criterion: &mut Criterion) {
         (store, key, engine(Tells(told), 16, watcher).await)
     });
     runtime.block_on(begins.recv()).unwrap();
-    let taken = Mutex::new(Vec::new());
-    criterion.bench_function("engine/from a commit to the call", |bencher| {
-        bencher.iter_custom(|iterations| {
-            runtime.block_on(async {
-                let mut sum = Duration::ZERO;
-                for _ in 0..iterations {
-                    let at = store.get(&key).await.unwrap().entry.unwrap().revision;
-                    let txn = Txn::new(TxnId::random(&SystemRandom), "bench");
-                    let txn = txn.update(key.clone(), course(0, first()).value, at);
-                    let begun = Instant::now();
-                    store.commit(txn).await.unwrap();
-                    let took = begins.recv().await.unwrap().saturating_duration_since(begun);
-                    engine.driver.queue().idle().await;
-                    taken.lock().unwrap().push(took);
-                    sum += took;
-                }
-                sum
-            })
+    let mut group = group(criterion, "engine/commit-to-call");
+    for (quantile, name) in Quantile::ALL {
+        group.bench_function(format!("roa-{name}"), |bencher| {
+            bencher.iter_custom(|rounds| {
+                let mut times = Vec::new();
+                runtime.block_on(async {
+                    for _ in 0..rounds {
+                        let at = store.get(&key).await.unwrap().entry.unwrap().revision;
+                        let txn = Txn::new(TxnId::random(&SystemRandom), "bench");
+                        let txn = txn.update(key.clone(), course(0, first()).value, at);
+                        let begun = Instant::now();
+                        store.commit(txn).await.unwrap();
+                        times.push(begins.recv().await.unwrap().saturating_duration_since(begun));
+                        engine.driver.queue().idle().await;
+                    }
+                });
+                quantile.of(&mut times) * u32::try_from(rounds).unwrap()
+            });
         });
-    });
-    let mut taken = taken.into_inner().unwrap();
-    taken.sort_unstable();
-    let at = |part: usize| taken[(taken.len() - 1) * part / 100];
-    println!("p50 {:?}, p90 {:?}, p99 {:?} of {}", at(50), at(90), at(99), taken.len());
+    }
+    group.finish();
 }
 
 /// Lists what was prepared.
@@ -278,9 +271,9 @@ fn apply(criterion: &mut Criterion) {
     const COUNT: usize = 20_000;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let entries: Arc<Vec<Entry>> = Arc::new((0..COUNT).map(|number| course(number, first())).collect());
-    let mut group = criterion.benchmark_group("engine/apply");
-    group.sample_size(20).throughput(Throughput::Elements(COUNT as u64));
-    group.bench_function("raw: decode with serde_json", |bencher| {
+    let mut group = group(criterion, "engine/apply");
+    group.throughput(Throughput::Elements(COUNT as u64));
+    group.bench_function("raw-decode", |bencher| {
         bencher.iter_with_large_drop(|| {
             let decode = |entry: &Entry| {
                 let Wire { metadata, spec, status } = serde_json::from_slice(&entry.value.bytes).unwrap();
@@ -289,12 +282,12 @@ fn apply(criterion: &mut Criterion) {
             entries.iter().map(decode).collect::<Vec<_>>()
         });
     });
-    group.bench_function("roa: decode and apply", |bencher| {
+    group.bench_function("roa-decode-and-apply", |bencher| {
         let entries = entries.clone();
         let event = move |number: usize| added(&entries[number]);
         bencher.iter_with_large_drop(|| runtime.block_on(filled(Prepared(COUNT, event.clone()))));
     });
-    group.bench_function("roa: apply what is decoded", |bencher| {
+    group.bench_function("roa-apply", |bencher| {
         let events: Arc<Vec<_>> = Arc::new(entries.iter().map(added::<Object<Course>>).collect());
         let event = move |number: usize| events[number].clone();
         bencher.iter_with_large_drop(|| runtime.block_on(filled(Prepared(COUNT, event.clone()))));
@@ -304,4 +297,3 @@ fn apply(criterion: &mut Criterion) {
 }
 
 criterion_group!(benches, idle_calls, busy_calls, latency, apply);
-criterion_main!(benches);
