@@ -15,7 +15,7 @@ use shuttle::future::{block_on, spawn};
 use shuttle::scheduler::{PctScheduler, RandomScheduler};
 use shuttle::{Config, Runner};
 
-use super::ring::{Found, Ring};
+use super::ring::{Found, Ring, Weighed};
 use super::wakers::Wakers;
 use crate::locks;
 
@@ -62,7 +62,7 @@ impl Scene {
     /// As the pump does: into the ring, then the head, then the wake-up.
     async fn feed(self: Arc<Self>) {
         for number in FIRST + 1..=LAST {
-            let evicted = locks::write(&self.ring).append(vec![batch(number)]);
+            let evicted = locks::write(&self.ring).append(Weighed::all(vec![batch(number)]));
             step();
             self.newest.store(number, Ordering::Release);
             step();
@@ -83,7 +83,7 @@ impl Scene {
             match found {
                 Found::Segment(segment, from) => {
                     step();
-                    seen.extend(segment.range(from..segment.len()).map(|batch| batch.revision.get()));
+                    seen.extend(segment.range(from..segment.len()).map(|slot| slot.batch.revision.get()));
                     cursor = *seen.last().unwrap();
                 }
                 Found::Behind => break,

@@ -418,7 +418,7 @@ async fn lesson_5_what_somebody_asks_for_goes_before_what_follows_from_a_status(
         world.create(name, 1).await;
         done(&world, name).await;
     }
-    let idle = || running.driver.queue().len() == 0;
+    let idle = || running.driver.queue().is_empty();
     until("all calls have ended", idle).await;
 
     running.doer.slow.store(true, Ordering::SeqCst);
