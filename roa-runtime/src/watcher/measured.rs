@@ -177,7 +177,9 @@ mod tests {
     use crate::metrics::Value;
 
     /// What each watch comes to, one after the other; the last stays.
-    struct Scripted(Mutex<Vec<Result<Vec<Result<WatchItem<DynamicObject>, TailEnd>>>>>);
+    struct Scripted(Mutex<Vec<Result<Items>>>);
+
+    type Items = Vec<Result<WatchItem<DynamicObject>, TailEnd>>;
 
     #[async_trait]
     impl Watcher<DynamicObject> for Scripted {
