@@ -145,6 +145,22 @@ impl<'de> Deserialize<'de> for Timestamp {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct HumanDuration(pub Duration);
 
+impl HumanDuration {
+    /// So many seconds, as exactly as a reader cares: whole milliseconds below one second, whole seconds from there on.
+    /// What is no length of time, as less than nothing, is none.
+    ///
+    /// ```
+    /// use roa_core::HumanDuration;
+    /// assert_eq!(HumanDuration::about(3_599.715).to_string(), "1h");
+    /// assert_eq!(HumanDuration::about(0.2504).to_string(), "250ms");
+    /// ```
+    #[must_use]
+    pub fn about(seconds: f64) -> Self {
+        let rounded = if seconds < 1.0 { (seconds * 1_000.0).round() / 1_000.0 } else { seconds.round() };
+        Self(Duration::try_from_secs_f64(rounded).unwrap_or_default())
+    }
+}
+
 impl fmt::Display for HumanDuration {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let seconds = self.0.as_secs();

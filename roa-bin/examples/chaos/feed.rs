@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use futures_util::StreamExt;
-use roa_core::{Batch, Change, Entry, Revision, Spec, Tail, Timestamp};
+use roa_core::{Batch, Change, Entry, Key, Revision, Spec, Tail, Timestamp};
 use roa_lab::LabInstance;
+use roa_runtime::ShardBy;
 use serde_json::Value;
 
 use crate::onlooker::Onlooker;
+use crate::options::Division;
 
 /// How long what was committed may take to show.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -30,16 +32,46 @@ pub(crate) struct Feed {
     idle: Idle,
 }
 
-/// How long labs that were not ready yet went without anybody doing anything for them, by the times of the writes.
-#[derive(Default)]
+/// How long labs that were not ready yet went without anybody doing anything for them although they had an owner, by the
+/// times of the writes. That there is an owner in time is checked as each disturbance ends.
 struct Idle {
+    mode: Division,
     /// When each lab that is on its way was last written, and as what.
     waiting: HashMap<String, (Timestamp, String)>,
+    /// When the lease, or each shard, last got another owner.
+    owned_since: HashMap<usize, Timestamp>,
     longest: Duration,
     whose: String,
 }
 
 impl Idle {
+    fn new(mode: Division) -> Self {
+        Self {
+            mode,
+            waiting: HashMap::new(),
+            owned_since: HashMap::new(),
+            longest: Duration::ZERO,
+            whose: String::new(),
+        }
+    }
+
+    /// Of which ownership a lab is.
+    fn ownership(&self, lab: &Key) -> usize {
+        match self.mode {
+            Division::Leader => 0,
+            Division::Sharded => ShardBy::Object.shard(lab),
+        }
+    }
+
+    /// An ownership that is named so has another owner.
+    fn owned(&mut self, name: &str, at: Timestamp) {
+        let ownership = match self.mode {
+            Division::Leader => Some(0),
+            Division::Sharded => name.parse().ok(),
+        };
+        ownership.map(|ownership| self.owned_since.insert(ownership, at));
+    }
+
     fn take(&mut self, change: &Change) -> anyhow::Result<()> {
         let name = change.key().name().to_owned();
         let before = self.waiting.remove(&name);
@@ -48,7 +80,8 @@ impl Idle {
         let at = field(entry, "/metadata/lastModified")?.context("a lab without a time")?;
         let at: Timestamp = at.parse().context("a lab's time can't be read")?;
         if let Some((since, was)) = before {
-            let idle = at.duration_since(since);
+            let owned_since = self.owned_since.get(&self.ownership(change.key())).copied();
+            let idle = at.duration_since(owned_since.map_or(since, |owned_since| owned_since.max(since)));
             if idle > self.longest {
                 (self.longest, self.whose) = (idle, format!("{name}, {was}"));
             }
@@ -61,7 +94,7 @@ impl Idle {
 }
 
 impl Feed {
-    pub(crate) fn begin(onlooker: &Onlooker) -> anyhow::Result<Self> {
+    pub(crate) fn begin(onlooker: &Onlooker, mode: Division) -> anyhow::Result<Self> {
         let tail = onlooker.wait(async {
             let floor = onlooker.store.state().await?.floor;
             onlooker.store.tail(floor).await
@@ -75,7 +108,7 @@ impl Feed {
             hand_overs: 0,
             take_overs: 0,
             last: None,
-            idle: Idle::default(),
+            idle: Idle::new(mode),
         })
     }
 
@@ -111,7 +144,7 @@ impl Feed {
         for change in batch.changes.iter().filter(|change| change.key().is_system()) {
             match change.key().resource() {
                 "heartbeats" => self.lives(change)?,
-                "leases" | "shards" => self.changes_hands(change, batch.revision)?,
+                "leases" | "shards" => self.changes_hands(change, batch)?,
                 _ => {}
             }
         }
@@ -133,11 +166,15 @@ impl Feed {
     }
 
     /// From an owner to nobody, from nobody to an owner, or from one whose heartbeat is gone.
-    fn changes_hands(&mut self, change: &Change, revision: Revision) -> anyhow::Result<()> {
+    fn changes_hands(&mut self, change: &Change, batch: &Batch) -> anyhow::Result<()> {
         let owned = change.key().name().to_owned();
         let entry = change.current().context("an ownership was removed")?;
         let now = field(entry, "/owner/incarnation")?;
         let before = self.owners.insert(owned.clone(), now.clone()).flatten();
+        if now.is_some() && now != before {
+            self.idle.owned(&owned, batch.committed_at);
+        }
+        let revision = batch.revision;
         match (before, now) {
             (Some(before), Some(now)) if before != now => {
                 ensure!(self.dead.contains(&before), "{owned} went from {before}, which lives, to {now} at {revision}");
@@ -158,7 +195,7 @@ fn field(entry: &Entry, pointer: &str) -> anyhow::Result<Option<String>> {
 impl fmt::Display for Feed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { batches, hand_overs, take_overs, idle, .. } = self;
-        writeln!(f, "no lab waited longer for its next step than {:.1?} ({})", idle.longest, idle.whose)?;
+        writeln!(f, "no lab with an owner waited longer for its next step than {:.1?} ({})", idle.longest, idle.whose)?;
         write!(
             f,
             "{batches} commits seen without a gap; {hand_overs} ownerships handed over, {take_overs} taken over, none shared"

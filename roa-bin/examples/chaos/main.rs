@@ -81,7 +81,7 @@ fn run(options: &Options) -> anyhow::Result<()> {
     first.await_ready()?;
     let onlooker = Onlooker::open(&shared.place());
     onlooker.create_template(PROVISIONING);
-    let feed = Feed::begin(&onlooker)?;
+    let feed = Feed::begin(&onlooker, options.mode)?;
     let mut chaos = Chaos {
         options,
         random: SeededRandom::new(options.seed),

@@ -5,7 +5,7 @@ use std::io::{self, Write as _};
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
-use roa_core::{Clock, ResourceStore, Scope, Store, SystemRandom};
+use roa_core::{Clock, HumanDuration, ResourceStore, Scope, Store, SystemRandom};
 use roa_runtime::{Explanation, Handling, Phase, SystemClock, explain_from_store};
 
 use crate::cli::{LogArgs, Output, WhyArgs};
@@ -142,7 +142,8 @@ fn render(told: &Told) -> String {
     why.waits_for.iter().for_each(|wait| line(format!("  waits for     {wait}")));
     for finalizer in &why.finalizers {
         let owner = finalizer.owner.as_deref().unwrap_or("nobody in this process");
-        let waiting = finalizer.waiting_seconds.map(|seconds| format!(", for {seconds} s")).unwrap_or_default();
+        let waiting = finalizer.waiting_seconds.map(|seconds| format!(", for {}", HumanDuration::about(seconds)));
+        let waiting = waiting.unwrap_or_default();
         line(format!("  finalizer     {} (taken off by {owner}{waiting})", finalizer.name));
     }
     for event in &why.events {
@@ -160,10 +161,13 @@ fn phase(handling: &Handling) -> String {
         if handling.causes.is_empty() { String::new() } else { format!(" because of {}", handling.causes.join(", ")) };
     match handling.phase {
         Phase::Idle => "waits for a change".to_owned(),
-        Phase::Waiting { seconds } => format!("waits for a worker for {seconds} s{causes}{failed}"),
-        Phase::Delayed { seconds } => format!("runs in {seconds} s{causes}{failed}"),
+        Phase::Waiting { seconds } => {
+            format!("waits for a worker for {}{causes}{failed}", HumanDuration::about(seconds))
+        }
+        Phase::Delayed { seconds } => format!("runs in {}{causes}{failed}", HumanDuration::about(seconds)),
         Phase::Running { seconds, again } => {
-            format!("has run for {seconds} s{causes}{failed}{}", if again { ", and runs again after that" } else { "" })
+            let (ran, next) = (HumanDuration::about(seconds), if again { ", and runs again after that" } else { "" });
+            format!("has run for {ran}{causes}{failed}{next}")
         }
         Phase::GivenUp => "has given it up until it changes".to_owned(),
         Phase::Elsewhere => "leaves it to another process".to_owned(),

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use roa_core::{Dependencies, Key, KindDescriptor, ResourceStore, Result, Store, Timestamp};
+use roa_core::{Dependencies, HumanDuration, Key, KindDescriptor, ResourceStore, Result, Store, Timestamp};
 
 use super::{DependencyState, Explanation, Handling, Phase, explain_from_store};
 use crate::manager::Component;
@@ -109,10 +109,13 @@ fn wait(handling: &Handling) -> Option<String> {
             format!("a worker of {name}: {ready} keys could run, {workers} may run at once")
         }
         Phase::Delayed { seconds } if handling.failures > 0 => {
-            format!("the back-off of {name} after {} failures: {seconds} s more{because}", handling.failures)
+            let more = HumanDuration::about(seconds);
+            format!("the back-off of {name} after {} failures: {more} more{because}", handling.failures)
         }
-        Phase::Delayed { seconds } => format!("its time with {name}: {seconds} s more{because}"),
-        Phase::Running { seconds, .. } => format!("{name}, which has run for {seconds} s"),
+        Phase::Delayed { seconds } => {
+            format!("its time with {name}: {} more{because}", HumanDuration::about(seconds))
+        }
+        Phase::Running { seconds, .. } => format!("{name}, which has run for {}", HumanDuration::about(seconds)),
         Phase::GivenUp => format!("a change: {name} has given it up{because}"),
         Phase::Idle | Phase::Elsewhere => return None,
     })
