@@ -130,8 +130,7 @@ async fn handover(max_batches: usize) -> Vec<Vec<u64>> {
         task.await.unwrap();
     }
     assert_eq!(scene.wakers.len(), 0, "each gave its slot back");
-    let seen = locks::lock(&scene.seen).clone();
-    seen
+    locks::lock(&scene.seen).clone()
 }
 
 /// Under schedules at random, and under such as find bugs that need few switches at the right places.
