@@ -69,11 +69,14 @@ impl<T> Lane<T> {
     }
 
     fn move_front(&mut self, before: Option<Place>, now: Option<Place>) {
-        if before != now {
-            before.map(|before| self.fronts.remove(before));
-            if let Some(now) = now {
-                self.fronts.insert(now, ());
-            }
+        if before == now {
+            return;
+        }
+        if let Some(before) = before {
+            self.fronts.remove(before);
+        }
+        if let Some(now) = now {
+            self.fronts.insert(now, ());
         }
     }
 

@@ -176,10 +176,11 @@ mod tests {
     use crate::Cache;
     use crate::metrics::Value;
 
-    /// What each watch comes to, one after the other; the last stays.
-    struct Scripted(Mutex<Vec<Result<Items>>>);
+    /// What a watch comes to.
+    type Watched = Result<Vec<Result<WatchItem<DynamicObject>, TailEnd>>>;
 
-    type Items = Vec<Result<WatchItem<DynamicObject>, TailEnd>>;
+    /// What each watch comes to, one after the other; the last stays.
+    struct Scripted(Mutex<Vec<Watched>>);
 
     #[async_trait]
     impl Watcher<DynamicObject> for Scripted {

@@ -112,6 +112,8 @@ async fn w14_c7_with_many_objects_who_stalls_slows_nobody_and_nothing_grows() {
     let (cache, counter) = (Cache::new(), Counter::default());
     let config = ControllerConfig {
         workers: 4,
+        // The call that never returns keeps its worker.
+        timeout: Duration::MAX,
         queue: QueueConfig { max_keys: QUEUE, ..QueueConfig::default() },
         ..ControllerConfig::default()
     };
