@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use roa_core::{Key, Random, RandomExt, SeededRandom, Store, SystemRandom, Txn, TxnId, Value};
+use roa_core::{Clock, Key, Random, RandomExt, SeededRandom, Store, SystemRandom, Txn, TxnId, Value};
 use roa_runtime::SystemClock;
 use roa_store_sqlite::{SqliteConfig, SqliteDurability, SqliteStore};
 
@@ -90,12 +90,13 @@ pub(crate) enum Begin {
 fn lab(number: usize, begin: Begin, random: &dyn Random) -> (Key, Value) {
     let (name, uid) = (format!("lab-{number:06}"), random.uuid());
     let key = Key::new("lab.neuroglia.com", "labinstances", "school", &name).unwrap();
-    let begin = match begin {
-        Begin::Now => "",
-        Begin::Never => r#","scheduledStart":"2099-01-01T00:00:00Z""#,
+    // One that has waited for long has failed.
+    let (begin, created) = match begin {
+        Begin::Now => ("", SystemClock::new().now().to_string()),
+        Begin::Never => (r#","scheduledStart":"2099-01-01T00:00:00Z""#, "2026-01-01T00:00:00Z".to_owned()),
     };
     let value = format!(
-        r#"{{"apiVersion":"lab.neuroglia.com/v1","kind":"LabInstance","metadata":{{"name":"{name}","namespace":"school","uid":"{uid}","generation":1,"creationTimestamp":"2026-01-01T00:00:00Z"}},"spec":{{"template":"simulated","studentEmail":"student{number}@example.com"{begin}}},"status":{{"state":"pending"}}}}"#
+        r#"{{"apiVersion":"lab.neuroglia.com/v1","kind":"LabInstance","metadata":{{"name":"{name}","namespace":"school","uid":"{uid}","generation":1,"creationTimestamp":"{created}"}},"spec":{{"template":"simulated","studentEmail":"student{number}@example.com"{begin}}},"status":{{"state":"pending"}}}}"#
     );
     (key, Value::json(value))
 }

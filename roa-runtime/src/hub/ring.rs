@@ -18,7 +18,7 @@ const PART: usize = 8;
 /// How many kinds a segment tells apart.
 const KINDS: usize = 8;
 /// The number of none of them: what is changed is of several kinds, or of one more than are told apart.
-const MIXED: u8 = 8;
+const MIXED: u8 = u8::MAX;
 
 /// A batch in its place.
 #[derive(Debug)]
@@ -30,21 +30,15 @@ pub(super) struct Slot {
 
 /// What a selection covers of each kind of a segment: a batch of which it covers nothing is passed over without a look at
 /// it, and where it covers everything no key is compared.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Cover {
-    /// A bit for each kind.
-    nothing: u8,
-    everything: u8,
-}
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Cover([Coverage; KINDS]);
 
 impl Cover {
-    pub(super) fn of(self, slot: &Slot) -> Coverage {
-        let bit = 1_u8.checked_shl(slot.kind.into()).unwrap_or(0);
-        match (self.nothing & bit != 0, self.everything & bit != 0) {
-            (true, _) => Coverage::Nothing,
-            (_, true) => Coverage::Everything,
-            _ => Coverage::Part,
-        }
+    /// Each key must be looked at.
+    pub(super) const UNKNOWN: Self = Self([Coverage::Part; KINDS]);
+
+    pub(super) fn of(&self, slot: &Slot) -> Coverage {
+        self.0.get(usize::from(slot.kind)).copied().unwrap_or(Coverage::Part)
     }
 }
 
@@ -97,13 +91,9 @@ impl Segment {
 
     /// What a selection covers of what it has by now.
     pub(super) fn cover(&self, selection: &Selection) -> Cover {
-        let mut cover = Cover::default();
-        for (number, kind) in self.kinds.iter().map_while(OnceLock::get).enumerate() {
-            match selection.coverage(kind) {
-                Coverage::Nothing => cover.nothing |= 1 << number,
-                Coverage::Everything => cover.everything |= 1 << number,
-                Coverage::Part => {}
-            }
+        let mut cover = Cover::UNKNOWN;
+        for (coverage, kind) in cover.0.iter_mut().zip(self.kinds.iter().map_while(OnceLock::get)) {
+            *coverage = selection.coverage(kind);
         }
         cover
     }

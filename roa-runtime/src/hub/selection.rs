@@ -110,7 +110,20 @@ impl Selection {
     }
 
     /// As [`Selection::see`], of a change whose key it covers.
+    #[inline]
     pub(super) fn see_covered<'a>(&self, change: &'a Change) -> Option<(ChangeKind, &'a Arc<Entry>)> {
+        if self.by_key {
+            return Some(match change {
+                Change::Put { entry, previous: None } => (ChangeKind::Added, entry),
+                Change::Put { entry, previous: Some(_) } => (ChangeKind::Modified, entry),
+                Change::Delete { previous } => (ChangeKind::Deleted, previous),
+            });
+        }
+        self.see_selected(change)
+    }
+
+    /// As [`Selection::see_covered`], of a selection that looks into values.
+    fn see_selected<'a>(&self, change: &'a Change) -> Option<(ChangeKind, &'a Arc<Entry>)> {
         let accepted = |entry: &&Arc<Entry>| self.accepts(entry);
         match (change.previous().filter(accepted), change.current().filter(accepted)) {
             (None, None) => None,

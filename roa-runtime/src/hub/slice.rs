@@ -122,8 +122,8 @@ impl EventSlice {
     fn log(&self) -> impl Iterator<Item = (&Arc<Batch>, Coverage)> {
         let (lent, cover, read): (_, _, &[Arc<Batch>]) = match &self.source {
             Source::Log { segment, from, to, cover, .. } => (Some(segment.range(*from..*to)), *cover, &[]),
-            Source::Batches { batches, .. } => (None, Cover::default(), batches),
-            Source::Page { .. } => (None, Cover::default(), &[]),
+            Source::Batches { batches, .. } => (None, Cover::UNKNOWN, batches),
+            Source::Page { .. } => (None, Cover::UNKNOWN, &[]),
         };
         let lent = lent.into_iter().flatten().map(move |slot| (&slot.batch, cover.of(slot)));
         let lent = lent.filter(|(_, coverage)| *coverage != Coverage::Nothing);
@@ -157,6 +157,7 @@ impl EventSlice {
     }
 }
 
+#[inline]
 fn see<'a>(change: &'a Change, coverage: Coverage, selection: &Selection) -> Option<(ChangeKind, &'a Arc<Entry>)> {
     match coverage {
         Coverage::Nothing => None,
