@@ -261,7 +261,7 @@ mod tests {
     #[test]
     fn of_batches_of_more_kinds_than_are_told_apart_and_of_several_at_once_the_keys_are_looked_at() {
         let kinds: Vec<String> = (0..12).map(|number| format!("kind{number}")).collect();
-        let mut ring = Ring::new(revision(10), 64, usize::MAX);
+        let mut ring = Ring::new(revision(10), 1_024, usize::MAX);
         let mut batches: Vec<_> = (11..).zip(&kinds).map(|(number, kind)| batch_of(number, &[kind])).collect();
         batches.push(batch_of(23, &["kind3", "kind4"]));
         batches.push(batch_of(24, &["kind3", "kind3"]));
