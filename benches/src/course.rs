@@ -61,10 +61,12 @@ impl Spec for Course {
 pub fn course(number: usize, revision: Revision) -> Entry {
     let (name, namespace) = (format!("course-{number:06}"), format!("school-{:02}", number % 20));
     let key = Key::new(Course::GROUP, Course::PLURAL, &namespace, &name).expect("fixed segments make a key");
-    let json = format!(
+    let mut json = format!(
         r#"{{"metadata":{{"name":"{name}","namespace":"{namespace}","uid":"{number:08x}-4a7c-4d4e-9b61-0123456789ab","generation":1,"creationTimestamp":"2027-01-01T08:00:00Z","labels":{{"course":"python","tier":"web"}},"finalizers":["bench.example.com/cleanup"]}},"apiVersion":"bench.example.com/v1","kind":"Course","spec":{{"template":"python-3","studentEmail":"student-{number}@example.com","duration":"45m","environment":{{"COURSE":"python","EDITOR":"vi","LANG":"en_GB.UTF-8","REGION":"north","TERM":"xterm"}}}},"status":{{"state":"ready","observedGeneration":1,"message":"can be used at http://127.0.0.1:{port}","conditions":[{{"type":"Scheduled","status":"True","reason":"Scheduled","message":"500m cpu and 256Mi memory","lastTransitionTime":"2027-01-01T08:00:01Z"}},{{"type":"Ready","status":"True","reason":"Ready","message":"can be used","lastTransitionTime":"2027-01-01T08:00:02Z"}}]}}}}"#,
         port = 20_000 + number % 40_000,
     );
+    // What a store reads has no room to spare.
+    json.shrink_to_fit();
     Entry::created(key, Value::json(json), revision, TxnId::none(), "bench".into())
 }
 

@@ -17,7 +17,7 @@ struct Pace {
 
 impl Pace {
     /// Short, since it is measured in several rounds: what changes with the hour would otherwise decide.
-    const FULL: Self = Self { samples: 10, warm_up: Duration::from_millis(200), measure: Duration::from_millis(800) };
+    const FULL: Self = Self { samples: 10, warm_up: Duration::from_millis(150), measure: Duration::from_millis(650) };
     const QUICK: Self = Self { samples: 10, warm_up: Duration::from_millis(50), measure: Duration::from_millis(300) };
     /// So that the statistics take less time than what they are about.
     const RESAMPLES: usize = 2_000;

@@ -40,9 +40,8 @@ fn folder() -> &'static Path {
 fn each(kind: &str) -> usize {
     match (kind, is_quick()) {
         ("memory", true) => 200,
-        ("memory", false) => 800,
-        (_, true) => 16,
-        (_, false) => 64,
+        ("memory", false) => 400,
+        _ => 8,
     }
 }
 

@@ -96,7 +96,7 @@ fn lab(number: usize, begin: Begin, random: &dyn Random) -> (Key, Value) {
         Begin::Never => (r#","scheduledStart":"2099-01-01T00:00:00Z""#, "2026-01-01T00:00:00Z".to_owned()),
     };
     let value = format!(
-        r#"{{"apiVersion":"lab.neuroglia.com/v1","kind":"LabInstance","metadata":{{"name":"{name}","namespace":"school","uid":"{uid}","generation":1,"creationTimestamp":"{created}"}},"spec":{{"template":"simulated","studentEmail":"student{number}@example.com"{begin}}},"status":{{"state":"pending"}}}}"#
+        r#"{{"metadata":{{"name":"{name}","namespace":"school","uid":"{uid}","generation":1,"creationTimestamp":"{created}"}},"apiVersion":"lab.neuroglia.com/v1","kind":"LabInstance","spec":{{"template":"simulated","studentEmail":"student{number}@example.com"{begin}}},"status":{{"state":"pending"}}}}"#
     );
     (key, Value::json(value))
 }

@@ -6,6 +6,9 @@ use roa_core::{Key, Value};
 
 use super::server::Server;
 
+/// How large an answer may be.
+const LARGEST: usize = 64 << 20;
+
 /// A connection; a clone shares it.
 #[derive(Clone)]
 pub(crate) struct Etcd(Client);
@@ -46,7 +49,9 @@ impl Etcd {
     /// All that is there; gives how many.
     pub(crate) async fn list(&self) -> usize {
         let everything = GetOptions::new().with_all_keys();
-        self.0.clone().get(vec![0], Some(everything)).await.unwrap().kvs().len()
+        // Ten thousand of 1 KiB are more than the client takes by default.
+        let mut client = self.0.kv_client().max_decoding_message_size(LARGEST);
+        client.get(vec![0], Some(everything)).await.unwrap().kvs().len()
     }
 }
 

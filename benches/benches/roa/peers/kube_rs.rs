@@ -138,7 +138,9 @@ pub(crate) fn reconcile(criterion: &mut Criterion) {
     for workers in [1, 16, 64] {
         group.bench_function(BenchmarkId::new("kube", workers), |bencher| {
             bencher.to_async(&runtime).iter(async || {
-                let queue = stream::iter(references.clone()).map(Ok::<ObjectRef<ConfigMap>, Infallible>);
+                let all = stream::iter(references.clone()).map(Ok::<ObjectRef<ConfigMap>, Infallible>);
+                // With the end of what it is fed it ends, whatever is still to be done.
+                let queue = all.chain(stream::pending());
                 let act = |object: Arc<ConfigMap>, _: Arc<()>| {
                     black_box(object);
                     Box::pin(async { Ok::<_, Infallible>(Action::await_change()) })

@@ -20,10 +20,12 @@ pub(crate) fn start() -> Option<Server> {
 }
 
 impl Nats {
-    pub(crate) async fn connect(server: &Server) -> Self {
+    /// A bucket of its own; the reason why not, from a server that is too old for the client.
+    pub(crate) async fn connect(server: &Server) -> Result<Self, String> {
         let client = async_nats::connect(format!("127.0.0.1:{}", server.port)).await.unwrap();
         let config = Config { bucket: "bench".to_owned(), history: 1, ..Config::default() };
-        Self(jetstream::new(client).create_key_value(config).await.unwrap())
+        let made = jetstream::new(client).create_key_value(config).await;
+        made.map(Self).map_err(|error| format!("nats-server and its client do not understand each other: {error}"))
     }
 
     /// What changes from now on.

@@ -49,10 +49,10 @@ pub(crate) fn put(criterion: &mut Criterion) {
             None => missing(&format!("peers/put/etcd/{in_flight}"), "etcd"),
         }
         match nats::start() {
-            Some(server) => {
-                let nats = runtime.block_on(Nats::connect(&server));
-                one(&mut group, &format!("nats/{in_flight}"), &runtime, in_flight, &nats);
-            }
+            Some(server) => match runtime.block_on(Nats::connect(&server)) {
+                Ok(nats) => one(&mut group, &format!("nats/{in_flight}"), &runtime, in_flight, &nats),
+                Err(reason) => skipped(&format!("peers/put/nats/{in_flight}"), &reason),
+            },
             None => missing(&format!("peers/put/nats/{in_flight}"), "nats-server"),
         }
     }
@@ -86,14 +86,15 @@ pub(crate) fn watch(criterion: &mut Criterion) {
     } else {
         missing("peers/watch/etcd", "etcd");
     }
-    if let Some(server) = nats::start() {
-        let nats = runtime.block_on(Nats::connect(&server));
-        let stream = runtime.block_on(nats.watch());
-        latencies(&mut group, "nats", &runtime, &nats, stream, async |stream| {
-            drop(stream.next().await.unwrap().unwrap())
-        });
-    } else {
-        missing("peers/watch/nats", "nats-server");
+    match nats::start().map(|server| (runtime.block_on(Nats::connect(&server)), server)) {
+        Some((Ok(nats), _server)) => {
+            let stream = runtime.block_on(nats.watch());
+            latencies(&mut group, "nats", &runtime, &nats, stream, async |stream| {
+                drop(stream.next().await.unwrap().unwrap());
+            });
+        }
+        Some((Err(reason), _)) => skipped("peers/watch/nats", &reason),
+        None => missing("peers/watch/nats", "nats-server"),
     }
     group.finish();
 }
