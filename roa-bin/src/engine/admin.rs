@@ -195,12 +195,21 @@ fn trouble(watch: &WatchHealth, patience: Duration) -> Option<String> {
 /// nothing stands by, and is.
 async fn watch_membership(membership: &Membership, check: &Check, clock: &dyn Clock) {
     loop {
+        let renewal = membership.next_renewal();
         match (membership.is_live(), membership.heartbeat_age()) {
-            (true, _) => check.pass(),
+            (true, _) => {
+                check.pass();
+                clock.sleep(MEMBERSHIP_INTERVAL).await;
+                continue;
+            }
             (false, Some(age)) => check.fail(format!("the heartbeat was last renewed {} s ago", age.as_secs())),
             (false, None) => check.fail("no heartbeat yet"),
         }
-        clock.sleep(MEMBERSHIP_INTERVAL).await;
+        // The first one makes a process ready: a start waits for no interval.
+        tokio::select! {
+            () = renewal => {}
+            () = clock.sleep(MEMBERSHIP_INTERVAL) => {}
+        }
     }
 }
 

@@ -48,6 +48,9 @@ impl<S: tracing::Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Recording {
 /// On one thread: the subscriber is the thread's own.
 #[tokio::test(flavor = "current_thread")]
 async fn a_trace_leads_from_the_event_over_the_key_and_the_reconcile_to_the_write_with_the_cause() {
+    // Beside a second subscriber `tracing` asks all of them about a span that it sees for the first time. If there is just
+    // one, it asks that of the thread, and a thread of another test, which has none, would settle it for all.
+    let _second = tracing::Dispatch::new(tracing_subscriber::registry());
     let recording = Recording::default();
     let subscriber = tracing_subscriber::registry().with(recording.clone());
     let _guard = tracing::subscriber::set_default(subscriber);

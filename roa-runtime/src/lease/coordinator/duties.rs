@@ -101,8 +101,9 @@ impl Coordinator {
     fn note(&self, group: &Group, plan: &Plan, view: &View, now: Monotonic) {
         if !plan.lost.is_empty() {
             tracing::warn!(group = group.name(), slots = ?plan.lost, "lost: others have them");
-            group.territory.vacate(&plan.lost, true);
+            // Counted first: who hears of it by the end of a call finds it counted.
             self.membership.shared().lost(plan.lost.len());
+            group.territory.vacate(&plan.lost, true);
         }
         if !plan.drain.is_empty() {
             tracing::info!(group = group.name(), slots = ?plan.drain, "giving up");
