@@ -1,6 +1,6 @@
 //! What the API tells of objects that no object holds: `labinstances/log`, and `why` of every kind.
 
-use std::io::{Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::process::{Output, Stdio};
 use std::rc::Rc;
@@ -58,12 +58,16 @@ fn the_output_of_a_lab_is_told_by_the_api_to_who_has_no_access_to_its_disk() {
     }
 
     let mut follow = command(roa.dir.path());
-    follow.args(["logs", "-n", "labs", "-f", "talker", "--tail", "0", "--data-dir", "elsewhere"]);
+    follow.args(["logs", "-n", "labs", "-f", "talker", "--tail", "1", "--data-dir", "elsewhere"]);
     follow.args(["--server", &format!("http://{address}")]);
-    let follower = follow.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut follower = follow.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut told = BufReader::new(follower.stdout.take().unwrap());
+    let (mut first, mut rest) = (String::new(), String::new());
+    told.read_line(&mut first).unwrap();
+    assert!(first.starts_with("line "), "it follows: {first}");
     roa.store().delete("labs", "talker");
-    let output = follower.wait_with_output().unwrap();
-    assert!(output.status.success() && text(&output.stdout).ends_with("bye\n"), "{output:?}");
+    told.read_to_string(&mut rest).unwrap();
+    assert!(follower.wait().unwrap().success() && rest.ends_with("bye\n"), "{rest}");
 }
 
 const ROBOT: &str = r#"{
