@@ -108,10 +108,13 @@ fn examples(root: &Path) -> Result<(), String> {
     Ok(())
 }
 
+/// How many tests of a program run at once: most of them wait for a process, a time or a disk, and two cores serve more.
+const THREADS: &str = "4";
+
 /// Unit, integration and documentation tests of every crate. A run without any test is a failure.
 fn tests(root: &Path, tally: &mut Tally) -> Result<(), String> {
     let run = Run::cargo(root, &["test", "--workspace", "--locked", "--no-fail-fast"]);
-    run.each_line(|line| {
+    run.variable("RUST_TEST_THREADS", THREADS).each_line(|line| {
         println!("{line}");
         tally.read(line);
     })?;

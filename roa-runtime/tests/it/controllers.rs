@@ -436,7 +436,8 @@ async fn lesson_5_what_somebody_asks_for_goes_before_what_follows_from_a_status(
     until("the old one is called", || running.doer.calls("old") > before).await;
 
     let calls = running.doer.calls.lock().unwrap().clone();
-    let last = |name: &str| calls.iter().rposition(|call| call == name);
-    assert!(last("new") < last("old") && last("new").is_some(), "{calls:?}");
+    let nth = |name: &str, number: usize| calls.iter().enumerate().filter(|(_, call)| *call == name).nth(number);
+    let (new, old) = (nth("new", 0).map(|it| it.0), nth("old", before).map(|it| it.0));
+    assert!(new.is_some() && new < old, "{calls:?}");
     running.stop().await;
 }
