@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use futures_util::StreamExt;
-use roa_core::{Batch, Change, Entry, Key, Revision, Spec, Tail, Timestamp};
+use roa_core::{Batch, Change, Entry, Revision, Spec, Tail, Timestamp};
 use roa_lab::LabInstance;
-use roa_runtime::ShardBy;
 use serde_json::Value;
 
+use crate::idle::Idle;
 use crate::onlooker::Onlooker;
 use crate::options::Division;
 
@@ -25,72 +25,13 @@ pub(crate) struct Feed {
     /// The incarnations that live.
     living: HashMap<String, String>,
     dead: BTreeSet<String>,
+    /// By the address where people ask it: the incarnation of a process.
+    addresses: HashMap<String, String>,
     batches: u64,
     hand_overs: u64,
     take_overs: u64,
     last: Option<Revision>,
     idle: Idle,
-}
-
-/// How long labs that were not ready yet went without anybody doing anything for them although they had an owner, by the
-/// times of the writes. That there is an owner in time is checked as each disturbance ends.
-struct Idle {
-    mode: Division,
-    /// When each lab that is on its way was last written, and as what.
-    waiting: HashMap<String, (Timestamp, String)>,
-    /// When the lease, or each shard, last got another owner.
-    owned_since: HashMap<usize, Timestamp>,
-    longest: Duration,
-    whose: String,
-}
-
-impl Idle {
-    fn new(mode: Division) -> Self {
-        Self {
-            mode,
-            waiting: HashMap::new(),
-            owned_since: HashMap::new(),
-            longest: Duration::ZERO,
-            whose: String::new(),
-        }
-    }
-
-    /// Of which ownership a lab is.
-    fn ownership(&self, lab: &Key) -> usize {
-        match self.mode {
-            Division::Leader => 0,
-            Division::Sharded => ShardBy::Object.shard(lab),
-        }
-    }
-
-    /// An ownership that is named so has another owner.
-    fn owned(&mut self, name: &str, at: Timestamp) {
-        let ownership = match self.mode {
-            Division::Leader => Some(0),
-            Division::Sharded => name.parse().ok(),
-        };
-        ownership.map(|ownership| self.owned_since.insert(ownership, at));
-    }
-
-    fn take(&mut self, change: &Change) -> anyhow::Result<()> {
-        let name = change.key().name().to_owned();
-        let before = self.waiting.remove(&name);
-        let Some(entry) = change.current() else { return Ok(()) };
-        let state = field(entry, "/status/state")?.unwrap_or_else(|| "pending".to_owned());
-        let at = field(entry, "/metadata/lastModified")?.context("a lab without a time")?;
-        let at: Timestamp = at.parse().context("a lab's time can't be read")?;
-        if let Some((since, was)) = before {
-            let owned_since = self.owned_since.get(&self.ownership(change.key())).copied();
-            let idle = at.duration_since(owned_since.map_or(since, |owned_since| owned_since.max(since)));
-            if idle > self.longest {
-                (self.longest, self.whose) = (idle, format!("{name}, {was}"));
-            }
-        }
-        if matches!(state.as_str(), "pending" | "provisioning") {
-            self.waiting.insert(name, (at, state));
-        }
-        Ok(())
-    }
 }
 
 impl Feed {
@@ -104,6 +45,7 @@ impl Feed {
             owners: BTreeMap::new(),
             living: HashMap::new(),
             dead: BTreeSet::new(),
+            addresses: HashMap::new(),
             batches: 0,
             hand_overs: 0,
             take_overs: 0,
@@ -125,11 +67,18 @@ impl Feed {
         Ok(())
     }
 
+    /// The process that is asked at this address does nothing from then on, for ever or for a while.
+    pub(crate) fn disturbed(&mut self, address: &str, at: Timestamp) -> anyhow::Result<()> {
+        let incarnation = self.addresses.get(address);
+        let incarnation =
+            incarnation.with_context(|| format!("the store knows no process that is asked at {address}"))?;
+        self.idle.disturbed(incarnation.clone(), at);
+        Ok(())
+    }
+
     /// No lab waited longer for its next step than `limit`.
     pub(crate) fn check_idle(&self, limit: Duration) -> anyhow::Result<()> {
-        let Idle { longest, whose, .. } = &self.idle;
-        ensure!(*longest <= limit, "{whose}, waited for {longest:.1?}, expected at most {limit:?}");
-        Ok(())
+        self.idle.check(limit)
     }
 
     fn take(&mut self, batch: &Batch) -> anyhow::Result<()> {
@@ -138,8 +87,9 @@ impl Feed {
         }
         self.last = Some(batch.revision);
         self.batches += 1;
+        self.idle.comes_to(batch.committed_at);
         for change in batch.changes.iter().filter(|change| change.key().resource() == LabInstance::PLURAL) {
-            self.idle.take(change)?;
+            self.idle.written(change)?;
         }
         for change in batch.changes.iter().filter(|change| change.key().is_system()) {
             match change.key().resource() {
@@ -156,6 +106,8 @@ impl Feed {
         let now = change.current().map(|entry| field(entry, "/incarnation")).transpose()?.flatten();
         let before = match &now {
             Some(incarnation) => {
+                let address = change.current().map(|entry| field(entry, "/address")).transpose()?.flatten();
+                self.addresses.extend(address.map(|address| (address, incarnation.clone())));
                 ensure!(!self.dead.contains(incarnation), "{holder} lives again as {incarnation}");
                 self.living.insert(holder, incarnation.clone())
             }
@@ -170,10 +122,8 @@ impl Feed {
         let owned = change.key().name().to_owned();
         let entry = change.current().context("an ownership was removed")?;
         let now = field(entry, "/owner/incarnation")?;
+        self.idle.owned(&owned, now.as_deref(), batch.committed_at);
         let before = self.owners.insert(owned.clone(), now.clone()).flatten();
-        if now.is_some() && now != before {
-            self.idle.owned(&owned, batch.committed_at);
-        }
         let revision = batch.revision;
         match (before, now) {
             (Some(before), Some(now)) if before != now => {
@@ -187,7 +137,7 @@ impl Feed {
     }
 }
 
-fn field(entry: &Entry, pointer: &str) -> anyhow::Result<Option<String>> {
+pub(crate) fn field(entry: &Entry, pointer: &str) -> anyhow::Result<Option<String>> {
     let value: Value = serde_json::from_slice(&entry.value.bytes).context("a record can't be read")?;
     Ok(value.pointer(pointer).and_then(Value::as_str).map(str::to_owned))
 }
@@ -195,7 +145,7 @@ fn field(entry: &Entry, pointer: &str) -> anyhow::Result<Option<String>> {
 impl fmt::Display for Feed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { batches, hand_overs, take_overs, idle, .. } = self;
-        writeln!(f, "no lab with an owner waited longer for its next step than {:.1?} ({})", idle.longest, idle.whose)?;
+        writeln!(f, "{idle}")?;
         write!(
             f,
             "{batches} commits seen without a gap; {hand_overs} ownerships handed over, {take_overs} taken over, none shared"

@@ -13,6 +13,7 @@ mod onlooker;
 
 mod calls;
 mod feed;
+mod idle;
 mod member;
 mod options;
 mod shared;
@@ -22,7 +23,8 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
-use roa_core::{RandomExt, SeededRandom};
+use roa_core::{Clock, RandomExt, SeededRandom, Timestamp};
+use roa_runtime::SystemClock;
 
 use calls::Calls;
 use feed::Feed;
@@ -33,8 +35,6 @@ use shared::SharedStore;
 
 /// A lease, two retry periods and a second: what a hand-over may take.
 const BOUND: Duration = Duration::from_millis(4_500);
-/// What a busy machine may add.
-const SLACK: Duration = Duration::from_secs(10);
 /// How long a lab takes to be provisioned.
 const PROVISIONING: Duration = Duration::from_millis(500);
 /// How long all labs may take to be ready when all disturbances are over.
@@ -58,6 +58,11 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// By the clock of the machine, as the members' writes are.
+fn now() -> Timestamp {
+    SystemClock::new().now()
 }
 
 /// The whole, and what it came to.
@@ -107,17 +112,18 @@ impl Chaos<'_> {
             self.add()?;
         }
         self.divided("begun")?;
+        feed.check(&self.onlooker)?;
         let end = Instant::now() + self.options.time;
         while Instant::now() < end {
             self.create_labs((self.options.labs / 20).max(1));
-            self.disturb()?;
+            self.disturb(&mut feed)?;
             feed.check(&self.onlooker)?;
         }
         self.create_labs(self.options.labs);
         let settled = self.settle()?;
         feed.check(&self.onlooker)?;
         // A lab is written when it begins and when it ends; in between its provisioner takes its time.
-        feed.check_idle(BOUND + SLACK + PROVISIONING)?;
+        feed.check_idle(self.bound() + PROVISIONING)?;
         let calls = Calls::check(self.directory.path())?;
         self.report(settled, &feed);
         println!("{calls}");
@@ -131,7 +137,7 @@ impl Chaos<'_> {
         self.onlooker.create_labs((first..self.labs).map(|number| format!("lab-{number:05}")));
     }
 
-    fn disturb(&mut self) -> anyhow::Result<()> {
+    fn disturb(&mut self, feed: &mut Feed) -> anyhow::Result<()> {
         let (few, many) = (self.members.len() <= 1, self.members.len() >= self.options.members + 2);
         let what = match self.random.below(5) {
             0 if !many => "added",
@@ -144,9 +150,13 @@ impl Chaos<'_> {
         match what {
             "added" => self.add()?,
             "told to stop" => self.remove()?.stop()?,
-            "killed" => self.remove()?.kill()?,
+            "killed" => {
+                let member = self.remove()?;
+                feed.disturbed(&member.address(), now())?;
+                member.kill()?;
+            }
             _ => {
-                self.pause()?;
+                self.pause(feed)?;
                 return self.divided("resumed");
             }
         }
@@ -172,9 +182,10 @@ impl Chaos<'_> {
     }
 
     /// Others take over meanwhile, if it is long enough; afterwards it finds out by itself what it has lost.
-    fn pause(&mut self) -> anyhow::Result<()> {
+    fn pause(&mut self, feed: &mut Feed) -> anyhow::Result<()> {
         let (number, time) = (self.any(), Duration::from_millis(self.random.below(LONGEST_PAUSE_MS)));
         let member = self.members.remove(&number).context("there is no member")?;
+        feed.disturbed(&member.address(), now())?;
         member.pause(&self.onlooker)?;
         let end = Instant::now() + time;
         let replaced = if time > BOUND && !self.members.is_empty() { self.divided("paused") } else { Ok(()) };
@@ -184,6 +195,11 @@ impl Chaos<'_> {
         member.resume()?;
         self.members.insert(number, member);
         replaced
+    }
+
+    /// A lease, two retry periods and a second, and what a busy machine may add: what a hand-over may take.
+    fn bound(&self) -> Duration {
+        BOUND + self.options.slack
     }
 
     /// Waits until those that are there own all that there is to own, each of it once.
@@ -196,7 +212,7 @@ impl Chaos<'_> {
                 println!("{after:>14}: {counts:?} after {:.1?}", begun.elapsed());
                 return Ok(());
             }
-            let (took, all) = (begun.elapsed(), BOUND + SLACK);
+            let (took, all) = (begun.elapsed(), self.bound());
             ensure!(took < all, "after one was {after} the members own {counts:?}, expected {there} within {all:?}");
             std::thread::park_timeout(Duration::from_millis(10));
         }

@@ -75,6 +75,11 @@ impl Member {
         Some(answer)
     }
 
+    /// Where people ask it.
+    pub(crate) fn address(&self) -> String {
+        self.socket.display().to_string()
+    }
+
     /// How much it owns, by its own word.
     pub(crate) fn owned(&self) -> usize {
         let metrics = self.ask("/metrics").unwrap_or_default();

@@ -8,7 +8,7 @@ use roa_runtime::SHARDS;
 
 pub(crate) const USAGE: &str =
     "usage: cargo xtask chaos [--time SECONDS] [--labs COUNT] [--members COUNT] [--seed NUMBER]
-                         [--backend sqlite|redis] [--mode leader|sharded]";
+                         [--backend sqlite|redis] [--mode leader|sharded] [--slack SECONDS]";
 
 #[derive(Debug)]
 pub(crate) struct Options {
@@ -18,6 +18,8 @@ pub(crate) struct Options {
     pub(crate) seed: u64,
     pub(crate) backend: Backend,
     pub(crate) mode: Division,
+    /// What a busy machine may add to each bound.
+    pub(crate) slack: Duration,
     /// The `roa` to run: by default the one that was built beside this program.
     pub(crate) roa: PathBuf,
 }
@@ -79,8 +81,16 @@ impl Options {
         let seed = roa_core::Random::next_u64(&roa_core::SystemRandom);
         let roa = beside.unwrap_or_default();
         let time = Duration::from_secs(60);
-        let mut options =
-            Self { time, labs: 2_000, members: 3, seed, backend: Backend::Sqlite, mode: Division::Sharded, roa };
+        let mut options = Self {
+            time,
+            labs: 2_000,
+            members: 3,
+            seed,
+            backend: Backend::Sqlite,
+            mode: Division::Sharded,
+            slack: Duration::ZERO,
+            roa,
+        };
         let mut arguments = arguments;
         while let Some(name) = arguments.next() {
             let value = arguments.next().ok_or_else(|| format!("{name}: a value is missing"))?;
@@ -99,6 +109,7 @@ impl Options {
             "--seed" => self.seed = number()?,
             "--backend" => self.backend = Backend::parse(value)?,
             "--mode" => self.mode = Division::parse(value)?,
+            "--slack" => self.slack = Duration::from_secs(number()?),
             "--roa" => self.roa = value.into(),
             _ => return Err(format!("{name}: there is no such option")),
         }
@@ -108,8 +119,11 @@ impl Options {
 
 impl fmt::Display for Options {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { time, labs, members, seed, backend, mode, .. } = self;
-        let (time, backend, mode) = (time.as_secs(), backend.name(), mode.name());
-        write!(f, "--time {time} --labs {labs} --members {members} --seed {seed} --backend {backend} --mode {mode}")
+        let Self { time, labs, members, seed, backend, mode, slack, .. } = self;
+        let (time, backend, mode, slack) = (time.as_secs(), backend.name(), mode.name(), slack.as_secs());
+        write!(
+            f,
+            "--time {time} --labs {labs} --members {members} --seed {seed} --backend {backend} --mode {mode} --slack {slack}"
+        )
     }
 }
