@@ -1,16 +1,17 @@
 //! [`Access`]: who asks for what, whether they may, and what the audit log keeps of it.
 
-use hyper::header::{AUTHORIZATION, HOST, HeaderName, ORIGIN};
+use std::sync::Arc;
+
+use hyper::header::{HOST, HeaderName, ORIGIN};
 use hyper::http::request::Parts;
 use hyper::{HeaderMap, StatusCode};
 use roa_core::Revision;
 use rustls_pki_types::CertificateDer;
 
-use super::{ApiError, Query, Route};
+use super::{ApiError, Proof, Query, RequestId, Route};
 use crate::audit::{AuditRecord, AuditedObject};
 use crate::auth::{
-    Attributes, Credentials, Decision, Forbidden, Impersonation, ImpersonationError, ResourceTarget, User,
-    is_foreign_page,
+    Attributes, Decision, Forbidden, Impersonation, ImpersonationError, ResourceTarget, User, is_foreign_page,
 };
 use crate::server::{ApiSecurity, Shared};
 
@@ -35,6 +36,8 @@ pub(crate) struct Written {
 #[derive(Debug)]
 pub(crate) struct Access {
     pub(crate) user: User,
+    /// How whoever asks showed who they are.
+    pub(crate) proof: Proof,
     impersonated_by: Option<User>,
     verb: &'static str,
     on: On,
@@ -55,7 +58,7 @@ impl Access {
     /// 401; 403 for a web page of somebody else, and for what the user may not ask in another's name.
     pub(crate) async fn ask(
         security: &ApiSecurity,
-        peer: &Peer,
+        peer: &Arc<Peer>,
         parts: &Parts,
         route: &Route,
         query: &Query,
@@ -69,10 +72,10 @@ impl Access {
                 "requests of other sites' pages are refused",
             ));
         }
-        let own = recognise(security, peer, headers).await?;
-        let (user, impersonated_by) = impersonate(security, own, headers)?;
+        let proof = Proof::ask(security.authenticator.as_ref(), peer, headers).await?;
+        let (user, impersonated_by) = impersonate(security, proof.user().clone(), headers)?;
         let on = On::of(route, parts.uri.path(), query);
-        let mut this = Self { user, impersonated_by, verb, on, decision: Decision::NotReady };
+        let mut this = Self { user, proof, impersonated_by, verb, on, decision: Decision::NotReady };
         this.decision = security.authorizer.authorize(&this.user, &this.attributes());
         security.metrics.decided(&this.decision);
         Ok(this)
@@ -103,6 +106,7 @@ impl Access {
     pub(crate) async fn audit(
         self,
         shared: &Shared,
+        id: &RequestId,
         peer: &Peer,
         query: &Query,
         code: StatusCode,
@@ -118,6 +122,7 @@ impl Access {
             object.uid.clone_from(&written.uid);
         }
         let mut record = AuditRecord::new(shared.clock.now(), self.user, self.verb, object, &self.decision);
+        id.as_str().clone_into(&mut record.request_id);
         record.impersonated_by = self.impersonated_by;
         record.source.clone_from(&peer.source);
         record.code = code.as_u16();
@@ -152,18 +157,6 @@ impl On {
             ..AuditedObject::default()
         })
     }
-}
-
-async fn recognise(security: &ApiSecurity, peer: &Peer, headers: &HeaderMap) -> Result<User, ApiError> {
-    let Some(authenticator) = &security.authenticator else { return Ok(User::anonymous()) };
-    let credentials = Credentials {
-        authorization: headers.get(AUTHORIZATION).map(hyper::header::HeaderValue::as_bytes),
-        certificates: (!peer.certificates.is_empty()).then_some(&peer.certificates),
-    };
-    authenticator.authenticate(&credentials).await.map_err(|error| {
-        tracing::info!(source = %peer.source, %error, "a request is refused");
-        ApiError::unauthorized()
-    })
 }
 
 /// The user in whose name it is to be done, and who asked if that is somebody else.

@@ -13,12 +13,13 @@ use hyper::header::CONNECTION;
 use hyper::http::request::Parts;
 use hyper::{Method, Request, StatusCode};
 use roa_core::ClockExt;
+use tracing::Instrument;
 
 use super::call::{is_watch, verb};
 use super::{
-    Accept, Access, Answer, ApiError, Call, DiscoveryForm, GroupVersion, Input, Peer, Query, Route, Written, answer,
+    Accept, Access, Answer, ApiError, Call, DiscoveryForm, GroupVersion, Input, Peer, Query, RequestId, Route, Written,
+    answer,
 };
-use crate::auth::User;
 use crate::catalog::{Catalog, PROPER_PROTOBUF_V2, PROTOBUF_V2};
 use crate::objects::{Objects, Target};
 use crate::server::Shared;
@@ -34,13 +35,15 @@ where
     B::Error: Into<Box<dyn StdError + Send + Sync>>,
 {
     let method = request.method().clone();
+    let id = RequestId::new(&*shared.random);
+    let span = tracing::info_span!("request", %id, %method, path = request.uri().path());
     // A panic is an error of its request alone.
-    let outcome = AssertUnwindSafe(within(&shared, &peer, request)).catch_unwind().await;
+    let outcome = AssertUnwindSafe(within(&shared, &id, &peer, request).instrument(span.clone())).catch_unwind().await;
     let outcome = outcome.unwrap_or_else(|_| {
-        tracing::error!(%method, "a request panicked");
+        span.in_scope(|| tracing::error!("a request panicked"));
         Err(ApiError::internal("an error inside of the server: its log says more"))
     });
-    let mut answered = outcome.unwrap_or_else(|error| answer::failure(&error));
+    let mut answered = id.told_in(outcome.unwrap_or_else(|error| answer::failure(&error.of_request(&id))));
     shared.metrics.note(&method, answered.status());
     if answered.status() == StatusCode::PAYLOAD_TOO_LARGE {
         // What else is on its way of the body is not read.
@@ -49,7 +52,12 @@ where
     Ok(answered)
 }
 
-async fn within<B>(shared: &Arc<Shared>, peer: &Peer, request: Request<B>) -> Result<Answer, ApiError>
+async fn within<B>(
+    shared: &Arc<Shared>,
+    id: &RequestId,
+    peer: &Arc<Peer>,
+    request: Request<B>,
+) -> Result<Answer, ApiError>
 where
     B: HttpBody<Data = Bytes> + Send,
     B::Error: Into<Box<dyn StdError + Send + Sync>>,
@@ -65,21 +73,20 @@ where
     let timeout: Duration = shared.config.limits.request_timeout;
     let verb = verb_of(&route, &parts.method, &query)?;
     let access = Access::ask(&shared.security, peer, &parts, &route, &query, verb).await?;
-    let user = access.user.clone();
-    let _place_of_user = shared.take_place_of(&user)?;
+    let _place_of_user = shared.take_place_of(&access.user)?;
     // A watch is only begun here: its answer's body comes later, without this limit.
     let outcome = match access.check() {
         Err(refused) => Err(refused),
         Ok(()) => tokio::select! {
-            outcome = dispatch(shared, &route, &query, parts, body, user) => outcome,
+            outcome = dispatch(shared, &route, &query, parts, body, &access) => outcome,
             () = shared.clock.sleep(timeout) => Err(ApiError::timeout(format!(
                 "the request was not done within {} s; a write may have been", timeout.as_secs()
             ))),
         },
     };
-    let answered = outcome.unwrap_or_else(|error| answer::failure(&error));
+    let answered = outcome.unwrap_or_else(|error| answer::failure(&error.of_request(id)));
     let (code, written) = (answered.status(), answered.extensions().get::<Written>().cloned());
-    access.audit(shared, peer, &query, code, written).await;
+    access.audit(shared, id, peer, &query, code, written).await;
     Ok(answered)
 }
 
@@ -103,7 +110,7 @@ async fn dispatch<B>(
     query: &Query,
     parts: Parts,
     body: B,
-    user: User,
+    access: &Access,
 ) -> Result<Answer, ApiError>
 where
     B: HttpBody<Data = Bytes> + Send,
@@ -119,7 +126,7 @@ where
     let target = Target::find(&catalog, path)?;
     let input = Input::read(&parts.headers, body).await?;
     let resources = shared.resources.clone().with_kinds(Arc::clone(catalog.kinds()));
-    let objects = Objects::new(Arc::clone(shared), resources, user);
+    let objects = Objects::new(Arc::clone(shared), resources, access.user.clone(), access.proof.clone());
     objects.answer(&target, &Call::new(parts, query.clone(), input)).await
 }
 

@@ -4,6 +4,7 @@ use hyper::StatusCode;
 use roa_core::{Error, Expected, Key, Violation, Violations};
 use serde_json::{Map, Value as Json, json};
 
+use super::RequestId;
 use crate::auth::{Forbidden, unauthorized};
 
 /// The reason of a `Status` for a revision that is no longer kept.
@@ -221,6 +222,14 @@ impl ApiError {
     pub(crate) fn retry_after(mut self, seconds: u32) -> Self {
         self.retry_after = Some(seconds);
         self.details.insert("retryAfterSeconds".to_owned(), json!(seconds));
+        self
+    }
+
+    /// The same; of a failure of the server, with the id by which its log knows the request.
+    pub(super) fn of_request(mut self, id: &RequestId) -> Self {
+        if self.code == StatusCode::INTERNAL_SERVER_ERROR {
+            self.message = format!("{} (request {id})", self.message);
+        }
         self
     }
 

@@ -26,7 +26,7 @@ pub(crate) use target::{Part, Target};
 
 use crate::auth::{RBAC_GROUP, User};
 use crate::builtin;
-use crate::http::{Answer, ApiError, Call, Form, answer};
+use crate::http::{Answer, ApiError, Call, Form, Proof, answer};
 use crate::server::Shared;
 use crate::watch::{self, Permission};
 
@@ -38,11 +38,12 @@ pub(crate) struct Objects {
     shared: Arc<Shared>,
     resources: ResourceStore,
     user: User,
+    proof: Proof,
 }
 
 impl Objects {
-    pub(crate) const fn new(shared: Arc<Shared>, resources: ResourceStore, user: User) -> Self {
-        Self { shared, resources, user }
+    pub(crate) const fn new(shared: Arc<Shared>, resources: ResourceStore, user: User, proof: Proof) -> Self {
+        Self { shared, resources, user, proof }
     }
 
     /// Does what a request asks for.
@@ -70,9 +71,7 @@ impl Objects {
         self.check_verb(target, call)?;
         match (&call.method, target.name.is_some()) {
             (&Method::GET | &Method::HEAD, _) if call.is_watch() => {
-                let authorizer = Arc::clone(&self.shared.security.authorizer);
-                let permission = Permission::to_watch(authorizer, self.user.clone(), target.clone());
-                watch::begin(&self.shared, target, rendering, query, permission).await
+                watch::begin(&self.shared, target, rendering, query, self.permission(target, "watch", "")).await
             }
             (&Method::GET | &Method::HEAD, true) => self.get(target, &rendering, query).await,
             (&Method::GET | &Method::HEAD, false) => self.list(target, &rendering, query).await,
@@ -87,6 +86,12 @@ impl Objects {
             (&Method::DELETE, false) => self.delete_collection(target, &rendering, call).await,
             _ => Err(ApiError::method_not_allowed()),
         }
+    }
+
+    /// What lasts as long as its answer, and is asked for again meanwhile.
+    fn permission(&self, target: &Target, verb: &'static str, subresource: &'static str) -> Permission {
+        let authorizer = Arc::clone(&self.shared.security.authorizer);
+        Permission::new(authorizer, self.proof.clone(), self.user.clone(), target.clone(), verb, subresource)
     }
 
     /// Whether a kind can be asked for that at all.

@@ -35,9 +35,8 @@ impl Objects {
         match told.0 {
             Content::Whole(bytes) => Ok(answer::bytes(StatusCode::OK, content_type, bytes)),
             Content::Coming(pieces) => {
-                let authorizer = Arc::clone(&self.shared.security.authorizer);
-                let permission = Permission::to_read(authorizer, self.user.clone(), target.clone(), name);
                 let place = self.shared.take_watch(&self.user)?;
+                let permission = self.permission(target, "get", name);
                 let coming = Coming::new(Arc::clone(&self.shared), place, permission, pieces);
                 Ok(answer::stream(content_type, coming.into_stream()))
             }
@@ -87,7 +86,7 @@ impl Coming {
                 () = self.draining.cancelled() => return None,
                 () = clock.sleep_until(self.checked_next) => {
                     self.checked_next = clock.monotonic() + self.shared.config.bookmark_interval;
-                    self.permission.check().ok()?;
+                    self.permission.check().await.ok()?;
                 }
                 piece = self.pieces.next() => return piece,
             }

@@ -1,16 +1,17 @@
-//! [`Permission`]: whether who watches or follows still may. That lasts long; what is allowed changes.
+//! [`Permission`]: whether who watches or follows still may. That lasts long; what is allowed changes, and tokens end.
 
 use std::fmt;
 use std::sync::Arc;
 
 use crate::auth::{Attributes, Authorizer, Decision, Forbidden, ResourceTarget, User};
-use crate::http::ApiError;
+use crate::http::{ApiError, Proof};
 use crate::objects::Target;
 
 /// What was allowed, to be asked for again now and then.
 #[derive(Clone)]
 pub(crate) struct Permission {
     authorizer: Arc<dyn Authorizer>,
+    proof: Proof,
     user: User,
     target: Target,
     verb: &'static str,
@@ -18,19 +19,16 @@ pub(crate) struct Permission {
 }
 
 impl Permission {
-    /// To watch objects.
-    pub(crate) const fn to_watch(authorizer: Arc<dyn Authorizer>, user: User, target: Target) -> Self {
-        Self { authorizer, user, target, verb: "watch", subresource: "" }
-    }
-
-    /// To read a part of an object.
-    pub(crate) const fn to_read(
+    /// To do this to what is asked for.
+    pub(crate) fn new(
         authorizer: Arc<dyn Authorizer>,
+        proof: Proof,
         user: User,
         target: Target,
+        verb: &'static str,
         subresource: &'static str,
     ) -> Self {
-        Self { authorizer, user, target, verb: "get", subresource }
+        Self { authorizer, proof, user, target, verb, subresource }
     }
 
     /// Who it is.
@@ -38,11 +36,12 @@ impl Permission {
         &self.user
     }
 
-    /// Whether it still holds. As long as that is not known, it does.
+    /// Whether it still holds. As long as the roles are not known, it does.
     ///
     /// # Errors
-    /// 403.
-    pub(crate) fn check(&self) -> Result<(), ApiError> {
+    /// 401 once what was shown counts no longer; 403.
+    pub(crate) async fn check(&self) -> Result<(), ApiError> {
+        self.proof.check().await?;
         let (group, resource, name) = self.target.subject();
         let namespace = self.target.namespace.as_deref().unwrap_or_default();
         let on = ResourceTarget { group, resource, subresource: self.subresource, namespace, name };

@@ -128,7 +128,7 @@ impl Lines {
                 biased;
                 () = self.draining.cancelled() => return None,
                 item = self.watch.next() => self.take(item),
-                () = clock.sleep_until(wake) => self.on_time(clock.monotonic())?,
+                () = clock.sleep_until(wake) => self.on_time(clock.monotonic()).await?,
             };
             if !piece.is_empty() {
                 return Some(piece);
@@ -138,12 +138,12 @@ impl Lines {
     }
 
     /// Nothing at the watch's end; else a bookmark, or nothing to send.
-    fn on_time(&mut self, now: Monotonic) -> Option<Bytes> {
+    async fn on_time(&mut self, now: Monotonic) -> Option<Bytes> {
         if now >= self.deadline {
             return None;
         }
         self.bookmark_due = (now + self.shared.config.bookmark_interval).min(self.deadline);
-        if let Err(refused) = self.permission.check() {
+        if let Err(refused) = self.permission.check().await {
             self.ended = true;
             return Some(error_line(&refused));
         }
