@@ -32,7 +32,10 @@ const RETRY: Duration = Duration::from_secs(2);
 const TASKS: usize = 5;
 
 /// The server, until it is stopped.
-pub(super) struct Api(Tasks);
+pub(super) struct Api {
+    tasks: Tasks,
+    audit: Option<AuditLog>,
+}
 
 /// What is served.
 pub(super) struct Served {
@@ -183,8 +186,7 @@ pub(super) async fn open(
     let read = tokio::task::spawn_blocking(move || read(&server, &data_dir, io, metrics));
     let Read { tls, authenticator, audit } = read.await.context("failed to read the files of the API")??;
     let authenticator = Arc::new(authenticator);
-    let recognises = config.server.auth.recognises_anybody(&config.server.tls);
-    let mut security = ApiSecurity::open().authenticated_by(Arc::clone(&authenticator), recognises);
+    let mut security = ApiSecurity::open().authenticated_by(Arc::clone(&authenticator));
     let roles = (config.server.authorization == Authorization::Rbac).then(Rbac::new);
     if let Some(roles) = &roles {
         security = security.authorized_by(roles.clone());
@@ -214,7 +216,7 @@ fn read(server: &ServerConfig, data_dir: &Path, clock: Arc<dyn Clock>, metrics: 
 /// Serves the API until `stop`.
 pub(super) fn start(opened: Option<Opened>, served: Served, clocks: &Clocks, stop: Cancellation) -> Api {
     let tasks = Tasks::new("api", TASKS);
-    let Some(opened) = opened else { return Api(tasks) };
+    let Some(opened) = opened else { return Api { tasks, audit: None } };
     let Served { resources, hub, metrics, readiness, subresources } = served;
     let health = HealthChecks::new(move || {
         let checks = readiness.all().into_iter();
@@ -225,6 +227,7 @@ pub(super) fn start(opened: Option<Opened>, served: Served, clocks: &Clocks, sto
         tracing::error!(%error, "the API is incomplete");
     }
     let Opened { place, security, tls, limits, .. } = opened;
+    let audit = security.audit.clone();
     let waiting = Arc::clone(&clock);
     let parts = ApiParts { resources, hub, clock, random, health, metrics, security, subresources };
     let mut config = ApiConfig::default();
@@ -247,7 +250,7 @@ pub(super) fn start(opened: Option<Opened>, served: Served, clocks: &Clocks, sto
     if let Err(error) = serving {
         tracing::error!(%error, "the API is not served");
     }
-    Api(tasks)
+    Api { tasks, audit }
 }
 
 /// Starts what keeps tokens, roles and certificates as they are now.
@@ -284,8 +287,13 @@ fn start_followers(
 }
 
 impl Api {
-    /// Waits for what is under way.
+    /// Waits for what is under way, and until the audit log has it.
     pub(super) async fn stop(self, clocks: &Clocks) {
-        self.0.shutdown(&*clocks.io, GRACE).await;
+        self.tasks.shutdown(&*clocks.io, GRACE).await;
+        let Some(audit) = &self.audit else { return };
+        tokio::select! {
+            () = audit.flush() => {}
+            () = clocks.io.sleep(GRACE) => tracing::error!("the audit log's last records may not be written"),
+        }
     }
 }

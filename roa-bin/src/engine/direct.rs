@@ -60,7 +60,7 @@ impl Direct {
             random,
             health: HealthChecks::none(),
             metrics: ApiMetrics::default(),
-            security: ApiSecurity::open().authenticated_by(key.authenticator, true),
+            security: ApiSecurity::open().authenticated_by(key.authenticator),
             subresources: Vec::new(),
         };
         let server = ApiServer::new(parts, ApiConfig::default());

@@ -87,6 +87,16 @@ impl AuditLog {
             sent = self.queue.send(message) => sent.is_ok(),
             () = self.clock.sleep(self.wait) => false,
         };
+        self.told(record, queued)
+    }
+
+    /// Puts a record in the queue if there is room at once; says whether it is there.
+    pub(crate) fn record_now(&self, record: &AuditRecord) -> bool {
+        let queued = self.queue.try_send(Message::Line(record.line())).is_ok();
+        self.told(record, queued)
+    }
+
+    fn told(&self, record: &AuditRecord, queued: bool) -> bool {
         if !queued {
             self.metrics.add("dropped", 1);
             tracing::error!(request = %record.request_id, "the audit log is too slow, a record was dropped");

@@ -99,6 +99,18 @@ impl Authenticator {
         })
     }
 
+    /// Whether there is a way to be recognised.
+    #[must_use]
+    pub fn recognises_anybody(&self) -> bool {
+        self.takes_tokens() || self.certificates
+    }
+
+    /// Whether those who show nothing are let in.
+    #[must_use]
+    pub const fn lets_anybody_in(&self) -> bool {
+        self.anonymous
+    }
+
     /// Who shows these credentials. Credentials that are wrong are never taken for none.
     ///
     /// # Errors

@@ -51,6 +51,8 @@ pub(crate) enum Conversion {
 
 /// What can be done with most kinds.
 const VERBS: &[&str] = &["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
+/// What can be done with namespaces: each that goes takes all that is in it along, so they go one by one, as in Kubernetes.
+const ONE_BY_ONE: &[&str] = &["create", "delete", "get", "list", "patch", "update", "watch"];
 /// What can be done with what is there for its list alone.
 const LIST_ONLY: &[&str] = &["list"];
 /// What can be done with questions.
@@ -88,6 +90,7 @@ impl Served {
         let verbs = match () {
             () if builtin::is_placeholder(kind) => LIST_ONLY,
             () if builtin::is_review(kind) => CREATE_ONLY,
+            () if kind.group.is_empty() && *kind.plural == *"namespaces" => ONE_BY_ONE,
             () => VERBS,
         };
         let columns = version.columns.iter().map(|column| (column.clone(), column.path.parse().ok()));

@@ -81,6 +81,17 @@ pub(crate) fn varying(mut answer: Answer) -> Answer {
     answer
 }
 
+/// Says of an answer that it lasts, and has a place of its own.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Lasting;
+
+/// An answer that goes on as long as there is something to tell. It holds a place among the watches.
+pub(crate) fn lasting(content_type: &'static str, pieces: impl Stream<Item = Bytes> + Send + 'static) -> Answer {
+    let mut answer = stream(content_type, pieces);
+    answer.extensions_mut().insert(Lasting);
+    answer
+}
+
 /// The same answer with one more header.
 pub(crate) fn with_header(mut answer: Answer, name: HeaderName, value: &str) -> Answer {
     if let Ok(value) = HeaderValue::try_from(value) {

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
+use http_body_util::BodyExt;
 use hyper::body::Body as HttpBody;
 use hyper::header::CONNECTION;
 use hyper::http::request::Parts;
@@ -17,16 +18,20 @@ use tracing::Instrument;
 
 use super::call::{is_watch, verb};
 use super::{
-    Accept, Access, Answer, ApiError, Call, DiscoveryForm, GroupVersion, Input, Peer, Query, RequestId, Route, Written,
-    answer,
+    Accept, Access, Answer, ApiError, Call, DiscoveryForm, GroupVersion, Input, Lasting, Peer, Query, RequestId, Route,
+    Sending, Written, answer,
 };
 use crate::catalog::{Catalog, PROPER_PROTOBUF_V2, PROTOBUF_V2};
 use crate::objects::{Objects, Target};
-use crate::server::Shared;
+use crate::server::{InFlight, Shared, UserPlace};
+use crate::watch::Permission;
 
 /// The types of aggregated discovery.
 const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
 const AGGREGATED_BETA: &str = "application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList";
+
+/// The places that a request has until its answer is sent.
+type Places = Option<(InFlight, UserPlace)>;
 
 /// Answers a request: within its time, and only so many at once. Nothing is answered without a `Status` that says why.
 pub(crate) async fn respond<B>(shared: Arc<Shared>, peer: Arc<Peer>, request: Request<B>) -> Result<Answer, Infallible>
@@ -43,13 +48,14 @@ where
         span.in_scope(|| tracing::error!("a request panicked"));
         Err(ApiError::internal("an error inside of the server: its log says more"))
     });
-    let mut answered = id.told_in(outcome.unwrap_or_else(|error| answer::failure(&error.of_request(&id))));
+    let (answered, places) = outcome.unwrap_or_else(|error| (answer::failure(&error.of_request(&id)), None));
+    let mut answered = id.told_in(answered);
     shared.metrics.note(&method, answered.status());
-    if answered.status() == StatusCode::PAYLOAD_TOO_LARGE {
+    if matches!(answered.status(), StatusCode::PAYLOAD_TOO_LARGE | StatusCode::REQUEST_TIMEOUT) {
         // What else is on its way of the body is not read.
         answered = answer::with_header(answered, CONNECTION, "close");
     }
-    Ok(answered)
+    Ok(answered.map(|body| Sending::new(body, places).boxed_unsync()))
 }
 
 async fn within<B>(
@@ -57,7 +63,7 @@ async fn within<B>(
     id: &RequestId,
     peer: &Arc<Peer>,
     request: Request<B>,
-) -> Result<Answer, ApiError>
+) -> Result<(Answer, Places), ApiError>
 where
     B: HttpBody<Data = Bytes> + Send,
     B::Error: Into<Box<dyn StdError + Send + Sync>>,
@@ -67,18 +73,21 @@ where
     let (parts, body) = request.into_parts();
     if matches!(route, Route::Health(..)) {
         // To be answered when nothing else is, and to who knows nobody.
-        return documents(shared, &shared.catalog(), &route, &Accept::of(&parts.headers), &query);
+        let told = documents(shared, &shared.catalog(), &route, &Accept::of(&parts.headers), &query)?;
+        return Ok((told, None));
     }
-    let _place = shared.take_place(!matches!(parts.method, Method::GET | Method::HEAD))?;
     let timeout: Duration = shared.config.limits.request_timeout;
     let verb = verb_of(&route, &parts.method, &query)?;
+    // Before it takes a place: who can't be recognised keeps nobody else from one.
     let access = Access::ask(&shared.security, peer, &parts, &route, &query, verb).await?;
-    let _place_of_user = shared.take_place_of(&access.user)?;
+    let place_of_user = shared.take_place_of(access.permission().user())?;
+    let place = shared.take_place(!matches!(parts.method, Method::GET | Method::HEAD))?;
+    let audited = access.audited(shared, id, peer, &query);
     // A watch is only begun here: its answer's body comes later, without this limit.
     let outcome = match access.check() {
         Err(refused) => Err(refused),
         Ok(()) => tokio::select! {
-            outcome = dispatch(shared, &route, &query, parts, body, &access) => outcome,
+            outcome = dispatch(shared, &route, &query, parts, body, access.permission()) => outcome,
             () = shared.clock.sleep(timeout) => Err(ApiError::timeout(format!(
                 "the request was not done within {} s; a write may have been", timeout.as_secs()
             ))),
@@ -86,8 +95,12 @@ where
     };
     let answered = outcome.unwrap_or_else(|error| answer::failure(&error.of_request(id)));
     let (code, written) = (answered.status(), answered.extensions().get::<Written>().cloned());
-    access.audit(shared, id, peer, &query, code, written).await;
-    Ok(answered)
+    if let Some(audited) = audited {
+        audited.answered(code, written).await;
+    }
+    // What lasts has places of its own; all else keeps these until it is sent.
+    let places = answered.extensions().get::<Lasting>().is_none().then_some((place, place_of_user));
+    Ok((answered, places))
 }
 
 /// What is to be done, in the words of roles.
@@ -110,7 +123,7 @@ async fn dispatch<B>(
     query: &Query,
     parts: Parts,
     body: B,
-    access: &Access,
+    permission: &Permission,
 ) -> Result<Answer, ApiError>
 where
     B: HttpBody<Data = Bytes> + Send,
@@ -124,9 +137,14 @@ where
         return documents(shared, &catalog, route, &Accept::of(&parts.headers), query);
     };
     let target = Target::find(&catalog, path)?;
-    let input = Input::read(&parts.headers, body).await?;
+    let input = tokio::select! {
+        input = Input::read(&parts.headers, body) => input?,
+        () = shared.clock.sleep(shared.config.limits.body_timeout) => {
+            return Err(ApiError::slow_body(shared.config.limits.body_timeout));
+        }
+    };
     let resources = shared.resources.clone().with_kinds(Arc::clone(catalog.kinds()));
-    let objects = Objects::new(Arc::clone(shared), resources, access.user.clone(), access.proof.clone());
+    let objects = Objects::new(Arc::clone(shared), resources, permission.clone());
     objects.answer(&target, &Call::new(parts, query.clone(), input)).await
 }
 

@@ -75,6 +75,12 @@ impl ApiError {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable", message).retry_after(RETRY_AFTER)
     }
 
+    /// The body did not come in time: nothing was done.
+    pub(crate) fn slow_body(limit: std::time::Duration) -> Self {
+        let message = format!("the request's body did not come within {} s", limit.as_secs());
+        Self::new(StatusCode::REQUEST_TIMEOUT, "Timeout", message)
+    }
+
     /// It took too long; a write may have happened.
     pub(crate) fn timeout(message: impl Into<String>) -> Self {
         Self::new(StatusCode::GATEWAY_TIMEOUT, "Timeout", message)

@@ -78,7 +78,7 @@ impl Objects {
     /// 403.
     pub(super) fn check_write(&self, before: Option<&DynamicObject>, after: &DynamicObject) -> Result<(), ApiError> {
         let authorizer = &self.shared.security.authorizer;
-        authorizer.check_write(&self.user, before, after).map_err(|forbidden| ApiError::refused(&forbidden))
+        authorizer.check_write(self.user(), before, after).map_err(|forbidden| ApiError::refused(&forbidden))
     }
 
     /// Who writes, as the record of fields has it.
@@ -206,6 +206,10 @@ fn locate(target: &Target, tree: &mut Json) -> Result<(), ApiError> {
     let Json::Object(metadata) = metadata else {
         return Err(ApiError::bad_request("metadata: expected a mapping"));
     };
+    if !target.served.is_namespaced() {
+        // As in Kubernetes: it says nothing, and must decide nothing.
+        metadata.remove("namespace");
+    }
     for (field, expected) in [("namespace", &target.namespace), ("name", &target.name)] {
         let Some(expected) = expected else { continue };
         let found = metadata.get(field).and_then(Json::as_str).unwrap_or_default();

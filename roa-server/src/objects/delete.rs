@@ -3,6 +3,7 @@
 use hyper::StatusCode;
 use roa_core::lifecycle::{DeleteOptions, Preconditions, Propagation};
 use roa_core::{DEFAULT_NAMESPACE, DynamicObject, Error, Key, ListOptions, ResourceStore, Revision};
+use serde::Deserialize;
 use serde_json::{Value as Json, json};
 
 use super::{Objects, Rendering, Target};
@@ -100,21 +101,54 @@ fn is_marked(object: &DynamicObject) -> bool {
     object.metadata.is_deleting() && !object.metadata.finalizers.is_empty()
 }
 
+/// The options of a deletion as clients send them. What is of another type than these must not count for nothing: the
+/// object would be gone.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Sent {
+    dry_run: Option<Vec<String>>,
+    propagation_policy: Option<String>,
+    orphan_dependents: Option<bool>,
+    grace_period_seconds: Option<u64>,
+    preconditions: Option<SentPreconditions>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct SentPreconditions {
+    uid: Option<String>,
+    resource_version: Option<String>,
+}
+
+impl Sent {
+    fn read(call: &Call) -> Result<Self, ApiError> {
+        if call.input.bytes.is_empty() {
+            return Ok(Self::default());
+        }
+        let body = call.input.object()?.tree;
+        let is_mapping = |tree: &Json| tree.is_object() || tree.is_null();
+        if !(is_mapping(&body) && body.get("preconditions").is_none_or(is_mapping)) {
+            return Err(ApiError::bad_request("the body is no DeleteOptions: expected mappings"));
+        }
+        serde_json::from_value::<Option<Self>>(body)
+            .map(Option::unwrap_or_default)
+            .map_err(|error| ApiError::bad_request(format!("the body is no DeleteOptions: {error}")))
+    }
+}
+
 /// The options of a deletion: in the body, or as parameters.
 fn read_options(call: &Call) -> Result<Asked, ApiError> {
-    let body = if call.input.bytes.is_empty() { Json::Null } else { call.input.object()?.tree };
-    let query = &call.query;
+    let (sent, query) = (Sent::read(call)?, &call.query);
     let mut dry_run = query.dry_run()?;
-    for asked in body.get("dryRun").and_then(Json::as_array).into_iter().flatten() {
+    for asked in sent.dry_run.iter().flatten() {
         if asked != "All" {
             return Err(ApiError::bad_request(format!(
-                "dryRun: Unsupported value: {asked}: supported values: \"All\""
+                "dryRun: Unsupported value: {asked:?}: supported values: \"All\""
             )));
         }
         dry_run = true;
     }
-    let text = |name: &str| body.get(name).and_then(Json::as_str).or_else(|| query.get(name));
-    let propagation = match text("propagationPolicy") {
+    let propagation = match sent.propagation_policy.as_deref().or_else(|| query.get("propagationPolicy")) {
         None | Some("Background") => Propagation::Background,
         Some("Foreground") => Propagation::Foreground,
         Some("Orphan") => Propagation::Orphan,
@@ -123,19 +157,17 @@ fn read_options(call: &Call) -> Result<Asked, ApiError> {
             return Err(ApiError::bad_request(message));
         }
     };
-    let propagation = match body.get("orphanDependents").and_then(Json::as_bool) {
-        Some(true) => Propagation::Orphan,
-        _ => propagation,
+    let propagation = if sent.orphan_dependents == Some(true) { Propagation::Orphan } else { propagation };
+    let grace_period_seconds = match sent.grace_period_seconds {
+        None => query.number("gracePeriodSeconds")?,
+        grace => grace,
     };
-    let grace = body.get("gracePeriodSeconds").and_then(Json::as_u64);
-    let grace_period_seconds = if grace.is_some() { grace } else { query.number("gracePeriodSeconds")? };
-    let preconditions = preconditions(&body)?;
+    let preconditions = sent.preconditions.map(preconditions).transpose()?.unwrap_or_default();
     Ok(Asked { options: DeleteOptions { preconditions, grace_period_seconds, propagation }, dry_run })
 }
 
-fn preconditions(body: &Json) -> Result<Preconditions, ApiError> {
-    let text = |name: &str| body.get("preconditions").and_then(|asked| asked.get(name)?.as_str());
-    let parse = |text: &str| {
+fn preconditions(sent: SentPreconditions) -> Result<Preconditions, ApiError> {
+    let parse = |text: String| {
         let revision = text.parse().ok().and_then(|number| Revision::new(number).ok());
         revision.ok_or_else(|| {
             ApiError::bad_request(format!(
@@ -143,6 +175,5 @@ fn preconditions(body: &Json) -> Result<Preconditions, ApiError> {
             ))
         })
     };
-    let resource_version = text("resourceVersion").map(parse).transpose()?;
-    Ok(Preconditions { uid: text("uid").map(str::to_owned), resource_version })
+    Ok(Preconditions { uid: sent.uid, resource_version: sent.resource_version.map(parse).transpose()? })
 }

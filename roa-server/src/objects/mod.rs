@@ -26,7 +26,7 @@ pub(crate) use target::{Part, Target};
 
 use crate::auth::{RBAC_GROUP, User};
 use crate::builtin;
-use crate::http::{Answer, ApiError, Call, Form, Proof, answer};
+use crate::http::{Answer, ApiError, Call, Form, answer};
 use crate::server::Shared;
 use crate::watch::{self, Permission};
 
@@ -37,13 +37,17 @@ const ROLE_WAIT: Duration = Duration::from_secs(2);
 pub(crate) struct Objects {
     shared: Arc<Shared>,
     resources: ResourceStore,
-    user: User,
-    proof: Proof,
+    permission: Permission,
 }
 
 impl Objects {
-    pub(crate) const fn new(shared: Arc<Shared>, resources: ResourceStore, user: User, proof: Proof) -> Self {
-        Self { shared, resources, user, proof }
+    pub(crate) const fn new(shared: Arc<Shared>, resources: ResourceStore, permission: Permission) -> Self {
+        Self { shared, resources, permission }
+    }
+
+    /// In whose name everything is done.
+    const fn user(&self) -> &User {
+        self.permission.user()
     }
 
     /// Does what a request asks for.
@@ -71,13 +75,13 @@ impl Objects {
         self.check_verb(target, call)?;
         match (&call.method, target.name.is_some()) {
             (&Method::GET | &Method::HEAD, _) if call.is_watch() => {
-                watch::begin(&self.shared, target, rendering, query, self.permission(target, "watch", "")).await
+                watch::begin(&self.shared, target, rendering, query, self.permission.clone()).await
             }
             (&Method::GET | &Method::HEAD, true) => self.get(target, &rendering, query).await,
             (&Method::GET | &Method::HEAD, false) => self.list(target, &rendering, query).await,
             (&Method::POST, false) if builtin::is_review(&target.served.kind) => {
                 let asked = call.input.object()?.tree;
-                builtin::answer_review(&target.served.kind, asked, &*self.shared.security.authorizer, &self.user)
+                builtin::answer_review(&target.served.kind, asked, &*self.shared.security.authorizer, self.user())
             }
             (&Method::POST, false) => self.create(target, &rendering, call).await,
             (&Method::PUT, true) => self.replace(target, &rendering, call).await,
@@ -86,12 +90,6 @@ impl Objects {
             (&Method::DELETE, false) => self.delete_collection(target, &rendering, call).await,
             _ => Err(ApiError::method_not_allowed()),
         }
-    }
-
-    /// What lasts as long as its answer, and is asked for again meanwhile.
-    fn permission(&self, target: &Target, verb: &'static str, subresource: &'static str) -> Permission {
-        let authorizer = Arc::clone(&self.shared.security.authorizer);
-        Permission::new(authorizer, self.proof.clone(), self.user.clone(), target.clone(), verb, subresource)
     }
 
     /// Whether a kind can be asked for that at all.

@@ -35,10 +35,9 @@ impl Objects {
         match told.0 {
             Content::Whole(bytes) => Ok(answer::bytes(StatusCode::OK, content_type, bytes)),
             Content::Coming(pieces) => {
-                let place = self.shared.take_watch(&self.user)?;
-                let permission = self.permission(target, "get", name);
-                let coming = Coming::new(Arc::clone(&self.shared), place, permission, pieces);
-                Ok(answer::stream(content_type, coming.into_stream()))
+                let place = self.shared.take_watch(self.user())?;
+                let coming = Coming::new(Arc::clone(&self.shared), place, self.permission.clone(), pieces);
+                Ok(answer::lasting(content_type, coming.into_stream()))
             }
         }
     }

@@ -40,7 +40,7 @@ pub struct ApiLimits {
     pub writes: usize,
     /// Watches at a time.
     pub watches: usize,
-    /// Requests of one user at a time, whatever they do.
+    /// Requests of one user at a time, whatever they do: fewer than all writes, so that others find places.
     pub requests_per_user: usize,
     /// Watches of one user at a time.
     pub watches_per_user: usize,
@@ -48,6 +48,8 @@ pub struct ApiLimits {
     pub head_timeout: Duration,
     /// From a request's head to its answer, besides watches.
     pub request_timeout: Duration,
+    /// How long a request's body may take to come. A place is held meanwhile.
+    pub body_timeout: Duration,
     /// How long a client may take nothing of an answer before its connection is cut.
     pub write_timeout: Duration,
     /// How long a TLS handshake may take.
@@ -64,10 +66,11 @@ impl Default for ApiLimits {
             reads: 400,
             writes: 200,
             watches: 10_000,
-            requests_per_user: 300,
+            requests_per_user: 100,
             watches_per_user: 5_000,
             head_timeout: seconds(32),
             request_timeout: seconds(60),
+            body_timeout: seconds(20),
             write_timeout: seconds(30),
             handshake_timeout: seconds(10),
             frame_bytes: 16 << 20,

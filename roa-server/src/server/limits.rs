@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::ApiLimits;
 use crate::auth::User;
@@ -11,15 +11,15 @@ use crate::auth::User;
 /// How many requests and watches there may be at once. Who finds no place is told to come back, and waits for nothing.
 #[derive(Debug)]
 pub(super) struct Places {
-    reads: Semaphore,
-    writes: Semaphore,
+    reads: Arc<Semaphore>,
+    writes: Arc<Semaphore>,
     watches: Arc<Semaphore>,
     requests_of: Arc<PerUser>,
     watches_of: Arc<PerUser>,
 }
 
 /// A request's place; given back when dropped.
-pub(crate) type InFlight<'a> = SemaphorePermit<'a>;
+pub(crate) type InFlight = OwnedSemaphorePermit;
 
 /// A watch's place; given back when dropped.
 #[derive(Debug)]
@@ -29,17 +29,17 @@ pub(crate) struct WatchPlace(OwnedSemaphorePermit, UserPlace);
 impl Places {
     pub(super) fn new(limits: &ApiLimits) -> Self {
         Self {
-            reads: Semaphore::new(limits.reads),
-            writes: Semaphore::new(limits.writes),
+            reads: Arc::new(Semaphore::new(limits.reads)),
+            writes: Arc::new(Semaphore::new(limits.writes)),
             watches: Arc::new(Semaphore::new(limits.watches)),
             requests_of: PerUser::new(limits.requests_per_user),
             watches_of: PerUser::new(limits.watches_per_user),
         }
     }
 
-    pub(super) fn take(&self, mutating: bool) -> Option<InFlight<'_>> {
+    pub(super) fn take(&self, mutating: bool) -> Option<InFlight> {
         let places = if mutating { &self.writes } else { &self.reads };
-        places.try_acquire().ok()
+        Arc::clone(places).try_acquire_owned().ok()
     }
 
     /// `user` is `None` where users are not told apart: then there is no limit for each.

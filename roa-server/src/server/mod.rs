@@ -124,14 +124,14 @@ impl Shared {
     }
 
     /// A place among the requests that are answered at once.
-    pub(crate) fn take_place(&self, mutating: bool) -> Result<InFlight<'_>, ApiError> {
+    pub(crate) fn take_place(&self, mutating: bool) -> Result<InFlight, ApiError> {
         let message = "too many requests at once, please try again later";
         self.places.take(mutating).ok_or_else(|| ApiError::too_many_requests(message))
     }
 
     /// The user, where users are told apart.
     fn told_apart<'a>(&self, user: &'a User) -> Option<&'a User> {
-        Some(user).filter(|_| self.security.recognises_users())
+        Some(user).filter(|_| self.security.recognises_users)
     }
 
     /// A place among the requests that are answered at once for a user.

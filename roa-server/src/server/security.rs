@@ -20,7 +20,9 @@ pub struct ApiSecurity {
     pub audit: Option<AuditLog>,
     /// What is counted of decisions.
     pub metrics: AuthMetrics,
-    /// Whether requests that web pages of others make are refused: where nobody is recognised.
+    /// Whether there is a way to be recognised.
+    pub recognises_users: bool,
+    /// Whether requests that web pages of others make are refused: where somebody who shows nothing is let in.
     pub refuses_foreign_pages: bool,
 }
 
@@ -34,21 +36,18 @@ impl ApiSecurity {
             roles: None,
             audit: None,
             metrics: AuthMetrics::default(),
+            recognises_users: false,
             refuses_foreign_pages: true,
         }
     }
 
-    /// The same, recognising users; `recognises` says whether there is any way to be.
+    /// The same, recognising users as far as there is a way to be.
     #[must_use]
-    pub fn authenticated_by(mut self, authenticator: Arc<Authenticator>, recognises: bool) -> Self {
+    pub fn authenticated_by(mut self, authenticator: Arc<Authenticator>) -> Self {
+        self.recognises_users = authenticator.recognises_anybody();
+        self.refuses_foreign_pages = authenticator.lets_anybody_in();
         self.authenticator = Some(authenticator);
-        self.refuses_foreign_pages = !recognises;
         self
-    }
-
-    /// Whether there is a way to be recognised.
-    pub(crate) const fn recognises_users(&self) -> bool {
-        self.authenticator.is_some() && !self.refuses_foreign_pages
     }
 
     /// The same, deciding by roles.

@@ -30,5 +30,5 @@ pub(crate) async fn begin(
     let place = shared.take_watch(permission.user())?;
     let content_type = rendering.content_type();
     let lines = stream::lines(Arc::clone(shared), place, rendering, asked, permission).await;
-    Ok(answer::varying(answer::stream(content_type, lines)))
+    Ok(answer::varying(answer::lasting(content_type, lines)))
 }

@@ -124,9 +124,12 @@ impl Lines {
         while !self.ended {
             let clock = Arc::clone(&self.shared.clock);
             let wake = self.deadline.min(self.bookmark_due);
+            let now = clock.monotonic();
             let piece = tokio::select! {
                 biased;
                 () = self.draining.cancelled() => return None,
+                // Before events: of a watch that is always behind, the time comes too.
+                () = std::future::ready(()), if now >= wake => self.on_time(now).await?,
                 item = self.watch.next() => self.take(item),
                 () = clock.sleep_until(wake) => self.on_time(clock.monotonic()).await?,
             };

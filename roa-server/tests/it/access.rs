@@ -26,22 +26,25 @@ pub fn write_private(path: &Path, text: &str) {
 }
 
 /// A server that knows two users by their tokens: one may do everything, the other what roles say.
-struct Guarded {
-    server: Server,
-    admin: String,
-    alice: String,
-    audit: AuditLog,
-    home: TempDir,
+pub struct Guarded {
+    pub server: Server,
+    pub admin: String,
+    pub alice: String,
+    pub audit: AuditLog,
+    pub home: TempDir,
+    authenticator: Arc<Authenticator>,
+    /// The line of the token file that is not alice's.
+    others: String,
     /// Follows the roles, until the end of the test.
     _roles: Tasks,
 }
 
 impl Guarded {
-    async fn start() -> Self {
+    pub async fn start() -> Self {
         Self::with(ApiConfig::default()).await
     }
 
-    async fn with(config: ApiConfig) -> Self {
+    pub async fn with(config: ApiConfig) -> Self {
         let home = tempfile::tempdir().unwrap();
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let admin = NewToken::generate("root", &[MASTERS.to_owned()]).unwrap();
@@ -52,12 +55,13 @@ impl Guarded {
         auth.tokens_file = Some(tokens);
         let authenticator =
             Authenticator::open(&auth, &TlsConfig::default(), Arc::clone(&clock), AuthMetrics::default()).unwrap();
+        let authenticator = Arc::new(authenticator);
         let mut audit = AuditConfig::default();
         audit.path = Some(home.path().join("audit.log"));
         let audit = AuditLog::open(&audit, Arc::clone(&clock), AuditMetrics::default()).unwrap().unwrap();
         let roles = Rbac::new();
         let security = ApiSecurity::open()
-            .authenticated_by(Arc::new(authenticator), true)
+            .authenticated_by(Arc::clone(&authenticator))
             .authorized_by(roles.clone())
             .audited_by(audit.clone());
         let server = Server::secured(config, security).await;
@@ -65,10 +69,20 @@ impl Guarded {
         tasks.spawn("roles", async move { follower.run(&hub, &*clock).await.unwrap() }).unwrap();
         timeout(BOUND, roles.ready()).await.unwrap();
         let bearer = |token: &NewToken| format!("Bearer {}", token.token.expose_secret());
-        Self { server, admin: bearer(&admin), alice: bearer(&alice), audit, home, _roles: tasks }
+        let (admin_header, alice) = (bearer(&admin), bearer(&alice));
+        let others = admin.line;
+        Self { server, admin: admin_header, alice, audit, home, authenticator, others, _roles: tasks }
     }
 
-    async fn send(&self, who: &str, method: &str, path: &str, body: &Json) -> Reply {
+    /// Takes alice's token back.
+    pub fn forget_alice(&self) {
+        let new = self.home.path().join("new");
+        write_private(&new, &self.others);
+        std::fs::rename(&new, self.home.path().join("tokens")).unwrap();
+        assert!(self.authenticator.refresh_tokens().unwrap());
+    }
+
+    pub async fn send(&self, who: &str, method: &str, path: &str, body: &Json) -> Reply {
         let body = if body.is_null() { String::new() } else { body.to_string() };
         self.server.send(method, path, &[("authorization", who)], &body).await
     }

@@ -5,6 +5,7 @@
 
 mod abuse;
 mod access;
+mod bypasses;
 mod declared;
 mod kubectl;
 mod objects;

@@ -155,8 +155,15 @@ impl Server {
 
     /// Opens a stream of events.
     pub async fn watch(&self, path: &str) -> Lines {
+        self.watch_as("", path).await
+    }
+
+    /// The same, showing a token.
+    pub async fn watch_as(&self, who: &str, path: &str) -> Lines {
+        let shown = if who.is_empty() { String::new() } else { format!("authorization: {who}\r\n") };
         let mut stream = TcpStream::connect(self.address).await.unwrap();
-        stream.write_all(format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n").as_bytes()).await.unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n{shown}\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
         let mut lines = Lines { stream, buffer: Vec::new(), text: String::new() };
         lines.head().await;
         lines

@@ -144,7 +144,7 @@ async fn a_role_allows_a_part_apart_from_the_object() {
     auth.tokens_file = Some(tokens);
     let known = Authenticator::open(&auth, &TlsConfig::default(), Arc::clone(&clock), AuthMetrics::default()).unwrap();
     let roles = Rbac::new();
-    let security = ApiSecurity::open().authenticated_by(Arc::new(known), true).authorized_by(roles.clone());
+    let security = ApiSecurity::open().authenticated_by(Arc::new(known)).authorized_by(roles.clone());
     let server = Server::telling(ApiConfig::default(), security, vec![Arc::new(Speech)]).await;
     let (tasks, follower, hub) = (Tasks::new("roles", 1), roles.clone(), server.hub.clone());
     tasks.spawn("roles", async move { follower.run(&hub, &*clock).await.unwrap() }).unwrap();

@@ -24,7 +24,12 @@ pub(super) fn check(
         return Ok(());
     }
     let metadata = &after.metadata;
-    let on_this = |verb| on(verb, kind.plural(), &metadata.namespace, &metadata.name);
+    // What is in no namespace gives everywhere, whatever its metadata say.
+    let namespace = match kind {
+        RbacKind::Role | RbacKind::RoleBinding => &*metadata.namespace,
+        RbacKind::ClusterRole | RbacKind::ClusterRoleBinding => "",
+    };
+    let on_this = |verb| on(verb, kind.plural(), namespace, &metadata.name);
     let verb = if before.is_some() { "update" } else { "create" };
     let refused = |reason: &str| Box::new(Forbidden::because(&on_this(verb), reason));
     let given = match kind {
@@ -37,14 +42,13 @@ pub(super) fn check(
         RbacKind::RoleBinding | RbacKind::ClusterRoleBinding => {
             let to = binding(after).map_err(|reason| refused(&reason))?.role_ref;
             let plural = if to.kind == "Role" { "roles" } else { "clusterroles" };
-            let namespace = if kind == RbacKind::RoleBinding { &*metadata.namespace } else { "" };
             if policy.authorize(user, &on("bind", plural, namespace, &to.name)).is_allowed() {
                 return Ok(());
             }
             given_by_binding(policy, &to, namespace).map_err(|reason| refused(&reason))?
         }
     };
-    let held = policy.rules(user, &metadata.namespace);
+    let held = policy.rules(user, namespace);
     missing(&held, &given).map_err(|reason| refused(&attempt(user, &reason)))
 }
 
