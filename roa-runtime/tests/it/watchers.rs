@@ -159,3 +159,26 @@ async fn lesson_27_an_object_that_cannot_be_read_is_an_error_of_that_object_alon
     }
     assert_eq!(outcomes, [("broken".to_owned(), false), ("good".to_owned(), true)]);
 }
+
+#[tokio::test]
+async fn w10_a_cache_is_as_far_as_its_watch_though_the_newest_batch_is_of_another_kind() {
+    let never = HubConfig { progress_interval: Duration::MAX, ..HubConfig::default() };
+    let world = World::with(MemoryConfig::default(), never).await;
+    let watcher = StreamWatcher::<Object<Thing>>::new(world.hub.clone(), world.selection());
+    let mut watch = watcher.watch(Start::Now).await.unwrap();
+    world.create("a", 1).await;
+    let txn = roa_core::Txn::new(roa_core::TxnId::random(&roa_core::SystemRandom), "somebody");
+    let other = roa_core::Key::new("test.example.com", "others", "test", "b").unwrap();
+    let last = world.store.commit(txn.create(other, roa_core::Value::opaque("x"))).await.unwrap();
+    // Both are there before the watch looks.
+    let clock = roa_runtime::SystemClock::new();
+    world.hub.wait_for(last, clock.monotonic() + Duration::from_secs(5)).await.unwrap();
+    let WatchItem::Events { position, .. } = soon("event", watch.next()).await.unwrap().unwrap() else {
+        panic!("the event is first")
+    };
+    assert!(position.revision < last);
+    let WatchItem::Progress(position) = soon("progress", watch.next()).await.unwrap().unwrap() else {
+        panic!("nothing else matched")
+    };
+    assert_eq!(position.revision, last);
+}
