@@ -9,6 +9,7 @@ use crate::codec::{self, CodecError, LastWriter};
 use crate::error::SqliteError;
 
 const ONE: &str = "SELECT id, entry FROM object WHERE key = ?";
+const SIZE: &str = "SELECT length(entry) FROM object WHERE key = ?";
 const FROM: &str = "SELECT key, entry FROM object WHERE key >= ? ORDER BY key";
 const AFTER: &str = "SELECT key, entry FROM object WHERE key > ? ORDER BY key";
 /// By the index alone.
@@ -27,6 +28,14 @@ pub(crate) fn current(connection: &Connection, key: &Key) -> Result<Option<Revis
     let mut rows = statement.query([key.encoded().as_bytes()])?;
     let Some(row) = rows.next()? else { return Ok(None) };
     codec::decode_revision(&mut blob(row, 1)?).map(Some).map_err(|why| unreadable(key.encoded().as_bytes(), &why))
+}
+
+/// How many bytes a key's entry has.
+pub(crate) fn size(connection: &Connection, key: &Key) -> Result<Option<usize>, SqliteError> {
+    let mut statement = connection.prepare_cached(SIZE)?;
+    let mut rows = statement.query([key.encoded().as_bytes()])?;
+    let bytes: Option<i64> = rows.next()?.map(|row| row.get(0)).transpose()?;
+    Ok(bytes.map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX)))
 }
 
 /// A key's entry.
