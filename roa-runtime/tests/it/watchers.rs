@@ -4,11 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use roa_core::{ChangeKind, Clock, Error, ManualClock, Object, Start, Timestamp, WatchItem, WatchStream, Watcher};
+use roa_core::{
+    ChangeKind, Clock, Error, ManualClock, Object, Start, TailEnd, Timestamp, WatchItem, WatchStream, Watcher,
+};
 use roa_runtime::{HubConfig, PollWatcher, StreamWatcher};
 use roa_store_memory::MemoryConfig;
 
-use crate::support::{Thing, World, soon, thing};
+use crate::support::{BOUND, Thing, World, soon, thing};
 
 type Seen = Vec<(ChangeKind, String)>;
 
@@ -82,6 +84,46 @@ async fn lesson_22_a_new_object_of_an_old_name_comes_after_the_old_one_went() {
     world.store.compact(world.head().await).await.unwrap();
     let seen = tick(&poll, &mut watch).await;
     assert_eq!(names(&seen), [(ChangeKind::Deleted, "a"), (ChangeKind::Added, "a")]);
+}
+
+/// Passes one interval; gives what the watch delivers first.
+async fn first_after_a_tick(
+    poll: &Poll,
+    watch: &mut WatchStream<Object<Thing>>,
+) -> Option<Result<WatchItem<Object<Thing>>, TailEnd>> {
+    let ticking = async {
+        poll.clock.timers_pending(1).await;
+        poll.clock.advance(INTERVAL);
+        std::future::pending().await
+    };
+    soon("a poll", async {
+        tokio::select! {
+            item = watch.next() => item,
+            () = ticking => None,
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn c2_a_poller_that_did_not_see_all_expires_where_the_log_was_cut() {
+    let world = World::with(MemoryConfig::default().min_retain(0), HubConfig::default()).await;
+    let poll = poll(&world);
+    world.create("stays", 1).await;
+    let clock = roa_runtime::SystemClock::new();
+    for number in 0..3 {
+        let goes = format!("goes-{number}");
+        world.create(&goes, 1).await;
+        let head = world.head().await;
+        world.hub.wait_for(head, clock.monotonic() + BOUND).await.unwrap();
+        let start = [Start::Resume(world.hub.position()), Start::After(head), Start::Now][number];
+        let mut watch = poll.watcher.watch(start).await.unwrap();
+        world.delete(&goes).await;
+        world.store.compact(world.head().await).await.unwrap();
+        let first = first_after_a_tick(&poll, &mut watch).await;
+        assert!(matches!(first, Some(Err(TailEnd::Expired { .. }))), "{start:?}: {first:?}");
+        assert!(soon("the end", watch.next()).await.is_none());
+    }
 }
 
 #[tokio::test]
