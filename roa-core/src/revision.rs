@@ -52,6 +52,10 @@ impl Revision {
     pub const ALARM: u64 = 1 << 52;
     /// How far a discontinuity jumps at least.
     pub const JUMP: u64 = 1 << 32;
+    /// How far past the head the clock leads a jump at most: one that is wrong must not use the revisions up.
+    pub const CLOCK_JUMP: u64 = Self::ALARM / 2;
+    /// The year 2100: a clock that is past it is wrong. The revisions that belong to it are below the alarm.
+    const LAST_SECOND: u64 = 4_102_444_800;
 
     /// The revision numbered `value`.
     ///
@@ -80,18 +84,21 @@ impl Revision {
 
     /// Where a store that is created at `now` opens: seconds since 1970, times 2^20. A store made anew at the same
     /// address so never repeats a revision that a client of the old one still holds, as long as the old one
-    /// committed fewer than a million times a second on average.
+    /// committed fewer than a million times a second on average. The time line ends with the year 2099: what a wrong clock
+    /// says must leave revisions to go on with.
     #[must_use]
     pub fn opening(now: Timestamp) -> Self {
-        let seconds = u64::try_from(now.as_unix_seconds()).unwrap_or(0).clamp(1, Self::MAX >> 20);
+        let seconds = u64::try_from(now.as_unix_seconds()).unwrap_or(0).clamp(1, Self::LAST_SECOND);
         Self::clamped(seconds << 20)
     }
 
     /// Where the history goes on after a discontinuity: past `head`, past the `highest` revision that any caller has
-    /// seen, past [`Revision::opening`], by 2^32 and 32 random bits. The end of all revisions is reached, not passed.
+    /// seen, past [`Revision::opening`] where that is at most [`Revision::CLOCK_JUMP`] after the head, by 2^32 and 32
+    /// random bits. The end of all revisions is reached, not passed.
     #[must_use]
     pub fn jump(head: Self, highest: Self, now: Timestamp, random: &dyn Random) -> Self {
-        let base = head.max(highest).max(Self::opening(now)).get();
+        let time_line = Self::opening(now).min(Self::clamped(head.get() + Self::CLOCK_JUMP));
+        let base = head.max(highest).max(time_line).get();
         Self::clamped(base + Self::JUMP + (random.next_u64() >> 32))
     }
 
@@ -285,6 +292,20 @@ mod tests {
         assert!(Revision::jump(low, high, now, &random).get() >= high.get() + Revision::JUMP);
         let end = Revision::new(Revision::MAX).unwrap();
         assert_eq!(Revision::jump(end, end, now, &random), end);
+    }
+
+    #[test]
+    fn a_clock_that_is_wrong_leaves_revisions_to_go_on_with() {
+        let (random, year_2300) = (SeededRandom::new(1), at(10_413_792_000));
+        assert!(Revision::opening(year_2300).get() < Revision::ALARM);
+        let mut head = Revision::opening(at(1_800_000_000));
+        for _ in 0..1_000 {
+            let jumped = Revision::jump(head, head, year_2300, &random);
+            assert!(jumped.get() >= head.get() + Revision::JUMP && jumped.get() < Revision::ALARM, "{jumped}");
+            head = jumped.next().unwrap();
+        }
+        let low = Revision::new(10).unwrap();
+        assert!(Revision::jump(low, low, year_2300, &random).get() < Revision::ALARM / 2 + 4 * Revision::JUMP);
     }
 
     #[test]

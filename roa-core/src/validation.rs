@@ -127,6 +127,11 @@ impl Violations {
         self.0.extend(other.0);
     }
 
+    /// Keeps those alone for which `keep` holds.
+    pub(crate) fn retain(&mut self, keep: impl FnMut(&Violation) -> bool) {
+        self.0.retain(keep);
+    }
+
     /// The same, with all paths below `prefix`.
     #[must_use]
     pub fn nested(mut self, prefix: &str) -> Self {

@@ -147,13 +147,16 @@ async fn exchange(shared: &Shared, line: &mut Line, call: Cmd) -> Result<Value, 
     let mut answers = line.connection.req_packed_commands(&both, 0, 2).await?.into_iter();
     let (answer, waited) = (answers.next().unwrap_or(Value::Nil), answers.next().unwrap_or(Value::Nil));
     let answer = answer.extract_error()?;
-    // What was refused needs no replicas.
-    let committed = matches!(answer, Value::BulkString(_));
-    match waited.extract_error()? {
-        Value::Int(copies) if committed && u32::try_from(copies).is_ok_and(|copies| copies < wanted) => {
-            Err(RedisStoreError::Failed(format!("{copies} of {wanted} replicas had it in time")))
-        }
-        _ => Ok(answer),
+    if !matches!(answer, Value::BulkString(_)) {
+        // What was refused needs no replicas.
+        return Ok(answer);
+    }
+    // From here on it is done: whatever is said of the replicas is no refusal.
+    match waited.extract_error() {
+        Ok(Value::Int(copies)) if u32::try_from(copies).is_ok_and(|copies| copies >= wanted) => Ok(answer),
+        Ok(Value::Int(copies)) => Err(RedisStoreError::Failed(format!("{copies} of {wanted} replicas had it in time"))),
+        Ok(other) => Err(RedisStoreError::Failed(format!("WAIT was answered with {other:?}"))),
+        Err(error) => Err(RedisStoreError::Failed(format!("it is not known which replicas have it: {error}"))),
     }
 }
 

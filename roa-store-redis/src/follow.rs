@@ -12,6 +12,7 @@ use redis::Value;
 use redis::aio::MultiplexedConnection;
 use roa_core::{Batch, Revision, StoreState, TailChecker};
 
+use crate::chunk::Chunk;
 use crate::codec::{self, Writers};
 use crate::error::RedisStoreError;
 use crate::lineage::{self, batch_bytes};
@@ -26,10 +27,13 @@ const MARGIN: Duration = Duration::from_secs(2);
 /// Follows until the store is closed.
 pub(crate) async fn run(shared: Arc<Shared>) {
     let mut backoff = Backoff::new(&shared);
+    let mut chunk = Chunk::new(shared.config.tail_chunk, shared.config.tail_chunk);
     while !shared.feed.ended() {
-        if let Err(error) = session(&shared, &mut backoff).await {
-            if matches!(error, RedisStoreError::Closed) {
-                return;
+        if let Err(error) = session(&shared, &mut backoff, &mut chunk).await {
+            match error {
+                RedisStoreError::Closed => return,
+                RedisStoreError::Connection(_) => chunk.halve(),
+                _ => {}
             }
             shared.trouble.note(Concern::Following, Some(error.to_string()));
             // What has cut this connection has mostly cut the other as well.
@@ -40,10 +44,12 @@ pub(crate) async fn run(shared: Arc<Shared>) {
 }
 
 /// Follows on one connection, until it fails.
-async fn session(shared: &Shared, backoff: &mut Backoff) -> Result<(), RedisStoreError> {
+async fn session(shared: &Shared, backoff: &mut Backoff, chunk: &mut Chunk) -> Result<(), RedisStoreError> {
     let response = shared.config.block + MARGIN.max(shared.config.response_timeout);
     let mut connection = connect::primary(&shared.address, &shared.config, response).await?.connection;
-    let mut cursor = Cursor::at(shared, &lineage::settle(shared, &mut connection).await?);
+    let meta = lineage::settle(shared, &mut connection).await?;
+    chunk.fit(&meta);
+    let mut cursor = Cursor::at(shared, &meta);
     shared.trouble.note(Concern::Following, None);
     backoff.reset();
     loop {
@@ -52,8 +58,9 @@ async fn session(shared: &Shared, backoff: &mut Backoff) -> Result<(), RedisStor
             cursor = Cursor::at_head(shared, &lineage::settle(shared, &mut connection).await?);
             continue;
         }
-        let entries = wait_or_closed(shared, &mut connection, cursor.last()).await?;
+        let entries = wait_or_closed(shared, &mut connection, cursor.last(), chunk.get()).await?;
         let read = cursor.read(entries)?;
+        chunk.read(&read.batches);
         if let Some(newest) = read.batches.last() {
             let (epoch, revision, txn) = (cursor.state.epoch, newest.revision, newest.txn);
             shared.advance(Mark { epoch, revision, txn });
@@ -80,22 +87,24 @@ async fn wait_or_closed(
     shared: &Shared,
     connection: &mut MultiplexedConnection,
     after: Revision,
+    count: usize,
 ) -> Result<Vec<Value>, RedisStoreError> {
-    match select(pin!(wait(shared, connection, after)), pin!(shared.link.closed())).await {
+    match select(pin!(wait(shared, connection, after, count)), pin!(shared.link.closed())).await {
         Either::Left((entries, _)) => entries,
         Either::Right(_) => Err(RedisStoreError::Closed),
     }
 }
 
-/// What comes after a revision; nothing, if nothing comes in time.
+/// What comes after a revision, at most `count` batches; nothing, if nothing comes in time.
 async fn wait(
     shared: &Shared,
     connection: &mut MultiplexedConnection,
     after: Revision,
+    count: usize,
 ) -> Result<Vec<Value>, RedisStoreError> {
     let mut read = redis::cmd("XREAD");
     let block = u64::try_from(shared.config.block.as_millis()).unwrap_or(u64::MAX).max(1);
-    read.arg("COUNT").arg(shared.config.tail_chunk.get()).arg("BLOCK").arg(block);
+    read.arg("COUNT").arg(count).arg("BLOCK").arg(block);
     read.arg("STREAMS").arg(&shared.keys.log).arg(format!("{after}-0"));
     match send(connection, &read).await? {
         Value::Nil => Ok(Vec::new()),

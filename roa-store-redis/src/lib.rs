@@ -14,6 +14,7 @@
 
 mod address;
 mod check;
+mod chunk;
 mod codec;
 mod commit;
 mod compact;

@@ -162,7 +162,7 @@ pub(crate) async fn jump(
     let keys = all(&shared.keys);
     let jumped = invoke(connection, &shared.scripts.fence, &keys, |call| {
         call.arg(epoch_text(expected)).arg(epoch_text(next)).arg(highest.get()).arg(opening.get());
-        call.arg(past).arg(TxnId::none().0.as_bytes());
+        call.arg(past).arg(TxnId::none().0.as_bytes()).arg(Revision::CLOCK_JUMP);
     });
     Ok(jumped.await? == Value::Int(1))
 }

@@ -7,8 +7,10 @@
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
+use redis::Value;
 use roa_core::{At, Continue, Entry, Error, Key, ListRequest, Page, Revision, Rewind, StoreState};
 
+use crate::chunk::Chunk;
 use crate::codec::{self, Writers};
 use crate::error::RedisStoreError;
 use crate::log;
@@ -17,8 +19,10 @@ use crate::shared::Shared;
 
 /// How many entries one script reads: it holds the server up for well below a millisecond.
 const STEP: usize = 500;
-/// How many batches are read at a time.
-const BATCHES: usize = 500;
+/// After how many bytes one script stops.
+const STEP_BYTES: usize = 1 << 20;
+/// How many batches are read at a time: the first time, and at most.
+const BATCHES: (NonZeroUsize, NonZeroUsize) = (NonZeroUsize::new(64).unwrap(), NonZeroUsize::new(500).unwrap());
 /// How often a list begins anew because the log lost its revision meanwhile.
 const ATTEMPTS: usize = 3;
 
@@ -38,7 +42,7 @@ pub(crate) async fn list(shared: &Shared, request: ListRequest) -> Result<Page, 
 struct Rows {
     state: StoreState,
     entries: Vec<Arc<Entry>>,
-    /// The last key of a full page.
+    /// The last key, if there may be more after it.
     reached: Option<Key>,
 }
 
@@ -87,9 +91,9 @@ async fn rows(
     let keys = [shared.keys.meta.as_str(), &shared.keys.objects, &shared.keys.index];
     let asked_at = shared.mark();
     let page = shared.ask(&shared.scripts.page, &keys, |call| {
-        call.arg(&least).arg(&greatest).arg(count);
+        call.arg(&least).arg(&greatest).arg(count).arg(STEP_BYTES);
     });
-    let [position, keys, values] = array(page.await?)?;
+    let [position, keys, values, stopped] = array(page.await?)?;
     let state = log::parse_position(shared, asked_at, position)?;
     let mut writers = Writers::default();
     let mut entries = Vec::new();
@@ -99,18 +103,21 @@ async fn rows(
         let missing = || RedisStoreError::Corrupt(format!("{key} is in the index, but not there"));
         entries.push(Arc::new(codec::decode_entry(key.clone(), value.ok_or_else(missing)?.into(), &mut writers)?));
     }
-    let reached = if entries.len() < count { None } else { entries.last().map(|last| last.key.clone()) };
+    let more = entries.len() == count || stopped == Value::Int(1);
+    let reached = entries.last().filter(|_| more).map(|last| last.key.clone());
     Ok(Rows { state, entries, reached })
 }
 
 /// Reads what was committed up to the moment when the entries were read.
 async fn read_log(shared: &Shared, rewind: &mut Rewind, state: StoreState) -> Result<(), RedisStoreError> {
+    let mut chunk = Chunk::new(BATCHES.0, BATCHES.1);
     while rewind.read_until() < state.head {
-        let stretch = log::after(shared, rewind.read_until(), BATCHES).await?;
+        let stretch = log::after(shared, rewind.read_until(), chunk.get()).await?;
         if stretch.state.epoch != state.epoch {
             return Err(expired(stretch.state));
         }
         check(stretch.state, rewind.read_until())?;
+        chunk.read(&stretch.batches);
         stretch.batches.iter().for_each(|batch| rewind.read(batch));
     }
     Ok(())

@@ -6,15 +6,14 @@ use futures_util::StreamExt;
 use futures_util::stream::unfold;
 use roa_core::{Batch, Epoch, Revision, Tail, TailEnd, TxnId};
 
+use crate::chunk::Chunk;
 use crate::error::RedisStoreError;
 use crate::feed::{Following, Look};
+use crate::link::Backoff;
 use crate::log;
 use crate::meta::{Meta, check};
 use crate::scripts::all;
 use crate::shared::{Mark, Shared};
-
-/// How many bytes of batches are read from Redis at a time, about.
-const READ_BYTES: u64 = 8 << 20;
 
 /// The change feed after a revision.
 pub(crate) async fn open(shared: &Arc<Shared>, after: Revision) -> Result<Tail, RedisStoreError> {
@@ -23,7 +22,9 @@ pub(crate) async fn open(shared: &Arc<Shared>, after: Revision) -> Result<Tail, 
     let meta = shared.meta().await?;
     meta.check(after)?;
     let after_txn = txn_of(shared, &meta, after).await?;
-    let (epoch, chunk) = (meta.epoch, chunk(shared, &meta));
+    let epoch = meta.epoch;
+    let mut chunk = Chunk::new(shared.config.tail_chunk, shared.config.tail_chunk);
+    chunk.fit(&meta);
     let follower = Follower { shared: Arc::clone(shared), epoch, cursor: after, chunk, _following: following };
     let stream = unfold(Some(follower), |follower| async {
         let mut follower = follower?;
@@ -41,13 +42,6 @@ async fn txn_of(shared: &Shared, meta: &Meta, after: Revision) -> Result<Option<
         floor if floor == meta.floor => Ok(Some(meta.floor_txn)),
         other => log::txn_of(shared, other).await,
     }
-}
-
-/// How many batches to read at a time: few, where they are large.
-fn chunk(shared: &Shared, meta: &Meta) -> usize {
-    let batches = (meta.head.get() - meta.floor.get()).max(1);
-    let size = (meta.log_bytes / batches).max(1);
-    usize::try_from(READ_BYTES / size).unwrap_or(usize::MAX).clamp(1, shared.config.tail_chunk.get())
 }
 
 impl Shared {
@@ -72,7 +66,7 @@ struct Follower {
     /// The last revision that was given.
     cursor: Revision,
     /// How many batches are read from Redis at a time.
-    chunk: usize,
+    chunk: Chunk,
     _following: Following,
 }
 
@@ -97,20 +91,27 @@ impl Follower {
     }
 
     /// Reads from the server; waits for a connection as long as that takes, since the feed itself goes on.
-    async fn read(&self) -> Result<Vec<Arc<Batch>>, RedisStoreError> {
+    async fn read(&mut self) -> Result<Vec<Arc<Batch>>, RedisStoreError> {
+        let mut backoff = Backoff::new(&self.shared);
         loop {
-            match log::after(&self.shared, self.cursor, self.chunk).await {
+            match log::after(&self.shared, self.cursor, self.chunk.get()).await {
                 Ok(stretch) if stretch.state.epoch == self.epoch => {
                     check(stretch.state, self.cursor)?;
+                    self.chunk.read(&stretch.batches);
                     return Ok(stretch.batches);
                 }
                 Ok(stretch) => {
                     let (floor, head) = (stretch.state.floor, stretch.state.head);
                     return Err(RedisStoreError::Expired { floor, head });
                 }
-                Err(RedisStoreError::Connection(_) | RedisStoreError::Refused(_)) => {
-                    // The link waits between attempts, so this does as well. A break meanwhile ends the feed.
+                Err(error @ (RedisStoreError::Connection(_) | RedisStoreError::Refused(_))) => {
+                    // A break meanwhile ends the feed.
                     self.shared.feed.after(self.epoch, self.cursor, 1)?;
+                    match error {
+                        // The link waits between attempts to make it anew, so this does as well.
+                        RedisStoreError::Connection(_) => self.chunk.halve(),
+                        _ => backoff.wait(&self.shared).await,
+                    }
                     self.shared.link.recovered().await;
                 }
                 Err(other) => return Err(other),

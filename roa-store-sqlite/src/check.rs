@@ -139,7 +139,7 @@ impl Check {
         let (everything, mut rest) = (KeyPrefix::everything(), Stretch::default());
         loop {
             let entries = match objects::range(connection, &everything, &rest, STEP) {
-                Ok(entries) => entries,
+                Ok(rows) => rows.entries,
                 Err(SqliteError::Corrupt(why)) => {
                     self.problem(why);
                     return Ok(());

@@ -25,8 +25,9 @@ pub struct SqliteConfig {
     pub path: PathBuf,
     /// When a commit is answered.
     pub durability: SqliteDurability,
-    /// How large file and write-ahead log may grow together, in bytes, before writes other than deletions are refused;
-    /// 8 GiB by default.
+    /// How large file and write-ahead log may grow together, in bytes, before what makes the store larger is refused: new
+    /// objects, and those that become larger; 8 GiB by default. What keeps it going (heartbeats, the marks of deletions,
+    /// finalizers that are removed) has a twentieth more, 16 MiB at least. Meanwhile the log keeps no more than `min_retain`.
     pub max_bytes: u64,
     /// How many batches the log keeps; 100,000 by default.
     pub log_max_batches: u64,

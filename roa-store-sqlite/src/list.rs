@@ -13,11 +13,11 @@ use rusqlite::Connection;
 
 use crate::error::SqliteError;
 use crate::meta::Meta;
-use crate::objects::Stretch;
+use crate::objects::{RANGE_BYTES, Rows, Stretch};
 use crate::shared::Shared;
 use crate::{log, objects};
 
-/// How many rows, or batches of the log, are read in one snapshot.
+/// How many rows, or batches of the log, are read in one snapshot at most.
 const STEP: usize = 2_048;
 /// How many stretches are laid out at a time.
 const STRETCHES: usize = 32;
@@ -43,19 +43,12 @@ async fn walk(shared: &Shared, request: ListRequest) -> Result<Page, SqliteError
     let (mut walk, first) = shared.readers.run(begin).await?;
     walk = walk.take(shared, first).await?;
     while let Some((after, count)) = walk.rest() {
-        let below = prefix.clone();
-        let stretches = shared.readers.run(move |connection| lay_out(connection, &below, after, count)).await?;
-        let slices = stream::iter(stretches).map(|stretch| {
-            let below = prefix.clone();
-            shared.readers.run(move |connection| {
-                let read_at = Meta::read(connection)?.head;
-                let rows = objects::range(connection, &below, &stretch, usize::MAX)?;
-                Ok(Slice { stretch, rows, read_at })
-            })
-        });
+        let (below, step) = (prefix.clone(), walk.step());
+        let stretches = shared.readers.run(move |connection| lay_out(connection, &below, (after, count), step)).await?;
+        let slices = stream::iter(stretches).map(|stretch| Slice::read(shared, prefix.clone(), stretch));
         // All of them before the log is read: a read that nobody polls could keep that one from its place in the queue.
         for slice in slices.buffered(at_once(shared)).try_collect::<Vec<_>>().await? {
-            walk = walk.take(shared, slice).await?;
+            walk = walk.take_whole(shared, slice).await?;
         }
     }
     walk.page()
@@ -66,16 +59,16 @@ fn at_once(shared: &Shared) -> usize {
     shared.config.readers.get().div_ceil(2)
 }
 
-/// Stretches of [`STEP`] rows that follow a key, as many as hold `count` rows, but at most [`STRETCHES`].
+/// Stretches of `step` rows that follow a key, as many as hold `count` rows, but at most [`STRETCHES`].
 fn lay_out(
     connection: &Connection,
     prefix: &KeyPrefix,
-    mut after: Key,
-    count: usize,
+    (mut after, count): (Key, usize),
+    step: usize,
 ) -> Result<Vec<Stretch>, SqliteError> {
     let mut stretches = Vec::new();
-    while stretches.len() < count.div_ceil(STEP).min(STRETCHES) {
-        let until = objects::key_after(connection, prefix, &after, STEP)?;
+    while stretches.len() < count.div_ceil(step).min(STRETCHES) {
+        let until = objects::key_after(connection, prefix, &after, step)?;
         stretches.push(Stretch { after: Some(after), until: until.clone() });
         let Some(key) = until else { break };
         after = key;
@@ -83,11 +76,29 @@ fn lay_out(
     Ok(stretches)
 }
 
-/// The rows of a stretch as they were when they were read.
+/// The rows of a stretch as they were when they were read; the first of them, if together they are too large.
 struct Slice {
     stretch: Stretch,
-    rows: Vec<Arc<Entry>>,
+    rows: Rows,
     read_at: Revision,
+}
+
+impl Slice {
+    async fn read(shared: &Shared, prefix: KeyPrefix, stretch: Stretch) -> Result<Self, SqliteError> {
+        let read = move |connection: &Connection| {
+            let read_at = Meta::read(connection)?.head;
+            let rows = objects::range(connection, &prefix, &stretch, usize::MAX)?;
+            Ok(Self { stretch, rows, read_at })
+        };
+        shared.readers.run(read).await
+    }
+
+    /// What is still to be read of the stretch.
+    fn cut(&mut self) -> Option<Stretch> {
+        let cut = self.rows.cut.take()?;
+        let until = self.stretch.until.replace(cut.clone());
+        Some(Stretch { after: Some(cut), until })
+    }
 }
 
 struct Walk {
@@ -107,11 +118,21 @@ impl Walk {
         let mut walk = Self { request, rewind, entries: Vec::new(), reached: None };
         let count = walk.limit().saturating_add(1).min(STEP);
         let rows = objects::range(connection, &walk.request.prefix, &stretch, count)?;
-        if rows.len() == count {
-            stretch.until = rows.last().map(|row| row.key.clone());
-        }
+        stretch.until.clone_from(&rows.cut);
         walk.read_log(connection, &meta)?;
         Ok((walk, Slice { stretch, rows, read_at: meta.head }))
+    }
+
+    /// Adds the rows of a stretch, and reads those that were left over, as far as they are needed.
+    async fn take_whole(mut self, shared: &Shared, mut slice: Slice) -> Result<Self, SqliteError> {
+        while let Some(rest) = slice.cut() {
+            self = self.take(shared, slice).await?;
+            if self.rest().is_none() {
+                return Ok(self);
+            }
+            slice = Slice::read(shared, self.request.prefix.clone(), rest).await?;
+        }
+        self.take(shared, slice).await
     }
 
     /// Adds the rows that follow, put back to the revision that is asked for.
@@ -123,7 +144,7 @@ impl Walk {
             self = shared.readers.run(read_log).await?;
         }
         let start = self.entries.len();
-        self.entries.append(&mut rows);
+        self.entries.append(&mut rows.entries);
         self.rewind.restore(&mut self.entries, start, stretch.after.as_ref(), stretch.until.as_ref());
         self.reached = stretch.until;
         Ok(self)
@@ -141,6 +162,14 @@ impl Walk {
 
     fn limit(&self) -> usize {
         self.request.limit.map_or(usize::MAX, NonZeroUsize::get)
+    }
+
+    /// How many rows one snapshot reads, to judge by those that were read last.
+    fn step(&self) -> usize {
+        let last = self.entries.iter().rev().take(STEP);
+        let (count, bytes) = last.fold((0, 0), |(count, bytes), entry| (count + 1, bytes + entry.value.bytes.len()));
+        let average = bytes / count.max(1);
+        (RANGE_BYTES / average.max(1)).clamp(1, STEP)
     }
 
     /// After which key the list goes on, and how many rows it lacks at most. One row more than a page holds tells whether there is a

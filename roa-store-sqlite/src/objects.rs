@@ -9,10 +9,14 @@ use crate::codec::{self, CodecError, LastWriter};
 use crate::error::SqliteError;
 
 const ONE: &str = "SELECT id, entry FROM object WHERE key = ?";
+const SIZE: &str = "SELECT length(entry) FROM object WHERE key = ?";
 const FROM: &str = "SELECT key, entry FROM object WHERE key >= ? ORDER BY key";
 const AFTER: &str = "SELECT key, entry FROM object WHERE key > ? ORDER BY key";
 /// By the index alone.
 const NTH: &str = "SELECT key FROM object WHERE key > ? ORDER BY key LIMIT 1 OFFSET ?";
+
+/// How many bytes of entries are read in one snapshot: well within the time that it may be held.
+pub(crate) const RANGE_BYTES: usize = 16 << 20;
 
 /// An entry, and the row that it is in.
 #[derive(Debug)]
@@ -27,6 +31,14 @@ pub(crate) fn current(connection: &Connection, key: &Key) -> Result<Option<Revis
     let mut rows = statement.query([key.encoded().as_bytes()])?;
     let Some(row) = rows.next()? else { return Ok(None) };
     codec::decode_revision(&mut blob(row, 1)?).map(Some).map_err(|why| unreadable(key.encoded().as_bytes(), &why))
+}
+
+/// How many bytes a key's entry has.
+pub(crate) fn size(connection: &Connection, key: &Key) -> Result<Option<usize>, SqliteError> {
+    let mut statement = connection.prepare_cached(SIZE)?;
+    let mut rows = statement.query([key.encoded().as_bytes()])?;
+    let bytes: Option<i64> = rows.next()?.map(|row| row.get(0)).transpose()?;
+    Ok(bytes.map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX)))
 }
 
 /// A key's entry.
@@ -51,29 +63,39 @@ pub(crate) struct Stretch {
     pub(crate) until: Option<Key>,
 }
 
-/// The first entries of a stretch below a prefix, in key order; at most `count`.
+/// Entries in key order.
+#[derive(Debug)]
+pub(crate) struct Rows {
+    pub(crate) entries: Vec<Arc<Entry>>,
+    /// The last of them, if there may be more after it.
+    pub(crate) cut: Option<Key>,
+}
+
+/// The first entries of a stretch below a prefix: at most `count`, and not many more bytes than [`RANGE_BYTES`].
 pub(crate) fn range(
     connection: &Connection,
     prefix: &KeyPrefix,
     stretch: &Stretch,
     count: usize,
-) -> Result<Vec<Arc<Entry>>, SqliteError> {
+) -> Result<Rows, SqliteError> {
     let (sql, start) = match &stretch.after {
         Some(after) => (AFTER, after.encoded()),
         None => (FROM, prefix.encoded()),
     };
     let mut statement = connection.prepare_cached(sql)?;
     let mut rows = statement.query([start.as_bytes()])?;
-    let (mut entries, mut writer) = (Vec::new(), LastWriter::none());
-    while entries.len() < count {
-        let Some(row) = rows.next()? else { break };
+    let (mut entries, mut bytes, mut writer) = (Vec::new(), 0, LastWriter::none());
+    while entries.len() < count && bytes < RANGE_BYTES {
+        let Some(row) = rows.next()? else { return Ok(Rows { entries, cut: None }) };
         let entry = entry(row, &mut writer)?;
         if !prefix.contains(&entry.key) || stretch.until.as_ref().is_some_and(|until| entry.key > *until) {
-            break;
+            return Ok(Rows { entries, cut: None });
         }
+        bytes += entry.value.bytes.len();
         entries.push(entry);
     }
-    Ok(entries)
+    let cut = entries.last().map(|last| last.key.clone());
+    Ok(Rows { entries, cut })
 }
 
 /// The key that so many keys lead to, itself the last of them, if there are more below the prefix.
@@ -125,4 +147,31 @@ fn blob<'a>(row: &'a Row<'_>, column: usize) -> Result<&'a [u8], SqliteError> {
 
 fn unreadable(key: &[u8], why: &CodecError) -> SqliteError {
     SqliteError::Corrupt(format!("the entry of {:?}: {why}", String::from_utf8_lossy(key)))
+}
+
+#[cfg(test)]
+mod tests {
+    use roa_core::{TxnId, Value};
+
+    use super::*;
+
+    #[test]
+    fn no_snapshot_reads_much_more_than_its_bound() {
+        const LARGE: usize = 1 << 20;
+        let connection = Connection::open_in_memory().unwrap();
+        connection.execute_batch("CREATE TABLE object (id INTEGER PRIMARY KEY, key BLOB UNIQUE, entry BLOB)").unwrap();
+        for number in 0..40 {
+            let key = Key::new("g", "things", "n", &format!("{number:02}")).unwrap();
+            let (value, at) = (Value::opaque(vec![0_u8; LARGE]), Revision::new(7).unwrap());
+            insert(&connection, &Entry::created(key, value, at, TxnId::none(), "test".into())).unwrap();
+        }
+        let (mut stretch, mut counts) = (Stretch::default(), Vec::new());
+        loop {
+            let Rows { entries, cut } = range(&connection, &KeyPrefix::everything(), &stretch, 1_000).unwrap();
+            counts.push(entries.len());
+            let Some(last) = cut else { break };
+            stretch.after = Some(last);
+        }
+        assert_eq!(counts, [16, 16, 8]);
+    }
 }

@@ -55,10 +55,10 @@ fn open_locked(
         create(config, sidecar, clock, random).map_err(refused)?;
     }
     place::make_private(&config.path).map_err(io)?;
-    let left = fs::metadata(config.beside("-wal")).is_ok_and(|wal| wal.len() > 0);
+    let was_left = was_left(config, sidecar).map_err(io)?;
     let connection = connect::writer(config).map_err(refused)?;
     connection.pragma_update(None, "journal_mode", "WAL").map_err(|why| refused(why.into()))?;
-    if left {
+    if was_left {
         check_pages(&connection).map_err(refused)?;
     }
     let boot = boot_id().map_err(io)?;
@@ -89,6 +89,13 @@ fn remove(path: &Path) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         removed => removed,
     }
+}
+
+/// Whether a process has ended that did not close the file. As long as others have it open, what it left is theirs, and
+/// whoever was the first of them has looked at it.
+fn was_left(config: &SqliteConfig, sidecar: &Sidecar) -> io::Result<bool> {
+    let has_log = fs::metadata(config.beside("-wal")).is_ok_and(|wal| wal.len() > 0);
+    Ok(has_log && !sidecar.others()?)
 }
 
 /// After a process that did not close the file, its pages are looked at.
@@ -126,4 +133,28 @@ fn resume(
 /// Which start of the machine this is.
 fn boot_id() -> io::Result<String> {
     Ok(fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use roa_core::{ManualClock, SeededRandom, Timestamp};
+
+    use super::*;
+
+    #[test]
+    fn what_a_process_left_is_looked_at_but_not_what_one_has_open() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = SqliteConfig::new(dir.path().join("roa.db"));
+        let (clock, random) = (ManualClock::new(Timestamp::from_unix_seconds(1).unwrap()), SeededRandom::new(1));
+        let first = open(&config, &clock, &random).unwrap();
+        let presence = Sidecar::open(&config.beside("-head")).unwrap();
+        presence.enter().unwrap();
+        first.connection.execute_batch("CREATE TABLE more (id INTEGER PRIMARY KEY)").unwrap();
+        let second = Sidecar::open(&config.beside("-head")).unwrap();
+        assert!(!was_left(&config, &second).unwrap(), "the first has it open");
+        drop(presence);
+        assert!(was_left(&config, &second).unwrap(), "nobody has it open, and it was not closed");
+        drop(first);
+        assert!(!was_left(&config, &second).unwrap(), "it was closed");
+    }
 }

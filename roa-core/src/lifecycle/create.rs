@@ -56,7 +56,8 @@ pub fn create(
     Ok(incoming)
 }
 
-/// All that is wrong with an object, whether new or changed.
+/// All that is wrong with an object, whether new or changed. What stays as it was does not count: it may have been written
+/// under other rules, and an object that was must still be able to go.
 pub(super) fn check(
     kind: &KindDescriptor,
     object: &DynamicObject,
@@ -64,8 +65,10 @@ pub(super) fn check(
     fields: FieldValidation,
 ) -> Violations {
     let mut found = identity(kind, object);
-    found.merge(metadata::check(kind, &object.metadata));
-    found.merge((kind.validator)(object, old));
+    found.merge(metadata::check(kind, &object.metadata, old.map(|old| &old.metadata)));
+    if old.is_none_or(|old| old.body != object.body) {
+        found.merge((kind.validator)(object, old));
+    }
     if fields == FieldValidation::Strict {
         for path in (kind.unknown_fields)(object) {
             found.push(path, format!("unknown field, {} has none of this name", kind.kind));

@@ -9,29 +9,31 @@ pub const FOREGROUND_FINALIZER: &str = "foregroundDeletion";
 /// The finalizer of an object whose dependents stay without an owner.
 pub const ORPHAN_FINALIZER: &str = "orphan";
 
-pub(super) fn check(kind: &KindDescriptor, metadata: &Metadata) -> Violations {
+/// What is wrong with what is new: all of it if there was nothing before. No update changes name and namespace.
+pub(super) fn check(kind: &KindDescriptor, metadata: &Metadata, old: Option<&Metadata>) -> Violations {
     let mut found = Violations::none();
-    note(
-        &mut found,
-        "name",
-        match kind.names {
-            NameRule::Subdomain => names::dns_subdomain(&metadata.name),
-            NameRule::PathSegment => names::segment_name(&metadata.name),
-        },
-    );
-    check_namespace(kind, metadata, &mut found);
-    for (key, value) in &metadata.labels {
+    if old.is_none() {
+        check_name(kind, metadata, &mut found);
+        check_namespace(kind, metadata, &mut found);
+    }
+    let nothing = Metadata::default();
+    let old = old.unwrap_or(&nothing);
+    for (key, value) in metadata.labels.iter().filter(|(key, value)| old.labels.get(*key) != Some(*value)) {
         note(&mut found, "labels", names::qualified_name(key).map_err(|reason| format!("key {reason}")));
         note(&mut found, &format!("labels[{key}]"), names::label_value(value));
     }
-    for key in metadata.annotations.keys() {
+    for key in metadata.annotations.keys().filter(|key| !old.annotations.contains_key(*key)) {
         note(&mut found, "annotations", names::qualified_name(key).map_err(|reason| format!("key {reason}")));
     }
-    note(&mut found, "annotations", names::annotations_size(&metadata.annotations));
-    for finalizer in &metadata.finalizers {
+    if metadata.annotations != old.annotations {
+        note(&mut found, "annotations", names::annotations_size(&metadata.annotations));
+    }
+    for finalizer in metadata.finalizers.iter().filter(|finalizer| !old.has_finalizer(finalizer)) {
         note(&mut found, "finalizers", names::finalizer(finalizer));
     }
-    check_owners(&metadata.owner_references, &mut found);
+    if metadata.owner_references != old.owner_references {
+        check_owners(&metadata.owner_references, &mut found);
+    }
     found.nested("metadata")
 }
 
@@ -44,6 +46,14 @@ pub(super) fn check_new_finalizers(current: &Metadata, next: &Metadata) -> Viola
         }
     }
     found
+}
+
+fn check_name(kind: &KindDescriptor, metadata: &Metadata, found: &mut Violations) {
+    let outcome = match kind.names {
+        NameRule::Subdomain => names::dns_subdomain(&metadata.name),
+        NameRule::PathSegment => names::segment_name(&metadata.name),
+    };
+    note(found, "name", outcome);
 }
 
 fn check_namespace(kind: &KindDescriptor, metadata: &Metadata, found: &mut Violations) {

@@ -271,3 +271,51 @@ fn the_status_path_takes_over_who_owns_its_fields_and_nothing_else_of_metadata()
     let next = written(update_status(&kind(), &key(), &current, &incoming, now()));
     assert_eq!((next.metadata.managed_fields.len(), next.metadata.labels.len()), (1, 0));
 }
+
+#[test]
+fn what_is_not_changed_may_break_rules_that_came_later() {
+    let mut current = stored();
+    current.body["spec"]["size"] = json!(100);
+    current.metadata.labels.insert("-bad".into(), "x y".into());
+    current.metadata.annotations.insert("-bad".into(), "x".into());
+    current.metadata.finalizers = vec!["plain".into(), "example.com/x".into()];
+    let mut marked = written(delete(&key(), &current, &DeleteOptions::default(), now()));
+    marked.metadata.resource_version = current.metadata.resource_version;
+    assert!(status_path(&marked, json!({"state": "pending", "message": "going"})).is_ok());
+    let mut one_left = marked.clone();
+    one_left.metadata.finalizers.remove(0);
+    let next = written(main_path(&marked, one_left));
+    let mut none_left = next.clone();
+    none_left.metadata.finalizers.clear();
+    assert_eq!(main_path(&next, none_left).unwrap(), Step::Remove);
+    let refused = |change: fn(&mut DynamicObject)| {
+        let mut incoming = marked.clone();
+        change(&mut incoming);
+        main_path(&marked, incoming).unwrap_err().to_string()
+    };
+    assert!(refused(|it| it.body["spec"]["size"] = json!(101)).contains("spec.size: must be below 100"));
+    assert!(refused(|it| drop(it.metadata.labels.insert("-bad".into(), "y z".into()))).contains("labels[-bad]"));
+    assert!(refused(|it| drop(it.metadata.annotations.insert("-worse".into(), "x".into()))).contains("-worse"));
+}
+
+#[test]
+fn a_status_that_is_wrong_is_refused_though_the_spec_is_wrong_as_well() {
+    let mut kind = kind();
+    let spec = kind.validator.clone();
+    kind.validator = std::sync::Arc::new(move |object, old| {
+        let mut found = spec(object, old);
+        let short = object.status().is_none_or(|status| status["message"].as_str().is_none_or(|it| it.len() < 9));
+        found.merge(Violations::unless(short, "status.message", "is too long"));
+        found
+    });
+    let mut current = stored();
+    current.body["spec"]["size"] = json!(100);
+    let write = |message| {
+        let mut incoming = current.clone();
+        incoming.body.insert("status".into(), json!({"message": message}));
+        update_status(&kind, &key(), &current, &incoming, now())
+    };
+    assert!(write("short").is_ok());
+    let refused = write("long enough").unwrap_err().to_string();
+    assert!(refused.contains("status.message") && !refused.contains("spec.size"), "{refused}");
+}

@@ -31,13 +31,13 @@ pub fn update(
     if namespace::is_namespace(kind) {
         namespace::keep_on_update(current, &mut incoming);
     }
+    if incoming.metadata.is_deleting() && incoming.metadata.finalizers.is_empty() {
+        return Ok(Step::Remove);
+    }
     let mut found = check(kind, &incoming, Some(current), fields);
     found.merge(metadata::check_new_finalizers(&current.metadata, &incoming.metadata));
     if !found.is_empty() {
         return Err(Error::invalid(incoming.display_name(), found));
-    }
-    if incoming.metadata.is_deleting() && incoming.metadata.finalizers.is_empty() {
-        return Ok(Step::Remove);
     }
     if incoming.body != current.body {
         incoming.metadata.generation = current.metadata.generation + 1;
@@ -63,7 +63,7 @@ pub fn update_status(
         Some(status) => next.body.insert("status".to_owned(), status.clone()),
         None => next.body.remove("status"),
     };
-    let found = (kind.validator)(&next, Some(current));
+    let found = check_status(kind, current, &next);
     if !found.is_empty() {
         return Err(Error::invalid(next.display_name(), found));
     }
@@ -96,6 +96,20 @@ fn keep_what_the_store_gives(current: &Metadata, incoming: &mut Metadata) {
     incoming.deletion_timestamp = current.deletion_timestamp;
     incoming.deletion_grace_period_seconds = current.deletion_grace_period_seconds;
     incoming.last_modified = current.last_modified;
+}
+
+/// What is wrong with a new status. What was wrong with the rest before is not this write's to mend.
+fn check_status(kind: &KindDescriptor, current: &DynamicObject, next: &DynamicObject) -> Violations {
+    if next.body == current.body {
+        return Violations::none();
+    }
+    let mut found = (kind.validator)(next, Some(current));
+    if !found.is_empty() {
+        let before = (kind.validator)(current, Some(current));
+        let is_of_status = |path: &str| path.split(['.', '[']).next() == Some("status");
+        found.retain(|it| is_of_status(&it.path) || before.iter().all(|old| old != it));
+    }
+    found
 }
 
 fn check_transition(kind: &KindDescriptor, key: &Key, current: &DynamicObject, next: &DynamicObject) -> Result<()> {

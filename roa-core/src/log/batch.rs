@@ -138,11 +138,12 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// Roughly how many bytes it keeps alive: what a bounded log counts.
+    /// Roughly how many bytes it keeps alive at most: what a bounded log counts. What was there before counts as well,
+    /// though a batch before may share it.
     #[must_use]
     pub fn size(&self) -> usize {
         let entry = |entry: &Arc<Entry>| entry.key.encoded().len() + entry.value.bytes.len() + size_of::<Entry>();
-        let change = |change: &Change| change.current().or(change.previous()).map_or(0, entry);
+        let change = |change: &Change| change.current().map_or(0, entry) + change.previous().map_or(0, entry);
         size_of::<Self>() + self.changes.iter().map(change).sum::<usize>()
     }
 }
@@ -333,6 +334,19 @@ mod tests {
         assert!(matches!(checker.clone().check(&batch(11, c, a)), Err(ChainBreak::Predecessor { .. })));
         assert_eq!(checker.check(&batch(11, c, b)), Ok(()));
         assert_eq!(checker.last().get(), 11);
+    }
+
+    #[test]
+    fn what_was_there_before_counts() {
+        let key = || Key::new("g", "things", "n", "a").unwrap();
+        let (at, id) = (Revision::new(7).unwrap(), TxnId::none());
+        let entry = |bytes| Arc::new(Entry::created(key(), Value::opaque(vec![0_u8; bytes]), at, id, "test".into()));
+        let put = Change::Put { entry: entry(1), previous: Some(entry(1 << 20)) };
+        let delete = Change::Delete { previous: entry(1 << 20) };
+        for change in [put, delete] {
+            let batch = Batch { changes: change.into(), ..batch(7, id, id) };
+            assert!((1 << 20..(1 << 20) + 2_000).contains(&batch.size()), "{}", batch.size());
+        }
     }
 
     #[test]

@@ -114,3 +114,39 @@ impl RecentBatches {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Change, Entry, Key, SeededRandom, Timestamp, TxnId, Value};
+
+    /// Bytes that the batches keep alive, each entry counted once.
+    fn kept(recent: &RecentBatches) -> usize {
+        let entries = recent.batches.iter().flat_map(|(batch, _)| batch.changes.iter());
+        let entries = entries.flat_map(|change| change.current().into_iter().chain(change.previous()));
+        let mut bytes: Vec<_> = entries.map(|entry| (Arc::as_ptr(entry), entry.value.bytes.len())).collect();
+        bytes.sort_unstable();
+        bytes.dedup();
+        bytes.into_iter().map(|(_, bytes)| bytes).sum()
+    }
+
+    #[test]
+    fn what_shrinks_is_bounded_by_what_it_was() {
+        let revision = |number| Revision::new(number).unwrap();
+        let epoch = Epoch::first(&SeededRandom::new(1));
+        let state = |head| StoreState { head: revision(head), floor: revision(1), epoch };
+        let mut recent = RecentBatches::new(state(1), 4 << 20);
+        let key = Key::new("g", "things", "n", "a").unwrap();
+        let entry = |bytes, at| {
+            Arc::new(Entry::created(key.clone(), Value::opaque(vec![0_u8; bytes]), at, TxnId::none(), "test".into()))
+        };
+        for number in 2..102 {
+            let (at, txn) = (revision(number), TxnId::none());
+            let change = Change::Put { entry: entry(1, at), previous: Some(entry(1 << 20, at)) };
+            let committed_at = Timestamp::from_unix_seconds(0).unwrap();
+            let batch = Batch { revision: at, txn, previous_txn: txn, committed_at, changes: change.into() };
+            assert!(recent.take(state(number), &[Arc::new(batch)]));
+            assert!(kept(&recent) <= 4 << 20, "{} bytes", kept(&recent));
+        }
+    }
+}

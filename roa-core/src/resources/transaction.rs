@@ -7,8 +7,8 @@ use super::ResourceStore;
 use super::unit::{UnitOfWork, Written};
 use crate::lifecycle::{self, DeleteOptions, FieldValidation, Step};
 use crate::{
-    CommitError, DynamicObject, Error, Expect, Expected, Fence, Key, KindDescriptor, MAX_CONFLICTS, RandomExt, Result,
-    Revision, StoredObject, Txn, TxnId, Violations,
+    CommitError, DynamicObject, Entry, Error, Expect, Expected, Fence, Key, KindDescriptor, MAX_CONFLICTS, RandomExt,
+    Result, Revision, StoredObject, Txn, TxnId, Violations,
 };
 
 /// Writes to several objects, staged one by one and committed together. At most one object of each kind: two in one
@@ -231,19 +231,23 @@ impl<'a> Transaction<'a> {
         Ok(Some(self.resources.fence(txn)))
     }
 
-    /// What became of a commit whose answer was lost: reads one of its keys. Its own transaction there: it happened.
-    /// The revision that was expected: it may still be on its way, and whoever writes next must expect the same
-    /// revision. Anything else: it can't happen any more, if it did not.
+    /// What became of a commit whose answer was lost: reads one of its keys. Its own transaction there, or an object of
+    /// its own, whoever changed that since: it happened. The revision that was expected: it may still be on its way, and
+    /// whoever writes next must expect the same revision. Anything else: it can't happen any more, if it did not; of a
+    /// name that was generated that does not say enough, since nobody may take another before it is known.
     async fn resolve(&self, id: TxnId, reason: &str) -> Result<Revision> {
-        let Some(staged) = self.staged.iter().find(|staged| matches!(staged.step, Step::Write(_))) else {
-            return Err(Error::Ambiguous { txn: id, reason: reason.into() });
+        let ambiguous = || Error::Ambiguous { txn: id, reason: reason.into() };
+        let written = || self.staged.iter().filter(|staged| matches!(staged.step, Step::Write(_)));
+        // What is created has an identity, by which it is known however often it was changed since.
+        let Some(staged) = written().find(|staged| staged.expect.is_none()).or_else(|| written().next()) else {
+            return Err(ambiguous());
         };
-        let (entry, _) = self.resources.entry(&staged.key).await?;
+        let Ok((entry, _)) = self.resources.entry(&staged.key).await else { return Err(ambiguous()) };
         match entry {
             Some(entry) if entry.txn == id => Ok(entry.revision),
-            entry if entry.as_ref().map(|entry| entry.revision) == staged.expect => {
-                Err(Error::Ambiguous { txn: id, reason: reason.into() })
-            }
+            Some(entry) if staged.expect.is_none() && is_life_of(&entry, &staged.object) => Ok(entry.create_revision),
+            entry if entry.as_ref().map(|entry| entry.revision) == staged.expect => Err(ambiguous()),
+            _ if staged.expect.is_none() && !staged.object.metadata.generate_name.is_empty() => Err(ambiguous()),
             entry => Err(staged.conflict(entry.map(|entry| entry.revision))),
         }
     }
@@ -304,6 +308,11 @@ impl<'a> Transaction<'a> {
             object.metadata.name.push(char::from(ALPHABET[index]));
         }
     }
+}
+
+/// Whether what is stored is this object, as it was created or changed since.
+pub(super) fn is_life_of(entry: &Entry, created: &DynamicObject) -> bool {
+    entry.object().is_ok_and(|stored| stored.metadata.uid == created.metadata.uid)
 }
 
 impl Staged {

@@ -5,8 +5,9 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::ResourceStore;
+use super::transaction::is_life_of;
 use crate::{
-    CacheReader, CommitError, DynamicObject, Entry, Error, Expect, Expected, Fence, Index, Key, Resource, Result,
+    CacheReader, CommitError, DynamicObject, Entry, Error, Expect, Expected, Fence, Index, Key, Read, Resource, Result,
     Revision, StoredObject, Txn, TxnId, Value, Violations,
 };
 
@@ -211,13 +212,21 @@ impl UnitOfWork {
         let ambiguous = Err(Error::Ambiguous { txn: id, reason: reason.into() });
         let written = {
             let state = self.lock();
-            let put = state.written.iter().find(|(_, written)| !matches!(written, Written::Gone));
-            put.and_then(|(key, _)| Some((key.clone(), state.read.get(key)?.expect())))
+            let puts = || state.written.iter().filter(|(_, written)| !matches!(written, Written::Gone));
+            let is_absent = |key: &Key| state.read.get(key).is_some_and(|seen| seen.expect() == Expect::Absent);
+            let created = puts().find(|(key, written)| matches!(written, Written::Object(_)) && is_absent(key));
+            let put = created.or_else(|| puts().next());
+            put.and_then(|(key, written)| Some((key.clone(), state.read.get(key)?.expect(), written.clone())))
         };
-        let Some((key, expect)) = written else { return ambiguous };
-        let entry = resources.store.get(&key).await?.entry;
+        let Some((key, expect, written)) = written else { return ambiguous };
+        let is_created = |entry: &Entry| match &written {
+            Written::Object(object) => expect == Expect::Absent && is_life_of(entry, object),
+            Written::Value(_) | Written::Gone => false,
+        };
+        let Ok(Read { entry, .. }) = resources.store.get(&key).await else { return ambiguous };
         match entry {
             Some(entry) if entry.txn == id => Ok(entry.revision),
+            Some(entry) if is_created(&entry) => Ok(entry.create_revision),
             entry if expect.holds(entry.as_ref().map(|entry| entry.revision)) => ambiguous,
             entry => Err(changed(&key, expect, entry.map(|entry| entry.revision))),
         }

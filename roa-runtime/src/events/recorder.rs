@@ -92,7 +92,8 @@ impl EventRecorder {
             };
             let fate = match write::write(cx, &self.kind, &id, &series).await {
                 Ok(()) => "written",
-                Err(error) if matches!(error, Error::Unavailable { .. } | Error::Fenced(_)) => {
+                // What may have been written is rather counted twice than not at all.
+                Err(error @ (Error::Unavailable { .. } | Error::Ambiguous { .. } | Error::Fenced(_))) => {
                     tracing::warn!(%error, "events can't be recorded now, trying again");
                     return;
                 }

@@ -22,9 +22,11 @@ const PAGE: NonZeroUsize = NonZeroUsize::new(500).unwrap();
 /// Watches a selection of one kind's objects by reading the log of the store at an interval: it sees every change that
 /// a stream would, later, and costs nothing in between.
 ///
-/// When the log no longer has what comes next, it lists and compares: then objects that came and went in between were
-/// never seen, and several changes of one object are one. A store that can't be read delays it and nothing else: no
-/// object is taken for deleted because a store did not answer. It keeps what it last saw of each object.
+/// When the log no longer has what comes next, a watch that began with a snapshot lists and compares: then objects that
+/// came and went in between were never seen, and several changes of one object are one. For that it keeps what it last
+/// saw of each object. One that began elsewhere does not know what there was: it ends with [`TailEnd::Expired`], as any
+/// other watch. A store that can't be read delays it and nothing else: no object is taken for deleted because a store did
+/// not answer.
 ///
 /// ```
 /// # use std::sync::Arc;
@@ -76,12 +78,13 @@ impl<R: Resource> PollWatcher<R> {
             watcher: self.clone(),
             selection: Arc::new(self.selection.clone()),
             position,
-            known: BTreeMap::new(),
+            known: None,
             ready: VecDeque::new(),
+            end: None,
             ended: false,
         };
         match start {
-            Start::Snapshot => poller.list(true).await?,
+            Start::Snapshot => poller.snapshot().await?,
             Start::After(revision) => poller.position.revision = check(revision, floor, head)?,
             Start::Resume(resume) if resume.store == position.store && resume.epoch == epoch => {
                 poller.position.revision = check(resume.revision, floor, head)?;
@@ -113,11 +116,15 @@ struct Poller<R> {
     selection: Arc<Selection>,
     /// Everything up to here was delivered.
     position: Position,
-    /// What was last seen of each selected object.
-    known: BTreeMap<Key, Arc<Entry>>,
+    /// What was last seen of each selected object; `None` if the watch did not begin with all of them.
+    known: Option<Entries>,
     ready: VecDeque<WatchItem<R>>,
+    /// Why it ends, when what is ready was given.
+    end: Option<TailEnd>,
     ended: bool,
 }
+
+type Entries = BTreeMap<Key, Arc<Entry>>;
 
 impl<R: Resource> Poller<R> {
     async fn next(&mut self) -> Option<Result<WatchItem<R>, TailEnd>> {
@@ -125,20 +132,20 @@ impl<R: Resource> Poller<R> {
             if let Some(item) = self.ready.pop_front() {
                 return Some(Ok(item));
             }
+            if let Some(end) = self.end.take() {
+                self.ended = true;
+                return Some(Err(end));
+            }
             if self.ended {
                 return None;
             }
             self.watcher.clock.sleep(self.watcher.interval).await;
-            match self.poll().await {
-                Ok(()) => {}
-                Err(Error::Expired { .. }) => match self.list(false).await {
-                    Ok(()) => {}
-                    Err(error) => self.postpone(&error),
-                },
-                Err(error) => self.postpone(&error),
-            }
-            if self.ended && self.ready.is_empty() {
-                return Some(Err(TailEnd::Closed));
+            let polled = match self.poll().await {
+                Err(Error::Expired { floor, head }) => self.catch_up(floor, head).await,
+                polled => polled,
+            };
+            if let Err(error) = polled {
+                self.postpone(&error);
             }
         }
     }
@@ -162,7 +169,7 @@ impl<R: Resource> Poller<R> {
             let batches = match tail.next().await {
                 Some(Ok(batches)) => batches,
                 Some(Err(TailEnd::Closed)) => {
-                    self.ended = true;
+                    self.end = Some(TailEnd::Closed);
                     return Ok(());
                 }
                 Some(Err(TailEnd::Expired { floor, head })) => return Err(Error::Expired { floor, head }),
@@ -181,33 +188,55 @@ impl<R: Resource> Poller<R> {
 
     fn take(&mut self, slice: Option<EventSlice>) {
         let Some(slice) = slice else { return };
-        for event in slice.events() {
-            match event.change {
-                ChangeKind::Deleted => self.known.remove(&event.entry.key),
-                ChangeKind::Added | ChangeKind::Modified => {
-                    self.known.insert(event.entry.key.clone(), Arc::clone(event.entry))
-                }
-            };
+        if let Some(known) = &mut self.known {
+            for event in slice.events() {
+                match event.change {
+                    ChangeKind::Deleted => known.remove(&event.entry.key),
+                    ChangeKind::Added | ChangeKind::Modified => {
+                        known.insert(event.entry.key.clone(), Arc::clone(event.entry))
+                    }
+                };
+            }
         }
         self.ready.extend(decode(&slice));
     }
 
-    /// Lists, and delivers what differs from what was last seen; the begin of a snapshot delivers all of it.
-    async fn list(&mut self, snapshot: bool) -> Result<()> {
-        let StoreState { epoch, .. } = self.watcher.store.state().await?;
-        let (found, revision) = self.read_all().await?;
-        self.position = Position { store: self.watcher.store.id(), epoch, revision };
-        let before = std::mem::replace(&mut self.known, found);
-        let events = differences(&before, &self.known, revision);
-        if !events.is_empty() {
-            self.ready.push_back(WatchItem::Events { position: self.position, events });
-        }
-        let item = if snapshot { WatchItem::Synced } else { WatchItem::Progress };
-        self.ready.push_back(item(self.position));
+    /// Delivers all that there is.
+    async fn snapshot(&mut self) -> Result<()> {
+        self.list(&Entries::new()).await?;
+        self.ready.push_back(WatchItem::Synced(self.position));
         Ok(())
     }
 
-    async fn read_all(&self) -> Result<(BTreeMap<Key, Arc<Entry>>, Revision)> {
+    /// Delivers what differs from what was last seen, since the log no longer tells. Who does not know what there was
+    /// could not tell a deletion, and would take what was there for new: that is for who watches to list.
+    async fn catch_up(&mut self, floor: Revision, head: Revision) -> Result<()> {
+        let Some(before) = self.known.take() else {
+            self.end = Some(TailEnd::Expired { floor, head });
+            return Ok(());
+        };
+        if let Err(error) = self.list(&before).await {
+            self.known = Some(before);
+            return Err(error);
+        }
+        self.ready.push_back(WatchItem::Progress(self.position));
+        Ok(())
+    }
+
+    /// Lists, and delivers what differs.
+    async fn list(&mut self, before: &Entries) -> Result<()> {
+        let StoreState { epoch, .. } = self.watcher.store.state().await?;
+        let (found, revision) = self.read_all().await?;
+        self.position = Position { store: self.watcher.store.id(), epoch, revision };
+        let events = differences(before, &found, revision);
+        if !events.is_empty() {
+            self.ready.push_back(WatchItem::Events { position: self.position, events });
+        }
+        self.known = Some(found);
+        Ok(())
+    }
+
+    async fn read_all(&self) -> Result<(Entries, Revision)> {
         let mut request = ListRequest::new(self.selection.list_prefix().clone()).limit(PAGE);
         let mut found = BTreeMap::new();
         loop {
@@ -223,11 +252,7 @@ impl<R: Resource> Poller<R> {
 }
 
 /// What changed between two lists. An object of the same name that is another one was deleted first, then added.
-fn differences<R: Resource>(
-    before: &BTreeMap<Key, Arc<Entry>>,
-    after: &BTreeMap<Key, Arc<Entry>>,
-    revision: Revision,
-) -> Vec<WatchEvent<R>> {
+fn differences<R: Resource>(before: &Entries, after: &Entries, revision: Revision) -> Vec<WatchEvent<R>> {
     let mut events = Vec::new();
     for (key, old) in before {
         if after.get(key).is_none_or(|new| new.create_revision != old.create_revision) {

@@ -7,7 +7,7 @@ use futures_util::{StreamExt, stream};
 use roa_core::{Resource, Result, Start, TailEnd, WatchItem, WatchStream, Watcher};
 
 use super::decode;
-use crate::{HubItem, Selection, WatchHub};
+use crate::{EventSlice, HubItem, Selection, WatchHub};
 
 /// Watches a selection of one kind's objects over a hub: each change is seen as soon as it is committed.
 ///
@@ -63,9 +63,20 @@ impl<R: Resource> Watcher<R> for StreamWatcher<R> {
 
 fn items<R: Resource>(item: Result<HubItem, TailEnd>) -> Vec<Result<WatchItem<R>, TailEnd>> {
     match item {
-        Ok(HubItem::Events(slice)) => decode(&slice).into_iter().map(Ok).collect(),
+        Ok(HubItem::Events(slice)) => events(&slice).into_iter().map(Ok).collect(),
         Ok(HubItem::Synced(position)) => vec![Ok(WatchItem::Synced(position))],
         Ok(HubItem::Progress(position)) => vec![Ok(WatchItem::Progress(position))],
         Err(end) => vec![Err(end)],
     }
+}
+
+/// The events of a slice, and how far it goes: what follows its last event did not match, and the hub does not say again
+/// that it was passed over.
+fn events<R: Resource>(slice: &EventSlice) -> Vec<WatchItem<R>> {
+    let mut items = decode(slice);
+    let position = slice.position();
+    if !matches!(items.last(), Some(WatchItem::Events { position: last, .. }) if *last == position) {
+        items.push(WatchItem::Progress(position));
+    }
+    items
 }

@@ -27,6 +27,7 @@ mod sharding;
 mod spans;
 mod support;
 mod trials;
+mod unclear;
 mod units;
 mod unreconciled;
 mod watchers;

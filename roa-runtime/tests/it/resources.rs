@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use roa_core::lifecycle::{DeleteOptions, FieldValidation};
 use roa_core::{
-    DynamicObject, Error, Expect, Fence, FieldSelector, Key, ListOptions, Ownership, Txn, TxnId, Value, WriteMark,
+    DynamicObject, Error, Expect, Fence, FieldSelector, Key, ListOptions, Ownership, StoredObject, Txn, TxnId, Value,
+    WriteMark,
 };
 use serde_json::json;
 
@@ -240,4 +241,24 @@ async fn a_generated_name_is_new_each_time() {
     assert!(
         one.metadata.name.starts_with("lab-") && one.metadata.name.len() == 9 && one.metadata.name != two.metadata.name
     );
+}
+
+#[tokio::test]
+async fn d1_an_object_that_was_written_under_other_rules_can_go() {
+    let world = World::new().await;
+    let mut old = thing("a", 2_000_000);
+    old.metadata.finalizers = vec!["example.com/one".into(), "example.com/two".into()];
+    old.metadata.uid = "5d1c".into();
+    let (key, value) =
+        (world.api().key("test", "a").unwrap(), StoredObject::encode(&old.to_dynamic().unwrap()).unwrap());
+    let txn = Txn::new(TxnId::random(&roa_core::SystemRandom), "older").create(key.clone(), value);
+    world.store.commit(txn).await.unwrap();
+    let api = world.api();
+    api.delete("test", "a", &DeleteOptions::default()).await.unwrap();
+    api.patch_status("test", "a", |thing| thing.status.note = "going".into()).await.unwrap();
+    api.patch("test", "a", |thing| drop(thing.metadata.finalizers.remove(0))).await.unwrap();
+    let refused = api.patch("test", "a", |thing| thing.spec.size += 1).await;
+    assert!(matches!(refused, Err(Error::Invalid { .. })), "what is changed must be right: {refused:?}");
+    api.patch("test", "a", |thing| thing.metadata.finalizers.clear()).await.unwrap();
+    assert!(matches!(world.resources.get(&key).await, Err(Error::NotFound { .. })));
 }

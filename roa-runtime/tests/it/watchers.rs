@@ -4,11 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use roa_core::{ChangeKind, Clock, Error, ManualClock, Object, Start, Timestamp, WatchItem, WatchStream, Watcher};
+use roa_core::{
+    ChangeKind, Clock, Error, ManualClock, Object, Start, TailEnd, Timestamp, WatchItem, WatchStream, Watcher,
+};
 use roa_runtime::{HubConfig, PollWatcher, StreamWatcher};
 use roa_store_memory::MemoryConfig;
 
-use crate::support::{Thing, World, soon, thing};
+use crate::support::{BOUND, Thing, World, soon, thing};
 
 type Seen = Vec<(ChangeKind, String)>;
 
@@ -82,6 +84,46 @@ async fn lesson_22_a_new_object_of_an_old_name_comes_after_the_old_one_went() {
     world.store.compact(world.head().await).await.unwrap();
     let seen = tick(&poll, &mut watch).await;
     assert_eq!(names(&seen), [(ChangeKind::Deleted, "a"), (ChangeKind::Added, "a")]);
+}
+
+/// Passes one interval; gives what the watch delivers first.
+async fn first_after_a_tick(
+    poll: &Poll,
+    watch: &mut WatchStream<Object<Thing>>,
+) -> Option<Result<WatchItem<Object<Thing>>, TailEnd>> {
+    let ticking = async {
+        poll.clock.timers_pending(1).await;
+        poll.clock.advance(INTERVAL);
+        std::future::pending().await
+    };
+    soon("a poll", async {
+        tokio::select! {
+            item = watch.next() => item,
+            () = ticking => None,
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn c2_a_poller_that_did_not_see_all_expires_where_the_log_was_cut() {
+    let world = World::with(MemoryConfig::default().min_retain(0), HubConfig::default()).await;
+    let poll = poll(&world);
+    world.create("stays", 1).await;
+    let clock = roa_runtime::SystemClock::new();
+    for number in 0..3 {
+        let goes = format!("goes-{number}");
+        world.create(&goes, 1).await;
+        let head = world.head().await;
+        world.hub.wait_for(head, clock.monotonic() + BOUND).await.unwrap();
+        let start = [Start::Resume(world.hub.position()), Start::After(head), Start::Now][number];
+        let mut watch = poll.watcher.watch(start).await.unwrap();
+        world.delete(&goes).await;
+        world.store.compact(world.head().await).await.unwrap();
+        let first = first_after_a_tick(&poll, &mut watch).await;
+        assert!(matches!(first, Some(Err(TailEnd::Expired { .. }))), "{start:?}: {first:?}");
+        assert!(soon("the end", watch.next()).await.is_none());
+    }
 }
 
 #[tokio::test]
@@ -158,4 +200,27 @@ async fn lesson_27_an_object_that_cannot_be_read_is_an_error_of_that_object_alon
         }
     }
     assert_eq!(outcomes, [("broken".to_owned(), false), ("good".to_owned(), true)]);
+}
+
+#[tokio::test]
+async fn w10_a_cache_is_as_far_as_its_watch_though_the_newest_batch_is_of_another_kind() {
+    let never = HubConfig { progress_interval: Duration::MAX, ..HubConfig::default() };
+    let world = World::with(MemoryConfig::default(), never).await;
+    let watcher = StreamWatcher::<Object<Thing>>::new(world.hub.clone(), world.selection());
+    let mut watch = watcher.watch(Start::Now).await.unwrap();
+    world.create("a", 1).await;
+    let txn = roa_core::Txn::new(roa_core::TxnId::random(&roa_core::SystemRandom), "somebody");
+    let other = roa_core::Key::new("test.example.com", "others", "test", "b").unwrap();
+    let last = world.store.commit(txn.create(other, roa_core::Value::opaque("x"))).await.unwrap();
+    // Both are there before the watch looks.
+    let clock = roa_runtime::SystemClock::new();
+    world.hub.wait_for(last, clock.monotonic() + Duration::from_secs(5)).await.unwrap();
+    let WatchItem::Events { position, .. } = soon("event", watch.next()).await.unwrap().unwrap() else {
+        panic!("the event is first")
+    };
+    assert!(position.revision < last);
+    let WatchItem::Progress(position) = soon("progress", watch.next()).await.unwrap().unwrap() else {
+        panic!("nothing else matched")
+    };
+    assert_eq!(position.revision, last);
 }

@@ -1,7 +1,7 @@
 -- Breaks the history, once: who comes second finds another epoch. Puts back what a commit that did not end has left.
 -- KEYS: meta, objects, index, log.
 -- ARGV: epoch that the caller knows, next epoch, highest revision that the caller knows, the time line, how far to
--- jump, no transaction (16 bytes).
+-- jump, no transaction (16 bytes), how far past the head the time line may lead.
 local call, sub, unpack_number = redis.call, string.sub, struct.unpack
 local meta = call('HMGET', KEYS[1], 'epoch', 'head', 'head_txn', 'jumped', 'bytes', 'run_id', 'replid')
 if not meta[1] or meta[1] ~= ARGV[1] then return 0 end
@@ -46,7 +46,8 @@ if top > head then
   end
 end
 
-local past = math.max(head, highest, top, tonumber(ARGV[4])) + tonumber(ARGV[5])
+local time_line = math.min(tonumber(ARGV[4]), head + tonumber(ARGV[7]))
+local past = math.max(head, highest, top, time_line) + tonumber(ARGV[5])
 local at = string.format('%.0f', math.min(past, 9007199254740991))
 -- The one write that can fail comes first. It wakes who waits for changes.
 call('XADD', KEYS[4], at .. '-0', 'jump', ARGV[2])

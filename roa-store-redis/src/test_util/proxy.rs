@@ -37,6 +37,8 @@ pub enum Fault {
     ResetAfter(usize),
     /// They are taken, and never passed on.
     Swallow,
+    /// What ends so ends so instead.
+    Replace(&'static [u8], &'static [u8]),
 }
 
 /// A TCP proxy before a server on the loopback interface, which fails on demand. It ends when it is dropped.
@@ -223,7 +225,8 @@ impl Way<'_> {
                 _ if number <= frozen => 0,
                 Fault::Swallow => 0,
                 Fault::CutAfter(bytes) | Fault::ResetAfter(bytes) => bytes.min(count),
-                Fault::None | Fault::Delay(_) => count,
+                Fault::Replace(old, _) if buffer[..count].ends_with(old) => count - old.len(),
+                Fault::None | Fault::Delay(_) | Fault::Replace(..) => count,
             };
             if let Fault::Delay(delay) = fault {
                 // Nothing wakes this early: it is the delay that is asked for.
@@ -233,6 +236,9 @@ impl Way<'_> {
                 return Ending::Closed;
             }
             match fault {
+                Fault::Replace(_, new) if passing < count && self.to.write_all(new).await.is_err() => {
+                    return Ending::Closed;
+                }
                 Fault::CutAfter(bytes) if bytes <= count => return Ending::Closed,
                 Fault::ResetAfter(bytes) if bytes <= count => return Ending::Reset,
                 _ => {}

@@ -4,6 +4,7 @@
 mod breaks;
 mod chaos;
 mod connections;
+mod large;
 mod network;
 mod passwords;
 mod processes;

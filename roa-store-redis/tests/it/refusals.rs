@@ -1,14 +1,16 @@
 //! What a server refuses while a store is open: nothing of it is done, and the store goes on when the server does.
 
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::StreamExt;
 use futures_util::future::join_all;
 use roa_core::{CommitError, Revision, Store, TailEnd};
-use roa_store_redis::test_util::RedisServer;
+use roa_store_redis::test_util::{Direction, Fault, Proxy, RedisServer};
 
 use crate::breaks::replicated;
-use crate::support::{BOUND, config, create, create_again, end_of, names, open, within};
+use crate::support::{BOUND, config, create, create_again, end_of, names, open, revisions, until, within};
 
 fn assert_refused(answer: &Result<Revision, CommitError>) {
     assert!(matches!(answer, Err(CommitError::Unavailable { .. })), "{answer:?}");
@@ -157,6 +159,56 @@ async fn s6_a_replica_that_is_missing_holds_up_no_read() {
     let (commits, reads) = within(both).await;
     assert!(commits.iter().all(|answer| matches!(answer, Err(CommitError::Ambiguous { .. }))), "{commits:?}");
     assert!(matches!(reads, Ok(Ok(()))), "twenty reads beside eight commits that wait a second: {reads:?}");
+}
+
+/// The commit is done, whatever the server then says of the replicas: also what else says that nothing was done.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn s5_a_commit_that_is_done_is_never_refused_for_what_is_said_of_replicas() {
+    let server = RedisServer::start();
+    let proxy = Proxy::start(server.port()).await;
+    let store = open(config(proxy.url()).wait_replicas(1).wait_timeout(Duration::from_millis(50))).await;
+    let head = store.state().await.unwrap().head;
+    let said: [&'static [u8]; 3] = [b"-MASTERDOWN no link\r\n", b"-LOADING the data\r\n", b"-BUSY with a script\r\n"];
+    for (name, said) in ["a", "b", "c"].into_iter().zip(said) {
+        proxy.fail(Direction::Down, Fault::Replace(b":0\r\n", said));
+        let answer = create(&store, name).await;
+        assert!(matches!(answer, Err(CommitError::Ambiguous { .. })), "{answer:?}");
+        proxy.fail(Direction::Down, Fault::None);
+    }
+    assert_eq!(names(&store).await, ["a", "b", "c"]);
+    assert_eq!(store.state().await.unwrap().head.get(), head.get() + 3, "each was sent once");
+}
+
+/// A script of somebody else keeps the server from answering anything.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn w9_a_feed_that_is_refused_asks_again_ever_more_rarely_and_goes_on() {
+    let server = RedisServer::start();
+    let mut config = config(server.unix_url());
+    // No more than the newest batch: the one before is read from the server.
+    config.recent_max_bytes = 0;
+    let store = open(config).await;
+    let floor = store.state().await.unwrap().floor;
+    create_again(&store, "a").await;
+    let last = create_again(&store, "b").await;
+    let mut tail = store.tail(floor).await.unwrap();
+    server.command::<()>(&["CONFIG", "SET", "lua-time-limit", "1"]);
+    let redis_cli = |arguments: &[&str]| {
+        let mut command = Command::new("redis-cli");
+        command.args(["-p", &server.port().to_string()]).args(arguments).stdout(Stdio::piped());
+        command
+    };
+    let mut script = redis_cli(&["EVAL", "while true do end", "0"]).spawn().unwrap();
+    let says_busy = || String::from_utf8_lossy(&redis_cli(&["PING"]).output().unwrap().stdout).contains("BUSY");
+    until("the server is busy", says_busy);
+    let refused = tokio::time::timeout(Duration::from_secs(1), tail.next()).await;
+    assert!(refused.is_err(), "{refused:?}");
+    assert!(redis_cli(&["SCRIPT", "KILL"]).status().unwrap().success());
+    script.wait().unwrap();
+    assert_eq!(revisions(&mut tail, last).await.last(), Some(&last.get()));
+    let stats = server.command::<String>(&["INFO", "commandstats"]);
+    let ranges = stats.lines().find_map(|line| line.strip_prefix("cmdstat_xrange:")).unwrap();
+    let rejected = ranges.split(',').find_map(|part| part.strip_prefix("rejected_calls=")).unwrap();
+    assert!(rejected.parse::<u64>().unwrap() < 50, "{ranges}");
 }
 
 /// An orderly end writes all that was acknowledged.

@@ -21,9 +21,12 @@ pub(super) fn apply(
     txn: &Txn,
     committed_at: Timestamp,
 ) -> Result<Applied, SqliteError> {
-    let previous = match compare(connection, meta, txn)? {
-        Ok(previous) => previous,
-        Err(refused) => return Ok(Err(refused)),
+    let previous = match compare(connection, meta, txn) {
+        Ok(Ok(previous)) => previous,
+        Ok(Err(refused)) => return Ok(Err(refused)),
+        // Nothing of it is written, and the others of its group are not to suffer for an entry that can't be read.
+        Err(error @ SqliteError::Corrupt(_)) => return Ok(Err(error.refused())),
+        Err(error) => return Err(error),
     };
     let revision = match meta.head.next() {
         Ok(revision) => revision,

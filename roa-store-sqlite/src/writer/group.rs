@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use roa_core::{Batch, Op, Timestamp, Txn};
+use roa_core::{Batch, Timestamp, Txn};
 use rusqlite::Connection;
 
 use crate::SqliteDurability;
@@ -15,6 +15,7 @@ use crate::shared::Concern;
 use crate::sidecar::Mark;
 
 use super::apply::{Applied, apply};
+use super::quota::admits;
 use super::{Pending, Writer};
 
 /// What came of a group that was committed.
@@ -154,7 +155,7 @@ impl Writer {
     }
 }
 
-/// Beyond the quota only what makes the store smaller is done.
+/// Beyond the quota little is done.
 fn apply_within(
     quota: Option<&SqliteError>,
     connection: &Connection,
@@ -162,9 +163,8 @@ fn apply_within(
     txn: &Txn,
     committed_at: Timestamp,
 ) -> Result<Applied, SqliteError> {
-    let grows = txn.ops.iter().any(|op| matches!(op, Op::Put { .. }));
     match quota {
-        Some(full) if grows => Ok(Err(full.refused())),
+        Some(full) if !admits(full, connection, txn)? => Ok(Err(full.refused())),
         _ => apply(connection, meta, txn, committed_at),
     }
 }

@@ -3,6 +3,7 @@
 //! - `inbox`: what waits, and how long the writer waits for more
 //! - `group`: transactions that share one commit of SQLite, and so one sync of the disk
 //! - `apply`: one transaction among them
+//! - `quota`: what is done when the files are full
 //! - `change`: compactions and fences
 //! - `upkeep`: what is done between groups, to keep the files bounded
 
@@ -10,6 +11,7 @@ mod apply;
 mod change;
 mod group;
 mod inbox;
+mod quota;
 mod upkeep;
 
 use std::collections::VecDeque;

@@ -57,7 +57,11 @@ impl Writer {
 
     /// Forgets a step's worth of what is over the bounds. Whether that was not all.
     fn forget(&mut self) -> Result<bool, SqliteError> {
-        let (config, now) = (self.shared.config.clone(), self.shared.clock.now());
+        let (mut config, now) = (self.shared.config.clone(), self.shared.clock.now());
+        if self.full.is_some() {
+            // Then nothing of the log is kept that need not be.
+            config.log_max_bytes = 0;
+        }
         let excess = |meta: &Meta, rows: &[Oldest]| {
             compact::excess(meta, rows, &config, |row| now.duration_since(row.committed_at))
         };
@@ -74,10 +78,11 @@ impl Writer {
         Ok(forgotten == compact::STEP)
     }
 
-    /// Moves the write-ahead log into the database: wholly when nothing else is to be done, and when it is large.
+    /// Moves the write-ahead log into the database: wholly when nothing else is to be done, and when it is large or counts
+    /// against the quota.
     fn move_log(&mut self, idle: bool) -> Result<(), SqliteError> {
         let bytes = self.wal_bytes();
-        if bytes == 0 || !(idle || bytes > WAL_LARGE) {
+        if bytes == 0 || !(idle || bytes > WAL_LARGE || self.full.is_some()) {
             return Ok(());
         }
         let patience = if idle { Duration::ZERO } else { READERS };
@@ -127,7 +132,7 @@ impl Writer {
         Ok(self.full.clone())
     }
 
-    /// Why nothing may be added, if the files are over the bound.
+    /// Why nothing more may be added, if the files are over the bound.
     pub(super) fn quota(&mut self) -> Result<Option<SqliteError>, SqliteError> {
         let (max, wal) = (self.shared.config.max_bytes, self.wal_bytes());
         let connection = self.connection()?;

@@ -4,6 +4,7 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use futures_util::future::join_all;
 use roa_core::{CommitError, Error, ListRequest, Store};
 use roa_store_sqlite::{OpenError, check};
 use rusqlite::Connection;
@@ -98,6 +99,33 @@ async fn q10_a_row_that_was_changed_behind_the_stores_back_is_named_by_a_check()
         let problems = check(&place.config).await.unwrap().problems;
         assert!(problems.iter().any(|problem| problem.contains(named)), "{change}: {problems:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn q10_an_entry_that_cannot_be_read_refuses_its_own_writes_and_no_others() {
+    let place = filled().await;
+    let other = Connection::open(&place.config.path).unwrap();
+    assert_eq!(other.execute("UPDATE object SET entry = x'0000' WHERE id = 26", []).unwrap(), 1);
+    let store = place.open().await;
+    let head = state(&store).await.head;
+    // All wait for another program, and so for the same group.
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let begin = later(head, 0).get() - 300;
+    let updates = (0..50_usize).map(|number| {
+        let at = revision(begin + 1 + number as u64);
+        store.commit(txn().update(key(&name_of(number)), filler(10), at))
+    });
+    let mut updates = std::pin::pin!(join_all(updates));
+    assert!(poll_once(&mut updates).is_none());
+    other.execute_batch("COMMIT").unwrap();
+    let outcomes = updates.await;
+    for (number, outcome) in outcomes.iter().enumerate() {
+        match number {
+            25 => assert!(matches!(outcome, Err(CommitError::Unavailable { .. })), "{outcome:?}"),
+            _ => assert!(outcome.is_ok(), "{number}: {outcome:?}"),
+        }
+    }
+    assert_eq!(state(&store).await.head, later(head, 49));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -73,6 +73,36 @@ async fn in_pages(store: &SqliteStore, limit: usize) -> (Vec<Arc<Entry>>, Revisi
     }
 }
 
+/// Each snapshot reads some of them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn s7_a_list_of_large_objects_is_whole_whether_few_or_many_follow_small_ones() {
+    const LARGE: usize = 1 << 20;
+    let place = Place::fast();
+    let store = place.open().await;
+    create_many(&store, 0..100, 10).await;
+    create_many(&store, 100..150, LARGE).await;
+    create_many(&store, 150..2_500, 10).await;
+    create_many(&store, 2_500..2_550, LARGE).await;
+    let all: Vec<_> = (0..2_550).map(name_of).collect();
+    for limit in [None, Some(count(3_000)), Some(count(2_550)), Some(count(120)), Some(count(1_000))] {
+        let (mut request, mut found) = (ListRequest::new(things()), Vec::new());
+        request.limit = limit;
+        loop {
+            let Page { entries, next, .. } = store.list(request.clone()).await.unwrap();
+            assert!(
+                limit.is_none_or(
+                    |limit| entries.len() <= limit.get() && (entries.len() == limit.get() || next.is_none())
+                )
+            );
+            found.extend(entries.iter().map(|entry| entry.key.name().to_owned()));
+            let Some(next) = next else { break };
+            request = request.resume(next);
+        }
+        assert_eq!(found, all, "{limit:?}");
+    }
+    store.close().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn s7_s8_a_long_list_is_of_one_revision_whatever_is_written_meanwhile() {
     let place = Place::fast();
