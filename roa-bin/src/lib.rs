@@ -1,4 +1,5 @@
-//! `roa`: the control plane in one binary.
+//! `roa`: the control plane in one binary. A library, so that it is compiled while the crates that it needs still are; its
+//! program only calls [`main`].
 
 mod admin;
 mod cli;
@@ -18,7 +19,9 @@ use clap::Parser;
 use crate::cli::{Cli, Command};
 use crate::report::Failure;
 
-fn main() -> ExitCode {
+/// Does what the command line asks for.
+#[must_use]
+pub fn main() -> ExitCode {
     match dispatch(Cli::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),
