@@ -115,45 +115,15 @@ impl Provisioners {
 
 #[cfg(test)]
 mod tests {
-    use async_trait::async_trait;
     use roa_core::{ManualClock, Timestamp};
 
     use super::*;
     use crate::Quantity;
-    use crate::provision::{
-        LabIdentity, Observation, ProvisionError, ProvisionRequest, SimulatedProvisioner, StopProgress,
-    };
+    use crate::provision::{Empty, SimulatedProvisioner};
 
     fn simulated() -> Arc<dyn Provisioner> {
         let clock = ManualClock::new(Timestamp::from_unix_seconds(0).unwrap());
         Arc::new(SimulatedProvisioner::new(Arc::new(clock), 1))
-    }
-
-    /// Says nothing of where its labs are.
-    #[derive(Debug)]
-    struct Silent;
-
-    #[async_trait]
-    impl Provisioner for Silent {
-        fn name(&self) -> &'static str {
-            "silent"
-        }
-
-        async fn start(&self, _request: &ProvisionRequest) -> Result<(), ProvisionError> {
-            Ok(())
-        }
-
-        async fn observe(&self, _request: &ProvisionRequest) -> Result<Observation, ProvisionError> {
-            Ok(Observation::Absent)
-        }
-
-        async fn stop(&self, _lab: &LabIdentity) -> Result<StopProgress, ProvisionError> {
-            Ok(StopProgress::Gone)
-        }
-
-        async fn list(&self) -> Result<Vec<LabIdentity>, ProvisionError> {
-            Ok(Vec::new())
-        }
     }
 
     fn reach(provisioners: &Provisioners, of: &str, on: &str, from: &str) -> Option<Reach> {
@@ -164,7 +134,7 @@ mod tests {
 
     #[test]
     fn a_lab_is_reached_from_its_node_alone_unless_its_provisioner_says_otherwise() {
-        let provisioners = Provisioners::new().with(simulated()).with(Arc::new(Silent));
+        let provisioners = Provisioners::new().with(simulated()).with(Arc::new(Empty::new("silent")));
         assert!(matches!(reach(&provisioners, "silent", "a", "a"), Some(Reach::Here(_))));
         assert!(matches!(reach(&provisioners, "silent", "a", "b"), Some(Reach::Elsewhere)));
         assert!(matches!(reach(&provisioners, "simulated", "a", "b"), Some(Reach::Here(_))));

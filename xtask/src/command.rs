@@ -16,7 +16,11 @@ impl Run {
     /// `cargo` itself, the one that runs this.
     pub(crate) fn cargo(root: &Path, arguments: &[&str]) -> Self {
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
-        Self::new(root, Command::new(cargo), "cargo", arguments)
+        let mut command = Command::new(cargo);
+        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(tells_of_this_program)) {
+            command.env_remove(name);
+        }
+        Self::new(root, command, "cargo", arguments)
     }
 
     /// Any other program.
@@ -72,6 +76,13 @@ impl Run {
     }
 }
 
+/// Whether cargo sets a variable to say whom it runs: this program. Some build scripts are run again when such a variable
+/// changes, and with them all is built again that needs what they make.
+fn tells_of_this_program(name: &str) -> bool {
+    ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CRATE_"].iter().any(|prefix| name.starts_with(prefix))
+        || name == "OUT_DIR"
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -93,6 +104,16 @@ mod tests {
         assert_eq!(shell("exit 3").output().unwrap_err(), "`sh -c exit 3` ended with exit status: 3");
         let missing = Run::program(Path::new("."), "no-such-program-at-all", &[]).run().unwrap_err();
         assert!(missing.starts_with("failed to run `no-such-program-at-all `: "), "{missing}");
+    }
+
+    #[test]
+    fn what_cargo_says_of_this_program_is_not_passed_on_and_what_people_tell_cargo_is() {
+        for name in ["CARGO_PKG_NAME", "CARGO_PKG_VERSION_MAJOR", "CARGO_MANIFEST_DIR", "CARGO_MANIFEST_LINKS"] {
+            assert!(tells_of_this_program(name), "{name}");
+        }
+        for name in ["CARGO", "CARGO_HOME", "CARGO_TARGET_DIR", "CARGO_BUILD_JOBS", "CARGO_INCREMENTAL", "CC"] {
+            assert!(!tells_of_this_program(name), "{name}");
+        }
     }
 
     #[test]

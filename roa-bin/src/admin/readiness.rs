@@ -1,14 +1,25 @@
 //! [`Readiness`]: what must hold before others may rely on this process.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Named checks, set by the components they are about. Clones share them.
+/// Named checks: some are told by the components they are about, some look at the moment of the question. Clones share
+/// them.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Readiness(Arc<Mutex<Checks>>);
 
-/// Why each check fails; `None` for one that passes. The names are part of the program, so there are few.
-type Checks = BTreeMap<&'static str, Option<String>>;
+/// The names are part of the program, so there are few.
+type Checks = BTreeMap<&'static str, Verdict>;
+
+/// Whether a check holds: `None` if it does, else why not.
+#[derive(Clone)]
+enum Verdict {
+    /// As it was last told.
+    Told(Option<String>),
+    /// As it is found when somebody asks.
+    Found(Arc<dyn Fn() -> Option<String> + Send + Sync>),
+}
 
 impl Readiness {
     /// Adds the check `name`, which fails until it is told to pass.
@@ -18,18 +29,25 @@ impl Readiness {
         check
     }
 
+    /// Adds the check `name`, which fails while `look` finds a reason. Nothing looks before it is asked for.
+    pub(crate) fn look(&self, name: &'static str, look: impl Fn() -> Option<String> + Send + Sync + 'static) {
+        self.lock().insert(name, Verdict::Found(Arc::new(look)));
+    }
+
     /// A line for each check that fails; without any check, nothing has started.
     pub(crate) fn failures(&self) -> Vec<String> {
-        let checks = self.lock();
+        let checks = self.all();
         if checks.is_empty() {
             return vec!["nothing has started yet".to_owned()];
         }
-        checks.iter().filter_map(|(name, reason)| reason.as_ref().map(|reason| format!("{name}: {reason}"))).collect()
+        checks.into_iter().filter_map(|(name, reason)| reason.map(|reason| format!("{name}: {reason}"))).collect()
     }
 
     /// All checks by name, each with why it fails if it does.
     pub(crate) fn all(&self) -> Vec<(&'static str, Option<String>)> {
-        self.lock().iter().map(|(name, reason)| (*name, reason.clone())).collect()
+        // Who looks takes locks of their own: not under this one.
+        let checks = self.lock().clone();
+        checks.into_iter().map(|(name, verdict)| (name, verdict.reason())).collect()
     }
 
     /// Each change is one insertion, so what a panicking holder left is whole.
@@ -38,7 +56,27 @@ impl Readiness {
     }
 }
 
-/// One check of a [`Readiness`].
+impl Verdict {
+    /// Why it fails, in one line: a line break would look like another check.
+    fn reason(self) -> Option<String> {
+        let reason = match self {
+            Self::Told(reason) => reason,
+            Self::Found(look) => look(),
+        };
+        reason.map(|reason| reason.replace(char::is_control, " "))
+    }
+}
+
+impl fmt::Debug for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Told(reason) => f.debug_tuple("Told").field(reason).finish(),
+            Self::Found(_) => f.write_str("Found"),
+        }
+    }
+}
+
+/// One check of a [`Readiness`] that is told.
 #[derive(Debug, Clone)]
 pub(crate) struct Check {
     name: &'static str,
@@ -48,14 +86,16 @@ pub(crate) struct Check {
 impl Check {
     /// It holds.
     pub(crate) fn pass(&self) {
-        self.readiness.lock().insert(self.name, None);
+        self.tell(None);
     }
 
     /// It doesn't, for that reason.
     pub(crate) fn fail(&self, reason: impl Into<String>) {
-        // A line break in a reason would look like another check.
-        let reason = reason.into().replace(char::is_control, " ");
-        self.readiness.lock().insert(self.name, Some(reason));
+        self.tell(Some(reason.into()));
+    }
+
+    fn tell(&self, reason: Option<String>) {
+        self.readiness.lock().insert(self.name, Verdict::Told(reason));
     }
 }
 
@@ -74,5 +114,16 @@ mod tests {
         assert!(readiness.failures().is_empty());
         store.fail("unavailable:\nno route");
         assert_eq!(readiness.failures(), ["store: unavailable: no route"]);
+    }
+
+    #[test]
+    fn a_check_that_looks_says_how_it_is_now() {
+        let (readiness, watches) = (Readiness::default(), Arc::new(Mutex::new(None)));
+        let seen = Arc::clone(&watches);
+        readiness.look("watches", move || seen.lock().unwrap().clone());
+        assert!(readiness.failures().is_empty());
+        *watches.lock().unwrap() = Some("silent\nfor 30 s".to_owned());
+        assert_eq!(readiness.failures(), ["watches: silent for 30 s"]);
+        assert_eq!(readiness.all(), [("watches", Some("silent for 30 s".to_owned()))]);
     }
 }

@@ -13,10 +13,6 @@ use crate::config::settings::Config;
 
 /// How often the store is asked for its health.
 const HEALTH_INTERVAL: Duration = Duration::from_secs(2);
-/// How often it is looked whether this process still lives in the eyes of the others.
-const MEMBERSHIP_INTERVAL: Duration = Duration::from_millis(200);
-/// How often it is looked how the watches go.
-const WATCHES_INTERVAL: Duration = Duration::from_millis(200);
 /// How long a watch may be about to begin anew.
 const BROKEN: Duration = Duration::from_secs(2);
 /// How long requests may go on at shutdown.
@@ -52,7 +48,7 @@ pub(super) async fn start(
     clock: Arc<dyn Clock>,
 ) -> Result<Admin, SocketError> {
     let socket = PrivateSocket::bind(&config.admin.socket, "admin.socket").await?;
-    let (tasks, stop, hub) = (Tasks::new("admin", 4), CancellationSource::new(), watched.hub);
+    let (tasks, stop, hub) = (Tasks::new("admin", 2), CancellationSource::new(), watched.hub);
     let store = StoreWatch {
         store: Arc::clone(hub.store()),
         check: readiness.check("store"),
@@ -73,13 +69,12 @@ pub(super) async fn start(
     });
     let io = Arc::clone(&clock);
     let watch = tasks.spawn("store health", async move { store.watch(&*io).await });
-    let member = watched.membership.map_or(Ok(()), |membership| {
-        let (check, io) = (readiness.check("membership"), Arc::clone(&clock));
-        tasks.spawn("membership", async move { watch_membership(&membership, &check, &*io).await })
-    });
-    let (check, io, watches) = (readiness.check("watches"), Arc::clone(&clock), watched.watches);
-    let feeds = tasks.spawn("watches", async move { watch_watches(&watches, watched.patience, &check, &*io).await });
-    for outcome in [server, watch, member, feeds] {
+    if let Some(membership) = watched.membership {
+        readiness.look("membership", move || silent_heart(&membership));
+    }
+    let (watches, patience) = (watched.watches, watched.patience);
+    readiness.look("watches", move || first_trouble(&watches, patience));
+    for outcome in [server, watch] {
         if let Err(error) = outcome {
             tracing::error!(%error, "the admin server is incomplete");
         }
@@ -171,14 +166,8 @@ impl StoreWatch {
 }
 
 /// A watch that ended and does not go on, or says nothing for too long, feeds a cache that nobody should rely on.
-async fn watch_watches(watches: &[WatchHealth], patience: Duration, check: &Check, clock: &dyn Clock) {
-    loop {
-        match watches.iter().find_map(|watch| Some(format!("{}: {}", watch.name(), trouble(watch, patience)?))) {
-            Some(reason) => check.fail(reason),
-            None => check.pass(),
-        }
-        clock.sleep(WATCHES_INTERVAL).await;
-    }
+fn first_trouble(watches: &[WatchHealth], patience: Duration) -> Option<String> {
+    watches.iter().find_map(|watch| Some(format!("{}: {}", watch.name(), trouble(watch, patience)?)))
 }
 
 fn trouble(watch: &WatchHealth, patience: Duration) -> Option<String> {
@@ -193,23 +182,11 @@ fn trouble(watch: &WatchHealth, patience: Duration) -> Option<String> {
 
 /// A process whose heartbeat is not renewed does nothing and is not waited for: it is not ready. One that lives and has
 /// nothing stands by, and is.
-async fn watch_membership(membership: &Membership, check: &Check, clock: &dyn Clock) {
-    loop {
-        let renewal = membership.next_renewal();
-        match (membership.is_live(), membership.heartbeat_age()) {
-            (true, _) => {
-                check.pass();
-                clock.sleep(MEMBERSHIP_INTERVAL).await;
-                continue;
-            }
-            (false, Some(age)) => check.fail(format!("the heartbeat was last renewed {} s ago", age.as_secs())),
-            (false, None) => check.fail("no heartbeat yet"),
-        }
-        // The first one makes a process ready: a start waits for no interval.
-        tokio::select! {
-            () = renewal => {}
-            () = clock.sleep(MEMBERSHIP_INTERVAL) => {}
-        }
+fn silent_heart(membership: &Membership) -> Option<String> {
+    match (membership.is_live(), membership.heartbeat_age()) {
+        (true, _) => None,
+        (false, Some(age)) => Some(format!("the heartbeat was last renewed {} s ago", age.as_secs())),
+        (false, None) => Some("no heartbeat yet".to_owned()),
     }
 }
 

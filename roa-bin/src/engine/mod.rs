@@ -67,7 +67,9 @@ impl Engine {
         let store: Arc<dyn Store> = Arc::new(MeasuredStore::new(Arc::clone(&opened.store), &metrics));
         announce(&*store);
         refuse_unfinished_copy(&*store).await?;
-        let resources = ResourceStore::new(Arc::clone(&store), kinds(), Arc::clone(&clocks.domain), random, "roa");
+        let own = kinds();
+        let resources =
+            ResourceStore::new(Arc::clone(&store), Arc::clone(&own), Arc::clone(&clocks.domain), random, "roa");
         let resources = if config.namespaces.strict { resources.strict_namespaces() } else { resources };
         create_default_namespace(&resources).await;
         let manager =
@@ -82,7 +84,7 @@ impl Engine {
         if let Some(membership) = manager.membership() {
             registry.sub_registry_with_prefix("runtime").register_collector(Box::new(readings(&membership)));
         }
-        upkeep::add(&mut manager, recorder, &config, &clocks, &metrics)?;
+        upkeep::add(&mut manager, own, recorder, &config, &clocks, &metrics)?;
         cloud_events::add(&mut manager, &config.cloudevents, &clocks)?;
         lab::add(&mut manager, &config, &clocks, &mut registry, &metrics).await?;
         Ok(Self { config, store: opened, resources, clocks, manager, registry, api_metrics })

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use roa_core::{Clock, Random, Store};
@@ -13,7 +14,11 @@ use roa_store_sqlite::{SqliteConfig, SqliteStore};
 use crate::config::settings::{SqliteDurability, StoreBackend, StoreConfig};
 
 /// How long a store may take beyond what it waits for other processes.
-const ANSWER: std::time::Duration = std::time::Duration::from_secs(30);
+const ANSWER: Duration = Duration::from_secs(30);
+
+/// How often to look for commits of other processes, each of which wakes this one at once: a look finds something only where
+/// that got lost, and one that finds nothing costs what all else of an idle process does.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// The store, and how it is closed.
 pub(crate) struct Opened {
@@ -157,4 +162,5 @@ pub(crate) fn sqlite(config: &StoreConfig) -> SqliteConfig {
         .log_min_age(sqlite.log_min_age.0)
         .readers(sqlite.readers)
         .busy_timeout(sqlite.busy_timeout.0)
+        .poll_interval(LOOK)
 }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use roa_core::{Namespace, Result};
+use roa_core::{KindRegistry, Namespace, Result};
 use roa_runtime::{
     Clocks, EventRecorder, EventRecorderConfig, GarbageCollector, GarbageCollectorConfig, Manager, NamespaceController,
     OscillationConfig, OscillationWatch, RuntimeMetrics,
@@ -23,13 +23,14 @@ pub(super) fn recorder(clocks: &Clocks, metrics: &RuntimeMetrics) -> Arc<EventRe
 /// A kind is not registered.
 pub(super) fn add(
     manager: &mut Manager,
+    kinds: Arc<KindRegistry>,
     recorder: Arc<EventRecorder>,
     config: &Config,
     clocks: &Clocks,
     metrics: &RuntimeMetrics,
 ) -> Result<()> {
     let (hub, io) = (manager.hub().clone(), Arc::clone(&clocks.io));
-    let declared = DeclaredKinds::new(super::kinds(), hub, io);
+    let declared = DeclaredKinds::new(kinds, hub, io);
     let kinds = declared.kinds().clone();
     manager.add_runnable(Arc::new(declared));
     manager.add_controller::<Namespace, _>(

@@ -79,43 +79,15 @@ impl Provisioner for Bounded {
 mod tests {
     use futures_util::FutureExt;
     use roa_core::{CallOutcome, ManualClock, Timestamp};
-    use tokio::sync::Semaphore;
 
     use super::*;
-
-    /// Answers when it is let.
-    #[derive(Debug)]
-    struct Slow(Semaphore);
-
-    #[async_trait]
-    impl Provisioner for Slow {
-        fn name(&self) -> &'static str {
-            "slow"
-        }
-
-        async fn start(&self, _request: &ProvisionRequest) -> Result<(), ProvisionError> {
-            Ok(())
-        }
-
-        async fn observe(&self, _request: &ProvisionRequest) -> Result<Observation, ProvisionError> {
-            Ok(Observation::Absent)
-        }
-
-        async fn stop(&self, _lab: &LabIdentity) -> Result<StopProgress, ProvisionError> {
-            Ok(StopProgress::Gone)
-        }
-
-        async fn list(&self) -> Result<Vec<LabIdentity>, ProvisionError> {
-            let _answered = self.0.acquire().await;
-            Ok(Vec::new())
-        }
-    }
+    use crate::provision::Empty;
 
     #[test]
     fn a_slow_one_holds_so_many_calls_and_who_is_refused_is_told_to_come_again_and_nobody_is_to_blame() {
         let clock = ManualClock::new(Timestamp::from_unix_seconds(0).unwrap());
         let config = BulkheadConfig { max_concurrent: 1, max_waiting: 1, max_wait: Duration::from_secs(3) };
-        let (slow, metrics) = (Arc::new(Slow(Semaphore::new(0))), RuntimeMetrics::unregistered());
+        let (slow, metrics) = (Arc::new(Empty::slow("slow")), RuntimeMetrics::unregistered());
         let bounded = Bounded::new(slow.clone(), config, Arc::new(clock.clone()), &metrics);
         let (mut first, mut second) = (bounded.list(), bounded.list());
         assert!((&mut first).now_or_never().is_none() && (&mut second).now_or_never().is_none());
@@ -123,7 +95,7 @@ mod tests {
         assert!(matches!(refused, ProvisionError::Busy { after, .. } if after == Duration::from_secs(3)), "{refused}");
         assert_eq!((refused.outcome(), refused.is_retryable()), (CallOutcome::Unknown, true));
         assert_eq!(metrics.dependency("provisioner-slow").refusals("DependencyBusy"), 1);
-        slow.0.add_permits(1);
+        slow.let_answer();
         assert!(first.now_or_never().unwrap().is_ok() && second.now_or_never().unwrap().is_ok());
     }
 }

@@ -8,6 +8,8 @@
 //! - What a lab can serve with nothing installed: [`serve_static`]
 
 mod bounded;
+#[cfg(test)]
+mod empty;
 mod environment;
 mod error;
 mod gate;
@@ -19,6 +21,8 @@ mod static_site;
 mod template;
 
 pub(crate) use bounded::Bounded;
+#[cfg(test)]
+pub(crate) use empty::Empty;
 pub use environment::{is_secret_variable, validate_environment};
 pub use error::ProvisionError;
 pub(crate) use gate::{Closed, Gate, default_config as default_breaker};

@@ -16,21 +16,23 @@ pub(crate) use served::{Conversion, Served};
 
 use crate::subresource::Subresource;
 
+/// By group and version, then by plural.
+type AllServed = BTreeMap<(String, String), BTreeMap<String, Arc<Served>>>;
+
 /// Kinds as they are served. It never changes: when kinds do, there is a new one.
 pub(crate) struct Catalog {
     kinds: Arc<KindRegistry>,
-    /// By group and version, then by plural.
-    served: BTreeMap<(String, String), BTreeMap<String, Arc<Served>>>,
+    served: AllServed,
     documents: Documents,
 }
 
-/// What discovery is answered with, made once.
+/// What discovery is answered with.
 struct Documents {
     core: Aggregated,
     groups: Aggregated,
-    openapi_index: Bytes,
-    openapi: BTreeMap<(String, String), Bytes>,
-    /// Made when somebody asks for it: only older clients do.
+    /// Made when somebody asks for it, since it is the most by far.
+    openapi: OnceLock<openapi::V3>,
+    /// The same: only older clients ask for it.
     openapi_v2: OnceLock<openapi::V2>,
 }
 
@@ -43,7 +45,7 @@ struct Aggregated {
 impl Catalog {
     /// The catalog of these kinds, and of parts of their objects that the program tells.
     pub(crate) fn new(kinds: Arc<KindRegistry>, told: &[Arc<dyn Subresource>]) -> Self {
-        let mut served: BTreeMap<_, BTreeMap<_, _>> = BTreeMap::new();
+        let mut served = AllServed::new();
         for one in kinds.iter().flat_map(Served::of_kind).map(|served| served.with(told)) {
             let place = (one.group.to_string(), one.version.to_string());
             served.entry(place).or_default().insert(one.kind.plural.to_string(), Arc::new(one));
@@ -70,19 +72,23 @@ impl Catalog {
 
     /// Where the OpenAPI documents stand.
     pub(crate) fn openapi_index(&self) -> Bytes {
-        self.documents.openapi_index.clone()
+        self.openapi_v3().index.clone()
     }
 
     /// OpenAPI v2, in JSON or protobuf.
     pub(crate) fn openapi_v2(&self, protobuf: bool) -> Bytes {
         let documents = &self.documents;
-        let document = documents.openapi_v2.get_or_init(|| openapi::V2::of(documents.openapi.values()));
+        let document = documents.openapi_v2.get_or_init(|| openapi::V2::of(self.openapi_v3().documents.values()));
         if protobuf { document.protobuf.clone() } else { document.json.clone() }
     }
 
     /// The OpenAPI document of a group and version.
     pub(crate) fn openapi(&self, group: &str, version: &str) -> Option<Bytes> {
-        self.documents.openapi.get(&(group.to_owned(), version.to_owned())).cloned()
+        self.openapi_v3().documents.get(&(group.to_owned(), version.to_owned())).cloned()
+    }
+
+    fn openapi_v3(&self) -> &openapi::V3 {
+        self.documents.openapi.get_or_init(|| openapi::V3::of(&self.served))
     }
 
     /// The resources of a group and version.
@@ -105,17 +111,12 @@ impl Catalog {
 }
 
 impl Documents {
-    fn new(served: &BTreeMap<(String, String), BTreeMap<String, Arc<Served>>>) -> Self {
+    fn new(served: &AllServed) -> Self {
         let aggregated = |core: bool| Aggregated {
             v2: aggregated::document(served, core, "v2").into(),
             v2beta1: aggregated::document(served, core, "v2beta1").into(),
         };
         let (core, groups) = (aggregated(true), aggregated(false));
-        let openapi: BTreeMap<_, Bytes> = served
-            .iter()
-            .map(|(place, resources)| (place.clone(), openapi::document(&place.0, &place.1, resources.values()).into()))
-            .collect();
-        let openapi_index = openapi::index(&openapi).into();
-        Self { core, groups, openapi_index, openapi, openapi_v2: OnceLock::new() }
+        Self { core, groups, openapi: OnceLock::new(), openapi_v2: OnceLock::new() }
     }
 }

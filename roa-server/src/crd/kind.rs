@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use roa_core::{Column, DynamicObject, KindDescriptor, Scope};
-use serde_json::{Value as Json, json};
-
 use super::check::{check, check_update};
+use super::schema::schema;
 use crate::schema::Structural;
+use roa_core::{Column, DynamicObject, KindDescriptor, Scope};
 
 /// The group of definitions.
 pub const GROUP: &str = "apiextensions.k8s.io";
@@ -36,66 +35,4 @@ pub fn definition_kind() -> KindDescriptor {
     });
     kind.unknown_fields = Arc::new(move |object| compiled.prune(&mut object.to_json()));
     kind
-}
-
-fn schema() -> Json {
-    let text = json!({"type": "string"});
-    let flag = json!({"type": "boolean"});
-    let texts = json!({"type": "array", "items": text});
-    let names = json!({
-        "type": "object", "required": ["kind", "plural"],
-        "properties": {"plural": text, "singular": text, "kind": text, "listKind": text, "shortNames": texts, "categories": texts}
-    });
-    let column = json!({
-        "type": "object", "required": ["name", "type", "jsonPath"],
-        "properties": {
-            "name": text, "type": text, "format": text, "description": text, "jsonPath": text,
-            "priority": {"type": "integer", "format": "int32"}
-        }
-    });
-    let scale = json!({
-        "type": "object", "required": ["specReplicasPath", "statusReplicasPath"],
-        "properties": {"specReplicasPath": text, "statusReplicasPath": text, "labelSelectorPath": text}
-    });
-    let anything = json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
-    let version = json!({
-        "type": "object", "required": ["name", "served", "storage"],
-        "properties": {
-            "name": text, "served": flag, "storage": flag, "deprecated": flag, "deprecationWarning": text,
-            "schema": {"type": "object", "properties": {"openAPIV3Schema": anything}},
-            "subresources": {"type": "object", "properties": {"status": anything, "scale": scale}},
-            "additionalPrinterColumns": {"type": "array", "items": column},
-            "selectableFields": {"type": "array", "items": {"type": "object", "required": ["jsonPath"], "properties": {"jsonPath": text}}}
-        }
-    });
-    let condition = json!({
-        "type": "object", "required": ["type", "status"],
-        "properties": {
-            "type": text, "status": text, "reason": text, "message": text, "lastTransitionTime": {"type": "string", "format": "date-time"},
-            "observedGeneration": {"type": "integer"}
-        }
-    });
-    json!({
-        "type": "object", "required": ["spec"],
-        "description": "Declares a kind: its names, its versions, and the schema of its objects.",
-        "properties": {
-            "spec": {
-                "type": "object", "required": ["group", "names", "scope", "versions"],
-                "properties": {
-                    "group": text, "scope": text, "names": names, "versions": {"type": "array", "items": version},
-                    "conversion": {"type": "object", "required": ["strategy"], "properties": {"strategy": text, "webhook": anything}},
-                    "preserveUnknownFields": flag
-                }
-            },
-            "status": {
-                "type": "object",
-                "properties": {
-                    "acceptedNames": names, "storedVersions": texts,
-                    "conditions": {
-                        "type": "array", "items": condition, "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]
-                    }
-                }
-            }
-        }
-    })
 }

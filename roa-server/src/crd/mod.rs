@@ -10,6 +10,7 @@ mod declared;
 mod definition;
 mod export;
 mod kind;
+mod schema;
 mod status;
 
 pub use check::{check, check_update};

@@ -1,6 +1,7 @@
 //! From OpenAPI v3 to [`Node`]s, bounded.
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, LazyLock};
 
 use regex::{Regex, RegexBuilder};
 use roa_core::Violations;
@@ -33,17 +34,24 @@ pub(super) fn untyped() -> Node {
 
 /// What every whole object has, also one that is embedded in another.
 fn add_identity(node: &mut Node) {
-    let mut metadata = object_metadata();
-    if let Some(Node { properties, .. }) = node.properties.remove("metadata") {
-        for (name, said) in properties.into_iter().filter(|(name, _)| name == "name" || name == "generateName") {
-            metadata.properties.insert(name, said);
-        }
-    }
-    node.properties.insert("metadata".to_owned(), metadata);
+    let said = node.properties.remove("metadata");
+    node.properties.insert("metadata".to_owned(), metadata(said.as_deref()));
     for name in ["apiVersion", "kind"] {
         let text = Node { expected: Some(Type::String), ..Node::default() };
-        node.properties.entry(name.to_owned()).or_insert(text);
+        node.properties.entry(name.to_owned()).or_insert_with(|| Arc::new(text));
     }
+}
+
+/// What all kinds have, with what a schema says of names.
+fn metadata(said: Option<&Node>) -> Arc<Node> {
+    static METADATA: LazyLock<Arc<Node>> = LazyLock::new(|| Arc::new(object_metadata()));
+    let mut metadata = Arc::clone(&METADATA);
+    for name in ["name", "generateName"] {
+        if let Some(said) = said.and_then(|said| said.properties.get(name)) {
+            Arc::make_mut(&mut metadata).properties.insert(name.to_owned(), Arc::clone(said));
+        }
+    }
+    metadata
 }
 
 fn object_metadata() -> Node {
@@ -75,7 +83,7 @@ fn object_metadata() -> Node {
     let mut node = Compiler::default().node(&schema, "", 0);
     // What is empty comes as null from clients in Go.
     for field in node.properties.values_mut() {
-        field.nullable = true;
+        Arc::make_mut(field).nullable = true;
     }
     node
 }
@@ -136,11 +144,12 @@ impl Compiler {
         parsed
     }
 
-    fn properties(&mut self, read: &Reader<'_>, depth: usize) -> BTreeMap<String, Node> {
+    fn properties(&mut self, read: &Reader<'_>, depth: usize) -> BTreeMap<String, Arc<Node>> {
         let Some(properties) = self.mapping(read, "properties") else { return BTreeMap::new() };
         let path = read.at("properties");
-        let compile =
-            |(name, schema): (&String, _)| (name.clone(), self.node(schema, &format!("{path}[{name}]"), depth + 1));
+        let compile = |(name, schema): (&String, _)| {
+            (name.clone(), Arc::new(self.node(schema, &format!("{path}[{name}]"), depth + 1)))
+        };
         properties.iter().map(compile).collect()
     }
 

@@ -1,6 +1,7 @@
 //! What a schema says of one value.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde_json::Value as Json;
 
@@ -15,7 +16,8 @@ pub(crate) struct Node {
     pub(crate) int_or_string: bool,
     /// Fields that are not in `properties` stay.
     pub(crate) preserve_unknown: bool,
-    pub(crate) properties: BTreeMap<String, Self>,
+    /// Shared, since all kinds have the same `metadata`; and small, since a mapping keeps room for many.
+    pub(crate) properties: BTreeMap<String, Arc<Self>>,
     pub(crate) additional: Additional,
     pub(crate) items: Option<Box<Self>>,
     pub(crate) list: ListKind,

@@ -1,5 +1,6 @@
 //! The page `docs/benchmarks/README.md` and its charts, made of figures alone.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -113,13 +114,7 @@ fn page(figures: &Figures, charts: &[&str]) -> String {
         table(&mut page, &section, figures);
     }
     grown(&mut page, figures, charts);
-    if !figures.skipped.is_empty() || !figures.failed.is_empty() {
-        page.push_str("## Not measured\n\n");
-        for (id, reason) in figures.skipped.iter().chain(&figures.failed) {
-            let _ = writeln!(page, "- `{id}`: {reason}");
-        }
-        page.push('\n');
-    }
+    not_measured(&mut page, figures);
     page.truncate(page.trim_end().len());
     page + "\n"
 }
@@ -180,6 +175,22 @@ fn grown(page: &mut String, figures: &Figures, charts: &[&str]) {
     }
 }
 
+/// Each reason once, with all that it is the reason for.
+fn not_measured(page: &mut String, figures: &Figures) {
+    let mut by_reason: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for (id, reason) in figures.skipped.iter().chain(&figures.failed) {
+        by_reason.entry(reason).or_default().push(format!("`{id}`"));
+    }
+    if by_reason.is_empty() {
+        return;
+    }
+    page.push_str("## Not measured\n\n");
+    for (reason, ids) in by_reason {
+        let _ = writeln!(page, "- {reason}: {}", ids.join(", "));
+    }
+    page.push('\n');
+}
+
 const GROWN: &str = "\
 Each exponent is the slope of a straight line through the logarithms of size and cost of one thing: 0 costs the same at every size, 1 costs
 in proportion. The steepest step is where a wall would show first. `cargo xtask bench --only growth`";
@@ -229,6 +240,17 @@ mod tests {
         assert!(page.contains("| commits, 1 in flight |") && page.contains("| 0.90 | ≥ 0.95 | **missed** |"), "{page}");
         assert!(page.contains("| a commit | 1.00 | 1.00, from 1000 to 10 k |"), "{page}");
         assert!(!page.contains("## Redis store"));
+    }
+
+    #[test]
+    fn why_something_was_not_measured_stands_once_with_all_that_was_not() {
+        let mut figures = figures();
+        for id in ["peers/put/nats/1", "peers/put/nats/64"] {
+            figures.skipped.insert(id.to_owned(), "nats-server is not installed".to_owned());
+        }
+        let page = page(&figures, &[]);
+        let expected = "- nats-server is not installed: `peers/put/nats/1`, `peers/put/nats/64`\n";
+        assert!(page.ends_with(expected) && page.matches("not installed").count() == 1, "{page}");
     }
 
     #[test]

@@ -86,11 +86,11 @@ impl Row {
         if met { Verdict::Met } else { Verdict::Missed }
     }
 
-    /// The cells of a table.
+    /// The cells of a table. Why something was skipped stands elsewhere, once.
     pub(super) fn cells(&self, figures: &Figures) -> [String; 6] {
-        let told = |id: &String| figures.measured.get(id).map(|measured| self.unit.told(measured));
-        let beside = match &self.beside {
-            Some(id) => told(id).unwrap_or_else(|| figures.skipped.get(id).cloned().unwrap_or_default()),
+        let told = |id: &String| match figures.measured.get(id) {
+            Some(measured) => self.unit.told(measured),
+            None if figures.skipped.contains_key(id) => "skipped".to_owned(),
             None => String::new(),
         };
         let ratio = self.ratio(figures).map(|ratio| format!("{ratio:.2}")).unwrap_or_default();
@@ -102,8 +102,8 @@ impl Row {
         };
         [
             self.work.clone(),
-            beside,
-            told(&self.roa).unwrap_or_default(),
+            self.beside.as_ref().map(told).unwrap_or_default(),
+            told(&self.roa),
             ratio,
             self.budget.told(self.unit),
             verdict.to_owned(),
@@ -207,6 +207,16 @@ mod tests {
         let mut only_roa = figures(1.0, 1.0);
         only_roa.measured.remove("raw");
         assert_eq!(row.verdict(&only_roa), Verdict::NotMeasured);
+    }
+
+    #[test]
+    fn what_was_skipped_says_so_and_not_why() {
+        let mut figures = figures(1.0, 1.0);
+        figures.measured.remove("raw");
+        let row = Row::new("work", Unit::Time, "roa").beside("raw");
+        assert_eq!(row.cells(&figures)[1], "");
+        figures.skipped.insert("raw".to_owned(), "raw is not installed".to_owned());
+        assert_eq!(row.cells(&figures)[1], "skipped");
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! NATS JetStream's key-value store, through its own client.
 
 use async_nats::jetstream;
-use async_nats::jetstream::kv::{Config, Store, Watch};
+use async_nats::jetstream::kv::{Store, Watch};
+use async_nats::jetstream::stream::{Config, DiscardPolicy};
 use roa_benches::Side;
 use roa_core::{Key, Value};
 
@@ -23,8 +24,7 @@ impl Nats {
     /// A bucket of its own; the reason why not, from a server that is too old for the client.
     pub(crate) async fn connect(server: &Server) -> Result<Self, String> {
         let client = async_nats::connect(format!("127.0.0.1:{}", server.port)).await.unwrap();
-        let config = Config { bucket: "bench".to_owned(), history: 1, ..Config::default() };
-        let made = jetstream::new(client).create_key_value(config).await;
+        let made = bucket(&jetstream::new(client), "bench").await;
         made.map(Self).map_err(|error| format!("nats-server and its client do not understand each other: {error}"))
     }
 
@@ -32,6 +32,23 @@ impl Nats {
     pub(crate) async fn watch(&self) -> Watch {
         self.0.watch_all().await.unwrap()
     }
+}
+
+/// A bucket, made as the stream that it is: before it makes a bucket, the client asks after the account, and does not
+/// understand what a server of 2.9 answers.
+async fn bucket(jetstream: &jetstream::Context, name: &str) -> Result<Store, async_nats::Error> {
+    let stream = Config {
+        name: format!("KV_{name}"),
+        subjects: vec![format!("$KV.{name}.>")],
+        max_messages_per_subject: 1,
+        discard: DiscardPolicy::New,
+        allow_rollup: true,
+        allow_direct: true,
+        deny_delete: true,
+        ..Config::default()
+    };
+    jetstream.create_stream(stream).await?;
+    Ok(jetstream.get_key_value(name).await?)
 }
 
 impl Side for Nats {

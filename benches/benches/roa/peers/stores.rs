@@ -26,7 +26,18 @@ fn folder() -> &'static Path {
 
 /// Says why there will be no figure.
 fn missing(id: &str, program: &str) {
-    skipped(id, &format!("{program} is not installed"));
+    skipped(id, &not_installed(program));
+}
+
+/// The same of both quantiles.
+fn no_latencies(name: &str, reason: &str) {
+    for (_, suffix) in Quantile::ALL {
+        skipped(&format!("peers/watch/{name}-{suffix}"), reason);
+    }
+}
+
+fn not_installed(program: &str) -> String {
+    format!("{program} is not installed")
 }
 
 /// Compare-and-swap updates of objects of about 1 KiB.
@@ -84,7 +95,7 @@ pub(crate) fn watch(criterion: &mut Criterion) {
             assert!(!stream.message().await.unwrap().unwrap().events().is_empty());
         });
     } else {
-        missing("peers/watch/etcd", "etcd");
+        no_latencies("etcd", &not_installed("etcd"));
     }
     match nats::start().map(|server| (runtime.block_on(Nats::connect(&server)), server)) {
         Some((Ok(nats), _server)) => {
@@ -93,8 +104,8 @@ pub(crate) fn watch(criterion: &mut Criterion) {
                 drop(stream.next().await.unwrap().unwrap());
             });
         }
-        Some((Err(reason), _)) => skipped("peers/watch/nats", &reason),
-        None => missing("peers/watch/nats", "nats-server"),
+        Some((Err(reason), _)) => no_latencies("nats", &reason),
+        None => no_latencies("nats", &not_installed("nats-server")),
     }
     group.finish();
 }

@@ -12,14 +12,33 @@ use serde_json::{Map, Value as Json, json};
 
 pub(crate) use self::protobuf::{MEDIA as PROTOBUF_V2, PROPER_MEDIA as PROPER_PROTOBUF_V2};
 
-use super::Served;
+use super::{AllServed, Served};
 use crate::subresource::{Subresource, SubresourceMedia, SubresourceParameter};
 
 /// Digits of a document's hash: it changes when the document does, so that clients may keep what they have.
 const HASH_DIGITS: usize = 32;
 
+/// OpenAPI v3.
+pub(super) struct V3 {
+    /// Where the documents stand.
+    pub(super) index: Bytes,
+    /// By group and version.
+    pub(super) documents: BTreeMap<(String, String), Bytes>,
+}
+
+impl V3 {
+    /// Of all that is served.
+    pub(super) fn of(served: &AllServed) -> Self {
+        let documents: BTreeMap<_, Bytes> = served
+            .iter()
+            .map(|(place, resources)| (place.clone(), document(&place.0, &place.1, resources.values()).into()))
+            .collect();
+        Self { index: index(&documents).into(), documents }
+    }
+}
+
 /// Where the documents stand.
-pub(super) fn index(documents: &BTreeMap<(String, String), Bytes>) -> String {
+fn index(documents: &BTreeMap<(String, String), Bytes>) -> String {
     let mut paths = Map::new();
     for ((group, version), document) in documents {
         let place = if group.is_empty() { format!("api/{version}") } else { format!("apis/{group}/{version}") };
@@ -48,7 +67,7 @@ impl V2 {
 }
 
 /// The document of a group and version.
-pub(super) fn document<'a>(group: &str, version: &str, resources: impl Iterator<Item = &'a Arc<Served>>) -> String {
+fn document<'a>(group: &str, version: &str, resources: impl Iterator<Item = &'a Arc<Served>>) -> String {
     let (mut paths, mut schemas) = (Map::new(), Map::new());
     for served in resources {
         let name = schema_name(served);
