@@ -18,7 +18,7 @@ const ANSWER: Duration = Duration::from_secs(30);
 
 /// How often to look for commits of other processes, each of which wakes this one at once: a look finds something only where
 /// that got lost, and one that finds nothing costs what all else of an idle process does.
-const LOOK: Duration = Duration::from_millis(100);
+const LOOK: Duration = Duration::from_millis(50);
 
 /// The store, and how it is closed.
 pub(crate) struct Opened {
