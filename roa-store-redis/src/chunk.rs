@@ -67,7 +67,8 @@ mod tests {
         let entry = Entry::created(key, Value::opaque(vec![0_u8; bytes]), revision, txn, "test".into());
         let changes = Change::Put { entry: entry.into(), previous: None }.into();
         let committed_at = Timestamp::from_unix_seconds(0).unwrap();
-        vec![Arc::new(Batch { revision, txn, previous_txn: txn, committed_at, changes }); count]
+        let batch = Arc::new(Batch { revision, txn, previous_txn: txn, committed_at, changes });
+        vec![batch; count]
     }
 
     #[test]

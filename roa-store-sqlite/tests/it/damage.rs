@@ -110,7 +110,7 @@ async fn q10_an_entry_that_cannot_be_read_refuses_its_own_writes_and_no_others()
     let head = state(&store).await.head;
     // All wait for another program, and so for the same group.
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
-    let begin = later(head, 0).get() - 300;
+    let begin = head.get() - 300;
     let updates = (0..50_usize).map(|number| {
         let at = revision(begin + 1 + number as u64);
         store.commit(txn().update(key(&name_of(number)), filler(10), at))
