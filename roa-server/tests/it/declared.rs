@@ -104,3 +104,16 @@ async fn a_patch_is_judged_by_what_it_says_and_not_by_fields_that_the_kind_has_l
     assert_eq!(patched.status, 200, "{patched:?}");
     assert_eq!(patched.json()["spec"], json!({ "colour": "red", "count": 2 }));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn t8_a_rule_that_no_thread_could_bear_is_refused() {
+    let server = Server::start().await;
+    let deep = "(".repeat(1900);
+    for before in [r"'\\' == '\\' && ", r"r'\' != '' && ", "\"\"\" ' \"\"\" != '' && ", "// it's\n", ""] {
+        let mut wrong = definition();
+        wrong["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["x-kubernetes-validations"] =
+            json!([{ "rule": format!("{before}{deep}") }]);
+        let refused = server.post(&format!("{DEFINITIONS}?dryRun=All"), &wrong).await;
+        assert_eq!(refused.status, 422, "{before}: {refused:?}");
+    }
+}
