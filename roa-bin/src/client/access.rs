@@ -156,7 +156,7 @@ async fn answering(login: Option<Login>, patience: Duration) -> Result<Option<Ht
 /// Whether a `roa` answers where the configuration says that a server on this machine listens.
 ///
 /// # Errors
-/// The configured certificates can't be read.
+/// The certificate of the server's own authority can't be read.
 pub(crate) async fn is_served(config: &Config) -> anyhow::Result<bool> {
     Ok(answering(listening(config)?, PROBE).await?.is_some())
 }
@@ -176,11 +176,12 @@ fn listening(config: &Config) -> anyhow::Result<Option<Login>> {
     if !tls {
         return Ok(Some(login));
     }
-    let opened = ServerTls::open(&config.server.tls, &config.data_dir, &[])?;
-    Ok(Some(match opened.own_authority()? {
-        Some(pem) => login.trusting(pem),
-        None => login,
-    }))
+    Ok(match ServerTls::own_authority(&config.server.tls, &config.data_dir)? {
+        Some(pem) => Some(login.trusting(pem)),
+        // The server makes it at its first start.
+        None if config.server.tls.self_signed => None,
+        None => Some(login),
+    })
 }
 
 /// Whether it is this program that says its version.

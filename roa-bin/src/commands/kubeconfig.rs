@@ -75,8 +75,13 @@ fn authority(config: &Config, tls: bool) -> anyhow::Result<Option<Vec<u8>>> {
     if !tls || !config.server.tls.is_enabled() {
         return Ok(None);
     }
-    let opened = ServerTls::open(&config.server.tls, &config.data_dir, &[])?;
-    Ok(opened.own_authority()?)
+    let own = ServerTls::own_authority(&config.server.tls, &config.data_dir)?;
+    anyhow::ensure!(
+        own.is_some() || !config.server.tls.self_signed,
+        "there is no certificate yet in {}, and server.tls.self_signed = true; hint: `roa run` makes it at its first start",
+        config.data_dir.join("tls").display()
+    );
+    Ok(own)
 }
 
 fn user(args: &KubeconfigArgs) -> anyhow::Result<Json> {

@@ -1,6 +1,7 @@
 //! The API, while the engine runs.
 
 use std::io::ErrorKind;
+use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -206,11 +207,20 @@ struct Read {
 }
 
 fn read(server: &ServerConfig, data_dir: &Path, clock: Arc<dyn Clock>, metrics: Metrics) -> anyhow::Result<Read> {
-    let on_wire = matches!(server.listen.parse(), Ok(ListenAddress::Tcp(_)));
-    let tls = (on_wire && server.tls.is_enabled()).then(|| ServerTls::open(&server.tls, data_dir, &[])).transpose()?;
+    let tls = match server.listen.parse() {
+        Ok(ListenAddress::Tcp(address)) if server.tls.is_enabled() => {
+            Some(ServerTls::open(&server.tls, data_dir, &names(address.ip()))?)
+        }
+        _ => None,
+    };
     let authenticator = Authenticator::open(&server.auth, &server.tls, Arc::clone(&clock), metrics.auth)?;
     let audit = AuditLog::open(&server.audit, clock, metrics.audit)?;
     Ok(Read { tls, authenticator, audit })
+}
+
+/// What clients call the server by its address, if it listens on one and not on all.
+fn names(listening: IpAddr) -> Vec<String> {
+    (!listening.is_unspecified()).then(|| listening.to_canonical().to_string()).into_iter().collect()
 }
 
 /// Serves the API until `stop`.

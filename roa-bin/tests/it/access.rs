@@ -25,17 +25,14 @@ fn a_server_with_tls_and_tokens_is_reached_by_the_kubeconfig_that_roa_prints() {
     let token = NewToken::generate("ann", &["system:masters".to_owned()]).unwrap();
     write_private(&dir.path().join("tokens"), &format!("{}\n", token.line));
     write_private(&dir.path().join("token"), token.token.expose_secret());
-    let address = format!("127.0.0.1:{}", free_port());
+    // Not one of those that every certificate is good for.
+    let address = format!("127.0.0.2:{}", free_port());
     let variables = [
         ("ROA_SERVER__LISTEN", address.as_str()),
         ("ROA_SERVER__TLS__SELF_SIGNED", "true"),
         ("ROA_SERVER__AUTH__TOKENS_FILE", "tokens"),
     ];
     let dir = Rc::new(dir);
-    let roa = Roa::start_in(Rc::clone(&dir), "data", &variables);
-    roa.until("the API answers", || std::net::TcpStream::connect(&address).ok());
-    roa.until("it is ready", || roa.ask("/readyz")?.starts_with("HTTP/1.1 200").then_some(()));
-
     let run = |arguments: &[&str], variables: &[(&str, &str)]| {
         let mut command = crate::control_plane::command(dir.path());
         command.args(arguments).env("ROA_DATA_DIR", "data").envs(variables.iter().copied());
@@ -43,6 +40,12 @@ fn a_server_with_tls_and_tokens_is_reached_by_the_kubeconfig_that_roa_prints() {
         let text = |bytes| String::from_utf8(bytes).unwrap();
         crate::run::Ran { status: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
     };
+    bad(&run(&["kubeconfig"], &variables), 1, &["there is no certificate yet", "hint: `roa run` makes it"]);
+    assert!(!dir.path().join("data/tls").exists(), "a client makes no certificate");
+    let roa = Roa::start_in(Rc::clone(&dir), "data", &variables);
+    roa.until("the API answers", || std::net::TcpStream::connect(&address).ok());
+    roa.until("it is ready", || roa.ask("/readyz")?.starts_with("HTTP/1.1 200").then_some(()));
+
     let stranger = run(&["get", "labtemplates"], &variables);
     bad(&stranger, 1, &["Unauthorized", "hint: show who you are: --kubeconfig FILE"]);
     let printed = run(&["kubeconfig", "--token-file", "token", "--namespace", "labs"], &variables);

@@ -233,13 +233,7 @@ fn check_fields(
     duplicates: &[String],
     checks: FieldChecks,
 ) -> Result<Vec<String>, ApiError> {
-    let unknown = if served.described.is_some() {
-        served.schema.prune(tree)
-    } else {
-        let unknown = parse(tree.clone()).map(|object| (served.kind.unknown_fields)(&object)).unwrap_or_default();
-        unknown.iter().for_each(|path| remove(tree, path));
-        unknown
-    };
+    let unknown = drop_unknown(served, tree);
     let found = duplicates.iter().map(|path| format!("duplicate field {path:?}"));
     let found: Vec<_> = found.chain(unknown.iter().map(|path| format!("unknown field {path:?}"))).collect();
     if checks == FieldChecks::Strict && !found.is_empty() {
@@ -250,6 +244,16 @@ fn check_fields(
         )));
     }
     Ok(if checks == FieldChecks::Warn { found } else { Vec::new() })
+}
+
+/// Drops fields that the kind does not have; gives their paths.
+pub(super) fn drop_unknown(served: &Served, tree: &mut Json) -> Vec<String> {
+    if served.described.is_some() {
+        return served.schema.prune(tree);
+    }
+    let unknown = parse(tree.clone()).map(|object| (served.kind.unknown_fields)(&object)).unwrap_or_default();
+    unknown.iter().for_each(|path| remove(tree, path));
+    unknown
 }
 
 /// Removes what a path such as `spec.sizes[0].color` names.

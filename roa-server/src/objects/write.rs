@@ -4,7 +4,7 @@ use hyper::StatusCode;
 use roa_core::lifecycle::FieldValidation;
 use roa_core::{DynamicObject, Error, MAX_CONFLICTS, ResourceStore};
 
-use super::admit::Admitted;
+use super::admit::{Admitted, drop_unknown};
 use super::patch::Patch;
 use super::{Objects, Part, Rendering, Target, WriteOptions, scale};
 use crate::http::{Answer, ApiError, Call, Parsed, Written, answer};
@@ -86,7 +86,12 @@ impl Objects {
         let version = current.metadata.resource_version;
         let mut tree = match target.part {
             Part::Scale => scale::of(&target.served.kind, &current),
-            Part::Main | Part::Status | Part::Told(_) => self.shown(target, current.clone()),
+            Part::Main | Part::Status | Part::Told(_) => {
+                let mut shown = self.shown(target, current.clone());
+                // What its kind no longer has is not what the client sent: it goes, and nobody is told off for it.
+                drop_unknown(&target.served, &mut shown);
+                shown
+            }
         };
         patch.put_on(&mut tree)?;
         let Admitted { object: mut next, warnings } = match target.part {

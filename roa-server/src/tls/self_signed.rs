@@ -14,6 +14,9 @@ use x509_parser::parse_x509_certificate;
 
 use super::{TlsError, pem};
 
+/// What clients on the same machine call it.
+const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
+
 /// The files of an own certificate.
 #[derive(Debug)]
 pub(super) struct Own {
@@ -23,29 +26,34 @@ pub(super) struct Own {
 }
 
 impl Own {
+    /// Those in this data directory, whether they are there or not.
+    pub(super) fn of(data_dir: &Path) -> Self {
+        Self::within(&data_dir.join("tls"))
+    }
+
     fn within(dir: &Path) -> Self {
         Self { cert: dir.join("server.crt"), key: dir.join("server.key"), authority: dir.join("ca.crt") }
     }
 }
 
-/// The own certificate in `data_dir`: the one that is there if it is good for all `names`, else a new one.
+/// The own certificate in `data_dir`: the one that is there if it is good for all `names` and this machine's loopback,
+/// else a new one. A new one is good for the host name, too; but that a host has another name makes no new one, since
+/// clients trust the authority that would go with the old one.
 pub(super) fn ensure(data_dir: &Path, names: &[String]) -> Result<Own, TlsError> {
     let dir = data_dir.join("tls");
-    let own = Own::within(&dir);
-    let names = with_own_names(names);
+    let own = Own::of(data_dir);
+    let names: Vec<String> = LOOPBACK.into_iter().map(String::from).chain(names.iter().cloned()).collect();
     if own.cert.exists() && covers(&own.cert, &names)? {
         return Ok(own);
     }
     let failed = |reason: &dyn ToString| TlsError::SelfSigned { dir: dir.clone(), reason: reason.to_string() };
-    let made = make(names).map_err(|error| failed(&error))?;
+    let made = make(with_host_name(names)).map_err(|error| failed(&error))?;
     store(data_dir, &dir, &made).map_err(|error| failed(&error))?;
     Ok(own)
 }
 
-fn with_own_names(names: &[String]) -> Vec<String> {
-    let mut all: Vec<String> = ["localhost", "127.0.0.1", "::1"].map(String::from).to_vec();
+fn with_host_name(mut all: Vec<String>) -> Vec<String> {
     all.extend(nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()));
-    all.extend_from_slice(names);
     all.retain(|name| !name.is_empty());
     all.sort_unstable();
     all.dedup();
@@ -120,5 +128,23 @@ fn remove(dir: &Path) -> io::Result<()> {
     match fs::remove_dir_all(dir) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_that_has_another_name_keeps_its_authority() {
+        let dir = tempfile::tempdir().unwrap();
+        let made = make(LOOPBACK.map(String::from).into_iter().chain(["old-host".to_owned()]).collect()).unwrap();
+        store(dir.path(), &dir.path().join("tls"), &made).unwrap();
+        let own = ensure(dir.path(), &[]).unwrap();
+        assert_eq!(fs::read_to_string(&own.authority).unwrap(), made.authority);
+        let own = ensure(dir.path(), &["192.0.2.2".to_owned()]).unwrap();
+        assert_ne!(fs::read_to_string(&own.authority).unwrap(), made.authority, "a configured name counts");
+        let names: Vec<String> = LOOPBACK.map(String::from).into_iter().chain(["192.0.2.2".to_owned()]).collect();
+        assert!(covers(&own.cert, &names).unwrap());
     }
 }

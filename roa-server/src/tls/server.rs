@@ -11,6 +11,9 @@ use thiserror::Error;
 use super::{TlsConfig, pem, self_signed};
 use crate::files::{FileError, Reloaded, read_file};
 
+/// No certificate of one authority is larger.
+const MAX_AUTHORITY_BYTES: u64 = 1 << 20;
+
 /// Why TLS can't be set up.
 #[derive(Debug, Error)]
 #[non_exhaustive]
@@ -61,8 +64,6 @@ pub enum TlsError {
 #[derive(Debug, Clone)]
 pub struct ServerTls {
     current: Arc<Reloaded<ServerConfig, TlsError>>,
-    /// What clients can verify the certificate with, if it is of the own making.
-    own_authority: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone)]
@@ -74,16 +75,16 @@ struct Files {
 
 impl ServerTls {
     /// TLS as configured. `names` are the host names and addresses under which clients reach the server, besides those
-    /// of the machine itself; a certificate of the own making, kept in `data_dir`, is good for them. Blocks.
+    /// of the machine itself (the address on which it listens is not known here); a certificate of the own making, kept in `data_dir`, is good for them. Blocks.
     ///
     /// # Errors
     /// [`TlsError`], which names the file and what was expected in it.
     pub fn open(config: &TlsConfig, data_dir: &Path, names: &[String]) -> Result<Self, TlsError> {
-        let (cert, key, own_authority) = match (&config.cert_file, &config.key_file) {
-            (Some(cert), Some(key)) => (cert.clone(), key.clone(), None),
+        let (cert, key) = match (&config.cert_file, &config.key_file) {
+            (Some(cert), Some(key)) => (cert.clone(), key.clone()),
             _ if config.self_signed => {
                 let own = self_signed::ensure(data_dir, names)?;
-                (own.cert, own.key, Some(own.authority))
+                (own.cert, own.key)
             }
             _ => return Err(TlsError::NotConfigured),
         };
@@ -91,7 +92,7 @@ impl ServerTls {
         let paths = [Some(&files.cert), Some(&files.key), files.client_ca.as_ref()];
         let paths = paths.into_iter().flatten().cloned().collect();
         let current = Arc::new(Reloaded::open(paths, move || build(&files))?);
-        Ok(Self { current, own_authority })
+        Ok(Self { current })
     }
 
     /// What the next connection is accepted with.
@@ -122,13 +123,18 @@ impl ServerTls {
         self.current.counts()
     }
 
-    /// The authority's certificate in PEM that clients verify the own certificate with; `None` for one from files. It is
-    /// what a kubeconfig calls `certificate-authority-data`. Blocks.
+    /// The authority's certificate in PEM that clients verify the own certificate in `data_dir` with: what a kubeconfig
+    /// calls `certificate-authority-data`. `None` if the server makes none, or has not yet made it: that is done at its
+    /// first start, and nothing is made here. Blocks.
     ///
     /// # Errors
     /// [`FileError`] if it can't be read.
-    pub fn own_authority(&self) -> Result<Option<Vec<u8>>, FileError> {
-        self.own_authority.as_deref().map(|path| read_file(path, 1 << 20)).transpose()
+    pub fn own_authority(config: &TlsConfig, data_dir: &Path) -> Result<Option<Vec<u8>>, FileError> {
+        let authority = self_signed::Own::of(data_dir).authority;
+        if !config.self_signed || config.cert_file.is_some() || !authority.exists() {
+            return Ok(None);
+        }
+        read_file(&authority, MAX_AUTHORITY_BYTES).map(Some)
     }
 }
 

@@ -74,3 +74,46 @@ async fn a_definition_that_is_wrong_is_refused() {
     let refused = server.post(DEFINITIONS, &wrong).await;
     assert_eq!((refused.status, &refused.json()["details"]["causes"][0]["field"]), (422, &json!("metadata.name")));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_patch_is_judged_by_what_it_says_and_not_by_fields_that_the_kind_has_lost() {
+    let server = Server::start().await;
+    let mut with_old = definition();
+    for version in with_old["spec"]["versions"].as_array_mut().unwrap() {
+        version["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]["old"] = json!({ "type": "string" });
+    }
+    assert_eq!(server.post(DEFINITIONS, &with_old).await.status, 201);
+    until(&server, WIDGETS, |status, _| status == 200).await;
+    let widget = json!({
+        "apiVersion": "shop.example.com/v1", "kind": "Widget", "metadata": { "name": "a" },
+        "spec": { "colour": "red", "old": "x" },
+    });
+    assert_eq!(server.post(WIDGETS, &widget).await.json()["spec"]["old"], "x");
+    let merge = [("content-type", "application/merge-patch+json")];
+    let without = json!({ "spec": { "versions": definition()["spec"]["versions"] } }).to_string();
+    let one = format!("{DEFINITIONS}/widgets.shop.example.com");
+    assert_eq!(server.send("PATCH", &one, &merge, &without).await.status, 200);
+    // From now on the kind is the one without the field.
+    let probe = json!({ "spec": { "old": "y" } }).to_string();
+    let strict = format!("{WIDGETS}/a?fieldValidation=Strict");
+    let wait =
+        async { while server.send("PATCH", &format!("{strict}&dryRun=All"), &merge, &probe).await.status != 400 {} };
+    timeout(BOUND, wait).await.expect("the definition is not followed");
+    let labels = json!({ "metadata": { "labels": { "a": "b" } } }).to_string();
+    let patched = server.send("PATCH", &strict, &merge, &labels).await;
+    assert_eq!(patched.status, 200, "{patched:?}");
+    assert_eq!(patched.json()["spec"], json!({ "colour": "red", "count": 2 }));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn t8_a_rule_that_no_thread_could_bear_is_refused() {
+    let server = Server::start().await;
+    let deep = "(".repeat(1900);
+    for before in [r"'\\' == '\\' && ", r"r'\' != '' && ", "\"\"\" ' \"\"\" != '' && ", "// it's\n", ""] {
+        let mut wrong = definition();
+        wrong["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["x-kubernetes-validations"] =
+            json!([{ "rule": format!("{before}{deep}") }]);
+        let refused = server.post(&format!("{DEFINITIONS}?dryRun=All"), &wrong).await;
+        assert_eq!(refused.status, 422, "{before}: {refused:?}");
+    }
+}

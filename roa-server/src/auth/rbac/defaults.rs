@@ -10,7 +10,7 @@ use roa_core::{
 use serde_json::{Map, Value as Json, json};
 
 use super::objects::{RBAC_GROUP, RbacKind, role};
-use super::{Rule, escalation};
+use super::{Rule, compare};
 use crate::auth::MASTERS;
 use crate::subresource::Subresource;
 
@@ -147,10 +147,8 @@ fn updated(mut stored: DynamicObject, wanted: &DynamicObject) -> Option<DynamicO
     }
     let rules = |object: &DynamicObject| role(object).ok().and_then(|role| role.rules).unwrap_or_default();
     let mut has = rules(&stored);
-    let lacks: Vec<Rule> = rules(wanted)
-        .into_iter()
-        .filter(|rule| escalation::missing(&has, std::slice::from_ref(rule)).is_err())
-        .collect();
+    let lacks: Vec<Rule> =
+        rules(wanted).into_iter().filter(|rule| compare::missing(&has, std::slice::from_ref(rule)).is_err()).collect();
     if lacks.is_empty() {
         return None;
     }

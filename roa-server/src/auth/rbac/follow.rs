@@ -17,19 +17,23 @@ use crate::auth::{Attributes, Authorizer, Decision, Forbidden, MASTERS, User};
 /// Until [`Rbac::run`] has read them once, others are told [`Decision::NotReady`].
 #[derive(Clone)]
 pub struct Rbac {
-    policy: Arc<RwLock<Policy>>,
+    policy: Shared,
     caches: [(RbacKind, Cache<DynamicObject>); 4],
 }
 
+/// The policy as it is now. It is locked for moments: what takes longer looks at a snapshot, which the next change
+/// leaves as it is.
+type Shared = Arc<RwLock<Arc<Policy>>>;
+
 struct Follower {
     kind: RbacKind,
-    policy: Arc<RwLock<Policy>>,
+    policy: Shared,
 }
 
 impl CacheListener<DynamicObject> for Follower {
     fn changed(&self, key: &Key, _before: Option<&Arc<DynamicObject>>, after: Option<&Arc<DynamicObject>>) {
         let mut policy = self.policy.write().unwrap_or_else(PoisonError::into_inner);
-        policy.changed(self.kind, key, after.map(|object| &**object));
+        Arc::make_mut(&mut policy).changed(self.kind, key, after.map(|object| &**object));
     }
 }
 
@@ -43,7 +47,7 @@ impl Rbac {
     /// Without any roles, not yet ready.
     #[must_use]
     pub fn new() -> Self {
-        let policy = Arc::<RwLock<Policy>>::default();
+        let policy = Shared::default();
         let caches = RbacKind::ALL.map(|kind| {
             let cache = Cache::new();
             cache.listen(Arc::new(Follower { kind, policy: Arc::clone(&policy) }));
@@ -96,8 +100,12 @@ impl Rbac {
         }
     }
 
-    fn policy(&self) -> RwLockReadGuard<'_, Policy> {
+    fn policy(&self) -> RwLockReadGuard<'_, Arc<Policy>> {
         self.policy.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn snapshot(&self) -> Arc<Policy> {
+        Arc::clone(&self.policy())
     }
 }
 
@@ -109,7 +117,7 @@ impl Authorizer for Rbac {
     }
 
     fn rules(&self, user: &User, namespace: &str) -> Vec<Rule> {
-        self.policy().rules(user, namespace)
+        self.snapshot().rules(user, namespace)
     }
 
     fn check_write(
@@ -121,7 +129,7 @@ impl Authorizer for Rbac {
         if user.is_in(MASTERS) {
             return Ok(());
         }
-        escalation::check(&self.policy(), user, before, after)
+        escalation::check(&self.snapshot(), user, before, after)
     }
 
     fn is_ready(&self) -> bool {
@@ -132,5 +140,38 @@ impl Authorizer for Rbac {
 impl fmt::Debug for Rbac {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Rbac(ready: {})", self.is_ready())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use roa_core::Metadata;
+    use serde_json::json;
+
+    fn bound_to_everything(name: &str) -> DynamicObject {
+        let subject = json!({"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": name});
+        let to = json!({"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "all"});
+        let body = json!({"roleRef": to, "subjects": [subject]});
+        DynamicObject {
+            api_version: "rbac.authorization.k8s.io/v1".to_owned(),
+            kind: "ClusterRoleBinding".to_owned(),
+            metadata: Metadata::named("", name),
+            other_metadata: serde_json::Map::new(),
+            body: body.as_object().cloned().unwrap_or_default(),
+        }
+    }
+
+    #[test]
+    fn t8_a_check_that_takes_long_keeps_no_change_waiting_and_nobody_else() {
+        let rbac = Rbac::new();
+        let follower = Follower { kind: RbacKind::ClusterRoleBinding, policy: Arc::clone(&rbac.policy) };
+        let checking = rbac.snapshot();
+        let object = bound_to_everything("u1");
+        let key = Key::new("rbac.authorization.k8s.io", "clusterrolebindings", "", "u1").unwrap();
+        follower.changed(&key, None, Some(&Arc::new(object)));
+        let bound = |policy: &Policy| format!("{policy:?}").contains("u1");
+        assert!(!bound(&checking), "what is compared stays as it was");
+        assert!(bound(&rbac.snapshot()), "others see the change meanwhile");
     }
 }

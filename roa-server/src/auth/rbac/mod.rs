@@ -4,10 +4,11 @@
 //! - [`Rule`]: what one rule allows
 //! - [`rbac_kinds`]: the four kinds; `objects`: what their objects say
 //! - [`Rbac`]: the authorizer; `policy`: all roles and bindings by who has them; `built_in`: what everybody may do
-//! - `escalation`: who may write a role or binding
+//! - `escalation`: who may write a role or binding; `compare`: whether they hold what it gives
 //! - [`default_roles`]: those that are there from the start
 
 mod built_in;
+mod compare;
 mod defaults;
 mod escalation;
 mod follow;

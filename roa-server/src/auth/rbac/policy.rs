@@ -13,7 +13,7 @@ use crate::auth::{Attributes, Decision, MASTERS, Target, User};
 pub(super) type Place = (String, String);
 
 /// All roles and bindings. What a request costs grows with the bindings of its user in its namespace alone.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Policy {
     roles: HashMap<Place, Arc<[Rule]>>,
     cluster_roles: HashMap<String, ClusterRole>,
@@ -22,7 +22,7 @@ pub(super) struct Policy {
     by_bearer: HashMap<Bearer, HashMap<String, BTreeSet<String>>>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct ClusterRole {
     labels: BTreeMap<String, String>,
     own: Arc<[Rule]>,
@@ -31,7 +31,7 @@ struct ClusterRole {
     rules: Arc<[Rule]>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Bound {
     to: RoleRef,
     bearers: Vec<Bearer>,
