@@ -10,6 +10,7 @@ mod deadline;
 mod driving;
 mod events;
 mod garbage;
+mod giving_up;
 mod handlers;
 mod hub;
 mod large;
