@@ -27,6 +27,7 @@ mod safety;
 mod sharding;
 mod spans;
 mod support;
+mod sweeps;
 mod trials;
 mod units;
 mod unreconciled;
