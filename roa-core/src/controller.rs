@@ -37,7 +37,10 @@ pub enum Action {
 #[derive(Debug, Clone, Error)]
 #[non_exhaustive]
 pub enum ReconcileError {
-    /// An operation on resources failed. Conflicts and time-outs are tried again; a fenced write is not.
+    /// An operation on resources failed. A conflict is tried again and is no failure. That the object itself is not there,
+    /// or that a write was fenced, ends the matter; that *another* object is not there is a failure as others are. What the
+    /// store could not do now ([`Error::Unavailable`], [`Error::Ambiguous`], [`Error::TooLarge`], [`Error::Expired`]) is
+    /// tried again until it can, and takes none of the object's retries.
     #[error(transparent)]
     Resource(#[from] Error),
     /// Something outside failed, and may work later.

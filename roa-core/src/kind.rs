@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::{DynamicObject, Error, Key, KeyPrefix, Result, StateMachine, Violations};
+use crate::{ConditionStatus, DynamicObject, Error, Key, KeyPrefix, Result, StateMachine, Violations};
 
 /// Whether objects of a kind live in namespaces.
 ///
@@ -69,6 +69,9 @@ pub trait Spec: Serialize + DeserializeOwned + Clone + Debug + Send + Sync + 'st
     const SHORT_NAMES: &'static [&'static str] = &[];
     /// Fields that field selectors may name besides `metadata.name` and `metadata.namespace`, such as `status.state`.
     const SELECTABLE_FIELDS: &'static [&'static str] = &[];
+
+    /// Conditions that are bad when they hold, such as `Degraded`; all others are good then, as `Ready` is.
+    const ABNORMAL_CONDITIONS: &'static [&'static str] = &[];
 
     /// The field of the status that [`Spec::state_machine`] speaks of.
     const STATE_FIELD: &'static str = "state";
@@ -250,6 +253,8 @@ pub struct KindDescriptor {
     pub categories: Vec<Arc<str>>,
     /// Fields that field selectors may name.
     pub selectable_fields: Vec<Arc<str>>,
+    /// Conditions that are bad when they hold, such as `Degraded`.
+    pub abnormal_conditions: Vec<Arc<str>>,
     /// What a table shows besides name and age.
     pub columns: Vec<Column>,
     /// Whether a table ends with the age; not if `columns` say all that it shows.
@@ -310,6 +315,7 @@ impl KindDescriptor {
         let mut this = Self::dynamic(S::GROUP, S::VERSION, S::KIND, S::PLURAL, S::SCOPE);
         this.short_names = S::SHORT_NAMES.iter().map(|&name| name.into()).collect();
         this.selectable_fields.extend(S::SELECTABLE_FIELDS.iter().map(|&field| Arc::from(field)));
+        this.abnormal_conditions = S::ABNORMAL_CONDITIONS.iter().map(|&condition| condition.into()).collect();
         this.columns = S::columns();
         this.schema = S::schema().map(Arc::new);
         this.state_machine = S::state_machine();
@@ -339,6 +345,7 @@ impl KindDescriptor {
             short_names: Vec::new(),
             categories: Vec::new(),
             selectable_fields,
+            abnormal_conditions: Vec::new(),
             columns: Vec::new(),
             age_column: true,
             state_machine: None,
@@ -382,6 +389,22 @@ impl KindDescriptor {
             }
             _ => KeyPrefix::resource(&self.group, &self.plural)?,
         })
+    }
+
+    /// The status of a condition of its objects when all is well.
+    ///
+    /// ```
+    /// use roa_core::{ConditionStatus, namespace_kind};
+    /// let kind = namespace_kind();
+    /// assert_eq!(kind.good_status("Ready"), ConditionStatus::True);
+    /// assert_eq!(kind.good_status("NamespaceContentRemaining"), ConditionStatus::False);
+    /// ```
+    #[must_use]
+    pub fn good_status(&self, condition: &str) -> ConditionStatus {
+        match self.abnormal_conditions.iter().any(|abnormal| **abnormal == *condition) {
+            true => ConditionStatus::False,
+            false => ConditionStatus::True,
+        }
     }
 
     /// Whether it is served in a version.

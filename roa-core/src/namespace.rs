@@ -44,6 +44,14 @@ impl Spec for Namespace {
     const SCOPE: Scope = Scope::Cluster;
     const SHORT_NAMES: &'static [&'static str] = &["ns"];
     const SELECTABLE_FIELDS: &'static [&'static str] = &["status.phase"];
+    // All that Kubernetes names: each says what a namespace that is to go still waits for.
+    const ABNORMAL_CONDITIONS: &'static [&'static str] = &[
+        "NamespaceDeletionDiscoveryFailure",
+        "NamespaceDeletionGroupVersionParsingFailure",
+        "NamespaceDeletionContentFailure",
+        "NamespaceContentRemaining",
+        "NamespaceFinalizersRemaining",
+    ];
 }
 
 /// The kind `v1` `Namespace`. Where it is registered, objects live in namespaces that exist: see
@@ -59,6 +67,7 @@ pub fn namespace_kind() -> KindDescriptor {
     let mut kind = KindDescriptor::dynamic("", Namespace::VERSION, Namespace::KIND, Namespace::PLURAL, Scope::Cluster);
     kind.short_names = Namespace::SHORT_NAMES.iter().map(|&name| name.into()).collect();
     kind.selectable_fields.extend(Namespace::SELECTABLE_FIELDS.iter().map(|&field| field.into()));
+    kind.abnormal_conditions = Namespace::ABNORMAL_CONDITIONS.iter().map(|&condition| condition.into()).collect();
     kind.columns = vec![Column::text("STATUS", "status.phase")];
     kind
 }

@@ -99,6 +99,7 @@ impl Spec for LabInstance {
     const SHORT_NAMES: &'static [&'static str] = &["lab", "labs"];
     const SELECTABLE_FIELDS: &'static [&'static str] =
         &["spec.studentEmail", "spec.template", "spec.track", "status.state", "status.workerRef"];
+    const ABNORMAL_CONDITIONS: &'static [&'static str] = &[crate::conditions::DEGRADED];
 
     fn validate(&self) -> Violations {
         let mut found = template_name(&self.template);

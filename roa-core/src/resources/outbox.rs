@@ -175,7 +175,29 @@ impl ResourceStore {
         self.write_record(Op::Delete { key: effect.key.clone(), expect: effect.revision }).await
     }
 
-    async fn write_record(&self, op: Op) -> Result<()> {
+    /// Writes one of the store's own records, such as a bookmark, under the same fences as objects. No kind's watch sees it,
+    /// and a unit of work does not hold it back.
+    ///
+    /// ```
+    /// # use roa_core::{Expect, Key, Op, ResourceStore, Result, Value};
+    /// async fn mark(resources: &ResourceStore) -> Result<()> {
+    ///     let (key, value) = (Key::system("bookmarks", "mailer")?, Value::opaque("17"));
+    ///     resources.write_record(Op::Put { key, value, expect: Expect::Absent }).await
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a key that is not under the reserved prefix; [`Error::Conflict`] if it is not as expected;
+    /// [`Error::Fenced`], [`Error::Ambiguous`], [`Error::Unavailable`].
+    ///
+    /// # Cancel safety
+    /// Dropping it leaves it written or not.
+    pub async fn write_record(&self, op: Op) -> Result<()> {
+        if op.key().group() != SYSTEM_GROUP {
+            let violations =
+                Violations::one("key", "must be under the reserved prefix: objects have rules of their own");
+            return Err(Error::invalid(op.key().to_string(), violations));
+        }
         let (key, expect) = (op.key().clone(), op.expect());
         let txn = self.fence(Txn::new(TxnId::random(&*self.random), Arc::clone(&self.writer)).op(op));
         self.check_tenure()?;

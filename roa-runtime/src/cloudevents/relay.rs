@@ -118,7 +118,7 @@ impl CloudEventRelay {
         let watcher = Arc::new(StreamWatcher::new(self.hub.clone(), selection.clone()));
         let (sink, source) = (Arc::clone(&self.sink), Arc::clone(&self.config.source));
         let teller = Arc::new(Teller { name: name.clone(), sink, source });
-        let bookmarks = Bookmarks::new(Arc::clone(self.hub.store()), Arc::clone(cx.random()));
+        let bookmarks = Bookmarks::under(cx.resources().clone());
         HandlerRunner::new(watcher, teller, bookmarks, Arc::clone(&self.io), self.config.retry)
     }
 }

@@ -19,7 +19,8 @@ pub struct ControllerConfig {
     /// How long one call of `reconcile` or `finalize` may take; then it is dropped, and counts as failed.
     pub timeout: Duration,
     /// How many failures in a row are tried again. After the last, the object gets the condition `Reconciled` = False
-    /// and an event, and is left alone until it changes.
+    /// and an event, and is left alone until it changes. One that is to go is not: if trying again may help, it is tried
+    /// again with the longest back-off. What the store could not do now counts as no failure of the object.
     pub max_retries: u32,
     /// How many panics in a row put an object into quarantine: it is given up as after the last retry, with the reason
     /// `Quarantined`. An object that was given up is tried again when its spec changes, when it is asked to go, or when

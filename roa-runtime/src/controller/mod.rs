@@ -220,7 +220,8 @@ impl<C: Controller> ControllerDriver<C> {
         for key in self.inner.keys_in(slots) {
             if let Some(object) = self.inner.cache.get(&key) {
                 // For this process it has just come.
-                self.inner.track(&key, None, object.metadata(), Begin::Listed);
+                self.inner.track(&key, None, object.metadata());
+                self.inner.expect_a_look(&key, None, object.metadata(), Begin::Listed);
             }
             self.inner.add(&key, Priority::Retry, Cause::Resync);
         }
@@ -327,21 +328,20 @@ impl<C: Controller> Inner<C> {
 
     /// After an overflow, queues every object again, as there is room: those that were left out are among them.
     fn refill(&self) {
-        let Some(mut cursor) = self.overflow.due() else { return };
+        let Some(mut pass) = self.overflow.due() else { return };
         if self.queue.len() > self.config.queue.max_keys / 2 {
             return;
         }
         loop {
-            let keys = self.cache.keys_after(cursor.as_ref(), REFILL);
+            let keys = self.cache.keys_after(pass.after.as_ref(), REFILL);
             if keys.is_empty() {
-                return self.overflow.done();
+                return self.overflow.done(&pass);
             }
             for key in keys {
                 if self.territory.owns(&key) && self.queue.try_add(&key, Priority::Resync, Cause::Resync).is_err() {
                     return;
                 }
-                self.overflow.reached(key.clone());
-                cursor = Some(key);
+                self.overflow.reached(&mut pass, key);
             }
         }
     }
@@ -371,19 +371,23 @@ impl<C: Controller> Inner<C> {
         if asked { Priority::User } else { Priority::Retry }
     }
 
-    /// What is to be done about an object that came or changed, and what metrics tell of: how long a change of its spec is
-    /// not seen, how long it waits to be let go.
-    fn track(&self, key: &Key, before: Option<&Metadata>, after: &Metadata, begin: Begin) {
+    /// What is to be done about an object that came or changed, and what metrics tell of: how long it waits to be let go.
+    fn track(&self, key: &Key, before: Option<&Metadata>, after: &Metadata) {
         if !self.territory.owns(key) {
             return;
         }
         if before.is_none() {
             self.unchecked.note(key);
         }
-        if before.is_none_or(|before| before.generation != after.generation) {
+        self.leaving.look(key, after, self.controller.finalizer());
+    }
+
+    /// A call is to come. Metrics tell how long a change of the spec is not seen by one.
+    fn expect_a_look(&self, key: &Key, before: Option<&Metadata>, after: &Metadata, begin: Begin) {
+        let changed = before.is_none_or(|before| before.generation != after.generation);
+        if changed && self.territory.owns(key) {
             self.unobserved.note(key, after.generation, begin, self.clocks.io.monotonic());
         }
-        self.leaving.look(key, after, self.controller.finalizer());
     }
 
     fn forget(&self, key: &Key) {
@@ -413,8 +417,8 @@ impl<C: Controller> CacheListener<C::Resource> for Inner<C> {
         let Some(after) = after else {
             return self.forget(key);
         };
-        let begin = if self.cache.is_synced() { Begin::Changed } else { Begin::Listed };
-        self.track(key, before.map(|before| before.metadata()), after.metadata(), begin);
+        let known = before.map(|before| before.metadata());
+        self.track(key, known, after.metadata());
         if self.stays_parked(key, before, after) {
             return;
         }
@@ -422,6 +426,8 @@ impl<C: Controller> CacheListener<C::Resource> for Inner<C> {
         if self.filter.get().is_some_and(filtered) {
             return;
         }
+        let begin = if self.cache.is_synced() { Begin::Changed } else { Begin::Listed };
+        self.expect_a_look(key, known, after.metadata(), begin);
         let was_deleting = before.is_some_and(|before| before.metadata().is_deleting());
         let deleting = after.metadata().is_deleting() && !was_deleting;
         let cause = if deleting { Cause::Deleting } else { Cause::Changed };

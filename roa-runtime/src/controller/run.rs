@@ -12,7 +12,7 @@ use roa_core::{
 use tracing::Instrument;
 
 use super::desk::{Alarm, Call, Desk};
-use super::outcome::{Ended, QUARANTINED, Record, Verdict, judge};
+use super::outcome::{Ended, Failure, QUARANTINED, Record, Verdict, judge};
 use super::tracking::Trouble;
 use super::{ControllerConfig, Inner, finalizer};
 use crate::lease::Permit;
@@ -44,12 +44,12 @@ pub(super) async fn handle<C: Controller>(
     if matches!(ended, Ended::Returned(Err(ReconcileError::Resource(Error::Fenced(_))))) {
         inner.metrics.fenced();
     }
-    let succeeded = matches!(ended, Ended::Returned(Ok(_)));
+    let succeeded = ended.is_success();
     inner.metrics.unchanged(mark.unchanged());
     note(inner, run.key(), &ended, seen);
     log(&ended, run);
     let record = record(inner, run, &ended);
-    let outcome = match judge(ended, record) {
+    let outcome = match judge(ended, run.key(), record) {
         Verdict::Continue(outcome) if succeeded => {
             inner.parked.release(run.key());
             match inner.unchecked.since(run.key()) {
@@ -58,10 +58,7 @@ pub(super) async fn handle<C: Controller>(
             }
         }
         Verdict::Continue(outcome) => within_budget(inner, outcome),
-        Verdict::GiveUp(reason, message) => {
-            give_up(inner, cx, run.key(), reason, &message).instrument(span).await;
-            Outcome::Drop
-        }
+        Verdict::GiveUp(failure) => give_up(inner, cx, run.key(), &failure).instrument(span).await,
     };
     inner.gate.note(run.key(), mark.get());
     if mark.get().is_some() || !succeeded {
@@ -72,10 +69,11 @@ pub(super) async fn handle<C: Controller>(
 
 /// What went wrong is kept for those who ask why; that all is well, for how long it was not.
 fn note<C: Controller>(inner: &Inner<C>, key: &Key, ended: &Ended, seen: Option<u64>) {
-    if let Some((reason, message)) = ended.trouble() {
-        return inner.troubles.note(key, Trouble { reason, message, at: inner.clocks.domain.now() });
+    if let Some((reason, message)) = ended.trouble(key) {
+        let trouble = Trouble { reason, message, at: inner.clocks.domain.now() };
+        return inner.troubles.note(key, trouble, ended.is_the_stores());
     }
-    if matches!(ended, Ended::Returned(Ok(_))) {
+    if ended.is_success() {
         inner.troubles.forget(key);
         let observed = seen.and_then(|seen| inner.unobserved.observed(key, seen, inner.clocks.io.monotonic()));
         if let Some(took) = observed {
@@ -86,7 +84,13 @@ fn note<C: Controller>(inner: &Inner<C>, key: &Key, ended: &Ended, seen: Option<
 
 /// What was noted of an object after the cache had told that it is gone would stay for ever.
 fn forget_if_gone<C: Controller>(inner: &Inner<C>, key: &Key, written: Option<Revision>) {
-    if inner.cache.get(key).is_none() && inner.cache.revision() >= written {
+    if inner.cache.get(key).is_some() {
+        return;
+    }
+    if inner.parked.release(key) {
+        inner.metrics.parked(inner.parked.len());
+    }
+    if inner.cache.revision() >= written {
         inner.gate.forget(key);
         inner.unchecked.forget(key);
         inner.quarantine.forget(key);
@@ -105,7 +109,9 @@ fn record<C: Controller>(inner: &Inner<C>, run: &Run<Key>, ended: &Ended) -> Rec
         budget.earn(run.begun());
     }
     let ControllerConfig { max_retries, max_panics, .. } = inner.config;
-    Record { failures: run.failures(), max_retries, panics, max_panics }
+    let failures =
+        run.failures().saturating_sub(if ended.is_success() { 0 } else { inner.troubles.excused(run.key()) });
+    Record { failures, max_retries, panics, max_panics }
 }
 
 /// A retry waits until there is budget for it.
@@ -228,19 +234,27 @@ fn log(ended: &Ended, run: &Run<Key>) {
     }
 }
 
-async fn give_up<C: Controller>(inner: &Inner<C>, cx: &Context, key: &Key, reason: &'static str, message: &str) {
+/// Tells people, and leaves the object alone until it changes. If it is to go, nobody will change it: then it is tried
+/// again with the longest back-off, as long as that may help.
+async fn give_up<C: Controller>(inner: &Inner<C>, cx: &Context, key: &Key, failure: &Failure) -> Outcome {
+    let Failure { reason, ref message, passing } = *failure;
     inner.parked.park(key);
     inner.unchecked.note(key);
-    inner.quarantine.forget(key);
     inner.metrics.parked(inner.parked.len());
     if reason == QUARANTINED {
         inner.metrics.quarantined();
     }
-    if let Some(object) = inner.cache.get(key) {
+    let object = inner.cache.get(key);
+    if let Some(object) = &object {
         cx.warn(key.clone(), object.metadata(), reason, message);
     }
     let written = finalizer::set_reconciled(cx, key, ConditionStatus::False, (reason, message));
     within_time(inner, key, written).await;
+    if passing && object.is_some_and(|object| object.metadata().is_deleting()) {
+        return within_budget(inner, Outcome::Failed);
+    }
+    inner.quarantine.forget(key);
+    Outcome::Drop
 }
 
 /// After a success an object must not say that it was given up, be it by a process before this one: that is looked up

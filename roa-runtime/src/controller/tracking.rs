@@ -15,17 +15,25 @@ pub(super) struct Trouble {
     pub(super) at: Timestamp,
 }
 
-/// What went wrong last with each key, until it goes well.
+/// What went wrong last with each key, until it goes well, and how often since then through no fault of the object.
 #[derive(Debug, Default)]
-pub(super) struct Troubles(Sparse<Trouble>);
+pub(super) struct Troubles(Sparse<(Trouble, u32)>);
 
 impl Troubles {
-    pub(super) fn note(&self, key: &Key, trouble: Trouble) {
-        self.0.with(|troubles| troubles.insert(key.clone(), trouble));
+    pub(super) fn note(&self, key: &Key, trouble: Trouble, excused: bool) {
+        self.0.with(|troubles| {
+            let before = troubles.get(key).map_or(0, |(_, excused)| *excused);
+            troubles.insert(key.clone(), (trouble, before.saturating_add(u32::from(excused))));
+        });
     }
 
     pub(super) fn get(&self, key: &Key) -> Option<Trouble> {
-        self.0.with_any(|troubles| troubles.get(key).cloned()).flatten()
+        self.0.with_any(|troubles| troubles.get(key).map(|(trouble, _)| trouble.clone())).flatten()
+    }
+
+    /// How often it went wrong through no fault of the object.
+    pub(super) fn excused(&self, key: &Key) -> u32 {
+        self.0.with_any(|troubles| troubles.get(key).map(|(_, excused)| *excused)).flatten().unwrap_or_default()
     }
 
     pub(super) fn forget(&self, key: &Key) {

@@ -106,7 +106,13 @@ pub(super) async fn sweep(cx: &Context, kind: &KindDescriptor, ttl: Duration) ->
     loop {
         let page = cx.resources().list(kind, &options).await?;
         for entry in &page.entries {
-            let object = entry.object().map_err(Clone::clone)?.to_dynamic()?;
+            let object = match entry.object().map_err(Clone::clone).and_then(|object| object.to_dynamic()) {
+                Ok(object) => object,
+                Err(error) => {
+                    tracing::error!(key = %entry.key, %error, "an event can't be read and stays; others go");
+                    continue;
+                }
+            };
             if last_seen(&object).is_some_and(|at| at.saturating_add(ttl) <= cx.now()) {
                 let Metadata { uid, resource_version, .. } = object.metadata;
                 let preconditions = Preconditions { uid: Some(uid), resource_version };

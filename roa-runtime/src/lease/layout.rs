@@ -54,6 +54,12 @@ pub enum LayoutError {
     /// The processes that are there divide the work otherwise.
     #[error(transparent)]
     Mismatch(Box<LayoutMismatch>),
+    /// The others have agreed to divide the work otherwise while this process was away and counted as dead.
+    #[error("work on {name}: others agreed on another layout meanwhile; hint: configure the same, and start again")]
+    Outvoted {
+        /// The group.
+        name: Arc<str>,
+    },
     /// What was agreed on can't be read: it may be of a newer version.
     #[error("agree on {name}: {source}")]
     Unreadable {

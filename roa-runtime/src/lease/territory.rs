@@ -36,6 +36,8 @@ struct Shared {
     changes: watch::Sender<u64>,
     signals: Arc<Signals>,
     leaving: AtomicBool,
+    /// Whether it is left because of that: see [`Territory::outvoted`].
+    outvoted: AtomicBool,
 }
 
 /// How keys belong to slots.
@@ -76,8 +78,8 @@ impl Territory {
     pub(super) fn vacant(division: Division, slots: usize, signals: Arc<Signals>) -> Self {
         let slots = (0..slots).map(|_| Slot::Vacant { lost: false, holder: None }).collect();
         let (changes, _) = watch::channel(0);
-        let (slots, leaving) = (Mutex::new(slots), AtomicBool::new(false));
-        Self { shared: Arc::new(Shared { division, slots, changes, signals, leaving }) }
+        let (slots, [leaving, outvoted]) = (Mutex::new(slots), [false; 2].map(AtomicBool::new));
+        Self { shared: Arc::new(Shared { division, slots, changes, signals, leaving, outvoted }) }
     }
 
     /// The slot of a key.
@@ -153,8 +155,25 @@ impl Territory {
         self.shared.signals.wake.notify_one();
     }
 
+    /// The same, because the others have agreed on another division of the work.
+    pub(super) fn outvote(&self) {
+        self.leave();
+        self.shared.outvoted.store(true, Ordering::Release);
+        self.shared.changes.send_modify(|version| *version += 1);
+    }
+
     pub(super) fn is_leaving(&self) -> bool {
         self.shared.leaving.load(Ordering::Acquire)
+    }
+
+    /// Completes when the others have agreed on another division of the work: then nothing of it is held, nor will be.
+    pub(crate) async fn outvoted(&self) {
+        let mut changes = self.changes();
+        while !self.shared.outvoted.load(Ordering::Acquire) {
+            if changes.changed().await.is_err() {
+                return std::future::pending().await;
+            }
+        }
     }
 
     /// Completes when all slots are vacant.

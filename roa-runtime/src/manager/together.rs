@@ -8,7 +8,7 @@ use roa_core::{Cancellation, CancellationSource, ChangeKind, KeyPrefix, Revision
 use super::component::Component;
 use super::{Manager, ManagerError, Mode};
 use crate::lease::Nudge;
-use crate::{Coordinator, HubItem, Layout, Selection, Tasks, Territory, WatchHub};
+use crate::{Coordinator, HubItem, Layout, LayoutError, Selection, Tasks, Territory, WatchHub};
 
 /// How this process takes part, before it runs.
 pub(super) struct Part {
@@ -34,7 +34,8 @@ impl Part {
     }
 }
 
-/// Works on what this process has, until `shutdown`; then gives it back.
+/// Works on what this process has, until `shutdown`; then gives it back. If the others have agreed on another layout
+/// meanwhile, that is its end.
 pub(super) async fn run(manager: &Manager, part: Part, shutdown: &Cancellation) -> Result<(), ManagerError> {
     let Part { coordinator, territory } = part;
     let (nudge, stop) = (coordinator.nudge(), CancellationSource::new());
@@ -47,7 +48,11 @@ pub(super) async fn run(manager: &Manager, part: Part, shutdown: &Cancellation) 
     helpers.spawn("dispatcher", dispatcher.run())?;
     helpers.spawn("owners", follow_owners(manager.hub.clone(), nudge))?;
     let workers = manager.start(&CancellationSource::new())?;
-    shutdown.cancelled().await;
+    let outcome = tokio::select! {
+        biased;
+        () = shutdown.cancelled() => Ok(()),
+        () = territory.outvoted() => Err(outvoted(&manager.config.mode)),
+    };
     territory.leave();
     manager.drain(&workers).await;
     vacate(manager, &territory).await;
@@ -55,7 +60,11 @@ pub(super) async fn run(manager: &Manager, part: Part, shutdown: &Cancellation) 
     // It gives itself one retry period.
     living.shutdown(&*manager.clocks.io, lifetime * 2).await;
     helpers.shutdown(&*manager.clocks.io, lifetime).await;
-    Ok(())
+    outcome
+}
+
+fn outvoted(mode: &Mode) -> ManagerError {
+    LayoutError::Outvoted { name: mode.group().unwrap_or_default().into() }.into()
 }
 
 /// Lets the slots be given back one by one as they empty: nothing runs in them any more.

@@ -252,7 +252,13 @@ impl OutboxRelay {
         loop {
             let page = self.hub.store().list(request.clone()).await?;
             for entry in &page.entries {
-                let effect = Effect::decode(entry)?;
+                let effect = match Effect::decode(entry) {
+                    Ok(effect) => effect,
+                    Err(error) => {
+                        tracing::error!(%error, "an effect can't be read and stays; others are forgotten");
+                        continue;
+                    }
+                };
                 let old = effect.at.saturating_add(self.config.retention) <= cx.now();
                 if old && effect.state != EffectState::Pending {
                     match cx.resources().forget_effect(&effect).await {

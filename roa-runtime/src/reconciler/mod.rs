@@ -136,7 +136,8 @@ impl<R: Reconciler> ReconcilerDriver<R> {
         self.reconciler.name()
     }
 
-    /// Sweeps until told to stop; a sweep that has begun may end. What the process gets between two sweeps is swept soon.
+    /// Sweeps until told to stop: then the looks that have begun may end. What the process gets between two sweeps is swept
+    /// soon.
     ///
     /// # Cancel safety
     /// Dropping it drops what runs; the next sweep looks again.
@@ -174,7 +175,8 @@ impl<R: Reconciler> ReconcilerDriver<R> {
         self.context.random().jitter(self.config.interval, self.config.jitter)
     }
 
-    /// One sweep over all objects that the cache has now and that are this process's.
+    /// One sweep over all objects that the cache has now and that are this process's; over less of them if `cancellation`
+    /// gives its sign meanwhile.
     pub async fn sweep(&self, cancellation: &Cancellation) -> Sweep {
         let mark = Arc::new(WriteMark::default());
         let resources = self.context.resources().clone().marking(Arc::clone(&mark));
@@ -186,6 +188,7 @@ impl<R: Reconciler> ReconcilerDriver<R> {
         let cx = self.context.clone().with_resources(resources).with_cancellation(cancellation.clone());
         let objects = self.objects(&holding);
         let looked: Vec<Looked> = stream::iter(objects.iter().cloned())
+            .take_until(cancellation.cancelled())
             .map(|(key, object)| self.look(key, object, &holding, &cx))
             .buffer_unordered(self.config.concurrency.max(1))
             .collect()
@@ -196,6 +199,9 @@ impl<R: Reconciler> ReconcilerDriver<R> {
             corrected: count(|looked| matches!(looked, Looked::Corrected)),
             failed: count(|looked| matches!(looked, Looked::Failed)),
         };
+        if cancellation.is_cancelled() {
+            return sweep;
+        }
         let objects: Vec<_> = objects.into_iter().map(|(_, object)| object).collect();
         let cx = cx.with_resources(fenced);
         match self.guarded("after a sweep", self.reconciler.after_sweep(&objects, &cx), &Cancellation::never()).await {

@@ -4,8 +4,8 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use roa_core::{
-    ConditionStatus, DEFAULT_NAMESPACE, DynamicObject, Entry, Error, FieldSelector, Key, KindDescriptor, ListOptions,
-    Resource, ResourceStore, Result, Store, Timestamp,
+    DEFAULT_NAMESPACE, DynamicObject, Entry, Error, FieldSelector, Key, KindDescriptor, ListOptions, Resource,
+    ResourceStore, Result, Store, Timestamp,
 };
 use serde_json::Value as Json;
 
@@ -52,7 +52,7 @@ pub async fn explain_from_store(
         process: None,
         object: object.as_ref().map(state_of),
         last_write: entry.as_deref().zip(object.as_ref()).map(|(entry, object)| last_write(entry, object)),
-        events: events(resources, kind, key).await?,
+        events: events(resources, kind, key, object.as_ref()).await?,
         owner: None,
         controllers: Vec::new(),
         finalizers: object.as_ref().map(|object| finalizers(object, now)).unwrap_or_default(),
@@ -63,7 +63,7 @@ pub async fn explain_from_store(
     if let Some(group) = group {
         told.owner = owner(&**store, group, key).await?;
     }
-    told.waits_for = waits(&told);
+    told.waits_for = waits(kind, &told);
     Ok(told)
 }
 
@@ -104,10 +104,18 @@ async fn owner(store: &dyn Store, group: &str, key: &Key) -> Result<Option<Owner
     }))
 }
 
-/// The newest events of an object; none where events are no objects.
-async fn events(resources: &ResourceStore, kind: &KindDescriptor, key: &Key) -> Result<Vec<Happening>> {
+/// The newest events of an object, or of all that had its name if it is gone; none where events are no objects.
+async fn events(
+    resources: &ResourceStore,
+    kind: &KindDescriptor,
+    key: &Key,
+    object: Option<&DynamicObject>,
+) -> Result<Vec<Happening>> {
     let Some(event_kind) = resources.kinds().by_plural("", "events") else { return Ok(Vec::new()) };
-    let fields = format!("involvedObject.kind={},involvedObject.name={}", kind.kind, key.name());
+    let mut fields = format!("involvedObject.kind={},involvedObject.name={}", kind.kind, key.name());
+    if let Some(object) = object {
+        fields.push_str(&format!(",involvedObject.uid={}", object.metadata.uid));
+    }
     let fields: FieldSelector = fields.parse().map_err(|_| Error::corrupt(format!("{key} can't be selected by")))?;
     let namespace = if key.namespace().is_empty() { DEFAULT_NAMESPACE } else { key.namespace() };
     let options = ListOptions::namespace(namespace).fields(fields).limit(SCANNED);
@@ -132,7 +140,7 @@ fn happening(entry: &Entry) -> Result<Happening> {
 }
 
 /// What it waits for, as far as the object itself says.
-fn waits(told: &Explanation) -> Vec<String> {
+fn waits(kind: &KindDescriptor, told: &Explanation) -> Vec<String> {
     let Some(object) = &told.object else {
         return vec!["there is no such object: nothing is done for it until it is created".to_owned()];
     };
@@ -145,7 +153,8 @@ fn waits(told: &Explanation) -> Vec<String> {
     if object.deleted_at.is_some() {
         waits.extend(told.finalizers.iter().map(|finalizer| format!("finalizer {} to be taken off", finalizer.name)));
     }
-    for condition in object.conditions.iter().filter(|condition| condition.status != ConditionStatus::True) {
+    for condition in object.conditions.iter().filter(|condition| condition.status != kind.good_status(&condition.kind))
+    {
         let (kind, reason, message) = (&condition.kind, &condition.reason, &condition.message);
         waits.push(format!("condition {kind}: {reason}{}{message}", if message.is_empty() { "" } else { ": " }));
     }

@@ -5,13 +5,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use roa_core::{CancellationSource, Context, KindDescriptor};
+use roa_core::{
+    CancellationSource, Context, Key, KindDescriptor, Ownership, ResourceStore, SystemRandom, Txn, TxnId, Value,
+};
 use roa_runtime::{
     CloudEventRelay, CloudEventRelayConfig, HubConfig, LineSink, Runnable, SystemClock, Tasks, WatchHub,
 };
 use serde_json::Value as Json;
 
-use crate::support::{Thing, World, soon, until};
+use crate::support::{Thing, World, pause, soon, until};
 
 /// A place to write to that may be broken.
 #[derive(Clone, Default)]
@@ -53,6 +55,10 @@ impl Paper {
 
 /// Runs a relay as a process would, over a hub of its own.
 async fn run(world: &World, paper: &Paper) -> (Tasks, CancellationSource) {
+    run_through(world, world.resources.clone(), paper).await
+}
+
+async fn run_through(world: &World, resources: ResourceStore, paper: &Paper) -> (Tasks, CancellationSource) {
     let clock = Arc::new(SystemClock::new());
     let hub = WatchHub::start(world.store.clone(), clock.clone(), HubConfig::default()).await.unwrap();
     let config = CloudEventRelayConfig { retry: Duration::from_millis(1), ..CloudEventRelayConfig::new("/roa/test") };
@@ -60,7 +66,7 @@ async fn run(world: &World, paper: &Paper) -> (Tasks, CancellationSource) {
     let kind = KindDescriptor::of::<Thing>();
     let relay = CloudEventRelay::new(hub, clock, sink, config, &[kind]).unwrap();
     let (tasks, stop) = (Tasks::new("test", 1), CancellationSource::new());
-    let cx = Context::new("cloud-events", world.resources.clone()).with_cancellation(stop.token());
+    let cx = Context::new("cloud-events", resources).with_cancellation(stop.token());
     tasks.spawn_draining("relay", move |_| async move { relay.run(&cx).await }).unwrap();
     (tasks, stop)
 }
@@ -107,5 +113,33 @@ async fn lesson_35_what_the_sink_does_not_take_comes_again_in_order() {
     let revisions: Vec<u64> =
         paper.lines().iter().map(|(_, _, id)| id.rsplit('.').next().unwrap().parse().unwrap()).collect();
     assert!(revisions.is_sorted(), "{revisions:?}");
+    stop(running).await;
+}
+
+/// What it has told is told again by its successor; but it must not have the successor leave anything out.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn l5_a_relay_that_lost_its_ownership_moves_no_bookmark() {
+    let (world, paper) = (World::new().await, Paper::default());
+    let key = Key::system("leases", "test").unwrap();
+    let txn = || Txn::new(TxnId::random(&SystemRandom), "test");
+    let revision = world.store.commit(txn().create(key.clone(), Value::opaque("me"))).await.unwrap();
+    let epoch = world.store.state().await.unwrap().epoch;
+    let fenced = world.resources.clone().fenced_by(Ownership { key: key.clone(), revision, epoch });
+    let running = run_through(&world, fenced, &paper).await;
+    let bookmark = Key::system("bookmarks", "cloudevents.paper.things.test.example.com").unwrap();
+    let kept = async || world.store.get(&bookmark).await.unwrap().entry.map(|entry| entry.revision);
+    world.create("a", 1).await;
+    soon("it is told and kept", async {
+        while paper.told() != ["added a"] || kept().await <= Some(revision) {
+            pause().await;
+        }
+    })
+    .await;
+    world.store.commit(txn().update(key, Value::opaque("you"), revision)).await.unwrap();
+    let before = kept().await;
+    world.create("b", 1).await;
+    until("what was not kept is told again", || paper.told().iter().filter(|told| *told == "added b").count() > 1)
+        .await;
+    assert_eq!(kept().await, before);
     stop(running).await;
 }

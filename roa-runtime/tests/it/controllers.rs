@@ -26,6 +26,7 @@ const FAIL: u32 = 15;
 const PERMANENT: u32 = 16;
 const LATER: u32 = 17;
 const HANG_IN_FINALIZE: u32 = 18;
+const LATE_PERMANENT: u32 = 19;
 
 /// Writes `done` and the generation that it saw; counts everything.
 #[derive(Default)]
@@ -42,6 +43,10 @@ struct Doer {
 
 struct Handle(Arc<Doer>);
 
+fn bad() -> ReconcileError {
+    ReconcileError::Permanent { reason: "Bad", message: "never".into() }
+}
+
 impl Doer {
     fn calls(&self, name: &str) -> usize {
         self.calls.lock().unwrap().iter().filter(|call| *call == name).count()
@@ -52,7 +57,11 @@ impl Doer {
             PANIC => panic!("unlucky"),
             HANG => std::future::pending().await,
             FAIL => return Err(ReconcileError::Transient { reason: "Down", message: "no answer".into() }),
-            PERMANENT => return Err(ReconcileError::Permanent { reason: "Bad", message: "never".into() }),
+            PERMANENT => return Err(bad()),
+            LATE_PERMANENT => {
+                self.go_on.notified().await;
+                return Err(bad());
+            }
             LATER if self.calls(&thing.metadata.name) < 3 => return Ok(Action::RequeueAfter(Duration::from_secs(60))),
             _ => {}
         }
@@ -311,6 +320,22 @@ async fn what_cannot_succeed_is_not_tried_again() {
     // Its own condition is a change, and so one more look; none after that.
     until("quiet", || running.driver.queue().is_empty()).await;
     assert!(running.doer.calls("a") <= 3, "{} calls", running.doer.calls("a"));
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_went_during_its_last_call_is_not_counted_as_given_up() {
+    let world = World::new().await;
+    let config = ControllerConfig { timeout: Duration::from_secs(30), ..config() };
+    let running = run_with(&world, Doer::default(), config, None).await;
+    world.create("a", LATE_PERMANENT).await;
+    until("the call runs", || running.doer.calls("a") == 1).await;
+    world.delete("a").await;
+    world.create("b", 1).await;
+    done(&world, "b").await; // so it is seen that the other is gone
+    running.doer.go_on.notify_one();
+    until("the calls end", || running.driver.queue().in_flight() == 0).await;
+    assert_eq!(running.driver.parked(), 0);
     running.stop().await;
 }
 

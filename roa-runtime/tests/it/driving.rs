@@ -24,16 +24,26 @@ pub struct Scripted {
     pub dependency: Option<&'static str>,
     pub calls: Arc<AtomicUsize>,
     notes: bool,
+    last: Option<Script>,
 }
+
+/// The finalizer of a controller that has a clean-up.
+pub const FINALIZER: &str = "test.example.com/scripted";
 
 impl Scripted {
     pub fn new(script: impl Fn(&Object<Thing>, &Context) -> Answer + Send + Sync + 'static) -> Self {
-        Self { script: Box::new(script), dependency: None, calls: Arc::default(), notes: false }
+        Self { script: Box::new(script), dependency: None, calls: Arc::default(), notes: false, last: None }
     }
 
     /// The same, writing a note into the status before.
     pub fn noting(mut self) -> Self {
         self.notes = true;
+        self
+    }
+
+    /// The same with a clean-up.
+    pub fn finalizing(mut self, script: impl Fn(&Object<Thing>, &Context) -> Answer + Send + Sync + 'static) -> Self {
+        self.last = Some(Box::new(script));
         self
     }
 
@@ -50,6 +60,15 @@ impl Controller for Scripted {
 
     fn name(&self) -> &'static str {
         "scripted"
+    }
+
+    fn finalizer(&self) -> Option<&str> {
+        self.last.as_ref().map(|_| FINALIZER)
+    }
+
+    async fn finalize(&self, thing: Arc<Object<Thing>>, cx: &Context) -> Answer {
+        self.calls.fetch_add(1, Ordering::SeqCst);
+        self.last.as_ref().map_or(Ok(Action::Done), |script| script(&thing, cx))
     }
 
     async fn reconcile(&self, thing: Arc<Object<Thing>>, cx: &Context) -> Answer {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use roa_core::{
     CancellationSource, Context, DynamicObject, FieldSelector, KindRegistry, ListOptions, Metadata, Resource,
-    ResourceStore, SystemRandom,
+    ResourceStore, SystemRandom, Txn, TxnId, Value,
 };
 use roa_runtime::{EventRecorder, EventRecorderConfig, Runnable, RuntimeMetrics, SystemClock, Tasks, event_kind};
 
@@ -127,6 +127,23 @@ async fn l8_an_event_goes_an_hour_after_it_was_last_said_by_an_ordinary_commit()
     let left: Vec<_> = recording.list().await.into_iter().map(|event| event.body["reason"].clone()).collect();
     assert_eq!(left, ["Kept"]);
     assert_eq!(world.head().await.get(), before.get() + 1);
+    recording.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_event_that_cannot_be_read_keeps_no_other_from_going() {
+    let world = World::new().await;
+    world.create("a", 1).await;
+    let recording = Recording::start(&world);
+    let kind = recording.resources.kinds().by_name("events").unwrap();
+    let first = kind.key("aaa", "a").unwrap();
+    let txn = Txn::new(TxnId::random(&SystemRandom), "test").create(first, Value::opaque("nonsense"));
+    world.store.commit(txn).await.unwrap();
+    say(&world, &recording.context(), "Old", "").await;
+    recording.written(1).await;
+    world.clock.timers_pending(1).await;
+    world.clock.advance(Duration::from_secs(7_200));
+    until("it is swept", || recording.metrics.event_count("expired") == 1).await;
     recording.stop().await;
 }
 

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use roa_core::{ChangeKind, Object, ReconcileError, SystemRandom, WatchEvent};
+use roa_core::{ChangeKind, Error, Expect, Key, Object, Op, ReconcileError, SystemRandom, Value, WatchEvent};
 use roa_runtime::{Bookmarks, EventHandler, HandlerRunner, HubConfig, StreamWatcher, SystemClock, Tasks, WatchHub};
 
 use crate::support::{Thing, World, until};
@@ -143,4 +143,15 @@ async fn keeping_a_bookmark_is_no_change_that_is_bookmarked() {
     }
     assert_eq!(world.head().await, head, "a quiet store stays quiet");
     stop(tasks).await;
+}
+
+/// Records are a door for the store's own: objects have rules, and only one way in.
+#[tokio::test]
+async fn a_record_is_written_under_the_reserved_prefix_alone() {
+    let world = World::new().await;
+    let put = |key| Op::Put { key, value: Value::opaque("17"), expect: Expect::Absent };
+    world.resources.write_record(put(Key::system("bookmarks", "sink").unwrap())).await.unwrap();
+    let refused = world.resources.write_record(put(world.api().key("test", "a").unwrap())).await;
+    assert!(matches!(refused, Err(Error::Invalid { .. })), "{refused:?}");
+    assert!(matches!(world.api().get("test", "a").await, Err(Error::NotFound { .. })));
 }

@@ -5,7 +5,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use roa_core::{CancellationSource, Context, EffectState, ReconcileError};
+use roa_core::{
+    CancellationSource, Context, EffectState, Key, ReconcileError, SystemRandom, Txn, TxnId, Value as Stored,
+};
 use roa_runtime::{EffectHandler, OutboxConfig, OutboxRelay, Runnable, RuntimeMetrics, SystemClock, Tasks};
 use serde_json::{Value as Json, json};
 
@@ -102,10 +104,14 @@ async fn what_fails_or_panics_is_tried_again_and_what_cannot_be_done_says_so() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn l8_what_is_done_is_forgotten_after_its_time_by_an_ordinary_commit() {
     let (world, mail, metrics) = (World::new().await, Mail::default(), RuntimeMetrics::unregistered());
+    // What can't be read keeps nothing behind it.
+    let unreadable = Key::system("outbox", "mail/0").unwrap();
+    let txn = Txn::new(TxnId::random(&SystemRandom), "test").create(unreadable, Stored::opaque("nonsense"));
+    world.store.commit(txn).await.unwrap();
     let running = run(&world, &mail, &metrics);
     answer(&world, "one", "ann").await;
     let there = async || {
-        let key = roa_core::Key::system("outbox", "mail/one").unwrap();
+        let key = Key::system("outbox", "mail/one").unwrap();
         world.store.get(&key).await.unwrap().entry.is_some()
     };
     world.clock.advance(Duration::from_secs(3_600));

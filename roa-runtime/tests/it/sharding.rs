@@ -7,8 +7,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::FutureExt;
 use roa_core::{
-    Action, CacheReader, Cancellation, CancellationSource, Context, Controller, Drift, Error, Fence, ManualClock,
-    Object, ReconcileError, Reconciler, SystemRandom, Timestamp,
+    Action, CacheReader, Cancellation, CancellationSource, Context, Controller, Drift, Error, Fence, Key, ManualClock,
+    Object, ReconcileError, Reconciler, SystemRandom, Timestamp, Txn, TxnId, Value,
 };
 use roa_runtime::{
     Cache, Clocks, ControllerConfig, Coordinator, Layout, LeaseConfig, Manager, ManagerConfig, ManagerError, Mode,
@@ -151,6 +151,33 @@ async fn managers_that_divide_the_work_otherwise_are_refused() {
     };
     let (one, ()) = soon("the story", async { tokio::join!(one.task, story) }).await;
     one.unwrap();
+}
+
+/// As others do who find a paused process dead: when it goes on, it has nothing to do any more.
+#[tokio::test]
+async fn a_process_that_wakes_up_under_another_layout_ends_and_says_why() {
+    let (world, calls) = (World::new().await, Calls::default());
+    let one = start(&world, "one", &calls).await;
+    let (store, territory) = (world.store.clone(), one.territory.clone());
+    let story = async {
+        until("it has all", || territory.held().len() == SHARDS).await;
+        let [layout, heartbeat] =
+            [("layouts", "things"), ("heartbeats", "one")].map(|(resource, name)| Key::system(resource, name).unwrap());
+        let agreed = store.get(&layout).await.unwrap().entry.unwrap();
+        loop {
+            let alive = store.get(&heartbeat).await.unwrap().entry.unwrap();
+            let txn = Txn::new(TxnId::random(&SystemRandom), "two");
+            let txn = txn.update(layout.clone(), Value::opaque(r#"{"mode":"leader"}"#), agreed.revision);
+            if store.commit(txn.delete(heartbeat.clone(), alive.revision)).await.is_ok() {
+                return;
+            }
+        }
+    };
+    let (ended, ()) = soon("its end", async { tokio::join!(one.task, story) }).await;
+    let Err(ManagerError::Layout(error)) = ended else { panic!("expected another layout, found {ended:?}") };
+    assert!(error.to_string().contains("things"), "{error}");
+    assert_eq!(territory.held(), []);
+    drop(one.stop);
 }
 
 /// A process among others, polled by hand.

@@ -47,6 +47,7 @@ impl Spec for Thing {
     const PLURAL: &'static str = "things";
     const SCOPE: Scope = Scope::Namespaced;
     const SELECTABLE_FIELDS: &'static [&'static str] = &["status.state"];
+    const ABNORMAL_CONDITIONS: &'static [&'static str] = &["Broken"];
 
     fn validate(&self) -> Violations {
         Violations::unless(self.size < 1_000_000, "size", "must be below 1000000")

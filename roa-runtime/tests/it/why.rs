@@ -4,14 +4,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use roa_core::lifecycle::DeleteOptions;
+use roa_core::lifecycle::{DeleteOptions, FieldValidation};
 use roa_core::{
-    Action, CancellationSource, Context, Controller, Dependencies, Object, ReconcileError, ResourceStore, Store,
+    Action, CancellationSource, ConditionStatus, Context, Controller, Dependencies, KindRegistry, Object,
+    ReconcileError, ResourceStore, Store, SystemRandom,
 };
 use roa_runtime::{
     BreakerConfig, Clocks, ControllerConfig, Explainer, Explanation, LeaseConfig, Manager, ManagerConfig, Mode, Phase,
-    Protected, SystemClock, Tasks, Trip, explain_from_store,
+    Protected, SystemClock, Tasks, Trip, event_kind, explain_from_store,
 };
+use serde_json::json;
 
 use crate::driving::{Driving, Scripted, advancing_until, config};
 use crate::support::{Thing, World, soon, until};
@@ -215,6 +217,58 @@ async fn an_object_that_was_given_up_says_so_and_why() {
     let handling = driving.driver.explain(&world.api().key("test", "a").unwrap());
     assert_eq!((handling.phase, handling.last_error.unwrap().message), (Phase::GivenUp, "Bad: never".to_owned()));
     driving.stop().await;
+}
+
+/// A condition that is bad when it holds is waited for while it does, or while nobody can tell.
+#[tokio::test]
+async fn what_is_well_waits_for_no_condition() {
+    let world = World::new().await;
+    world.create("a", 1).await;
+    let (key, kind) = (world.api().key("test", "a").unwrap(), world.resources.kinds().of::<Thing>().unwrap());
+    let (yes, no, unknown) = (ConditionStatus::True, ConditionStatus::False, ConditionStatus::Unknown);
+    let waits = async |ready, broken| {
+        let set = async |name, status| {
+            world.resources.set_condition(&key, name, status, (name, "")).await.unwrap();
+        };
+        set("Ready", ready).await;
+        set("Broken", broken).await;
+        explain_from_store(&world.store, &world.resources, kind, &key, None).await.unwrap().waits_for
+    };
+    assert_eq!(waits(yes, no).await, [""; 0]);
+    assert_eq!(waits(yes, yes).await, ["condition Broken: Broken"]);
+    assert_eq!(waits(yes, unknown).await, ["condition Broken: Broken"]);
+    assert_eq!(waits(no, no).await, ["condition Ready: Ready"]);
+    assert_eq!(waits(unknown, no).await, ["condition Ready: Ready"]);
+}
+
+/// Of another object that had the name before nothing is told.
+#[tokio::test]
+async fn d5_events_are_those_of_the_object_itself() {
+    let world = World::new().await;
+    let kinds = Arc::new(KindRegistry::new().with::<Thing>().with_kind(event_kind()));
+    let (clock, random) = (world.clock.clone(), Arc::new(SystemRandom));
+    let resources = ResourceStore::new(world.store.clone(), kinds, clock, random, "test");
+    let happened = async |reason: &str, uid: &str| {
+        let involved = json!({"kind": "Thing", "namespace": "test", "name": "a", "uid": uid});
+        let event = json!({
+            "apiVersion": "v1", "kind": "Event", "metadata": {"namespace": "test", "name": reason.to_ascii_lowercase()},
+            "involvedObject": involved, "reason": reason, "type": "Normal",
+        });
+        resources.create(serde_json::from_value(event).unwrap(), FieldValidation::Ignore).await.unwrap();
+    };
+    let reasons = async || {
+        let told = stored(&world.store, &resources, "a").await;
+        told.events.into_iter().map(|event| event.reason).collect::<Vec<_>>()
+    };
+    let before = world.create("a", 1).await.metadata.uid;
+    happened("Before", &before.to_string()).await;
+    assert_eq!(reasons().await, ["Before"]);
+    world.delete("a").await;
+    assert_eq!(reasons().await, ["Before"], "of what is gone it is told what happened to it");
+    let after = world.create("a", 1).await.metadata.uid;
+    assert_eq!(reasons().await, [""; 0]);
+    happened("After", &after.to_string()).await;
+    assert_eq!(reasons().await, ["After"]);
 }
 
 #[tokio::test]

@@ -164,10 +164,9 @@ impl Coordinator {
                 Ok(Taken::No)
             }
             Committed::Refused(CommitError::GuardFailed { key, .. }) if layout_is(group, &key) => {
-                tracing::error!(
-                    group = group.name(),
-                    "another layout was agreed on since this process began: it gets nothing"
-                );
+                tracing::error!(group = group.name(), "another layout was agreed on: it takes part no more");
+                // Else the others would leave it a share that it can't take.
+                group.territory.outvote();
                 Ok(Taken::No)
             }
             Committed::Refused(error @ (CommitError::Conflict { .. } | CommitError::GuardFailed { .. })) => {

@@ -1,8 +1,9 @@
 //! How processes agree on the division of work.
 
-use super::world::{World, now};
+use super::world::{Member, World, now};
 use super::*;
 use crate::ShardBy;
+use crate::shard::SHARDS;
 
 fn coordinator(world: &World, holder: &str) -> Coordinator {
     let (store, clock) = (Arc::clone(&world.store), Arc::new(world.clock.clone()));
@@ -80,6 +81,32 @@ fn when_all_owners_are_dead_another_layout_is_agreed_on_after_a_lease_and_fences
         member.process.step();
     }
     assert_eq!(member.territory.held(), [], "the layout that it took part in is no more");
+}
+
+/// It takes part no more and says so: nobody keeps its share for it.
+#[test]
+fn one_that_wakes_up_under_another_layout_leaves_all_shards_to_the_others() {
+    let mut world = World::new();
+    let mut old = world.start_member("old");
+    old.process.step();
+    divide(&world, Layout::Sharded(ShardBy::Namespace), || ()).unwrap();
+    let mut new = world.start_member_by("new", ShardBy::Namespace);
+    new.process.step();
+    let pass = |time: Duration, old: &mut Member, new: &mut Member, holds: &dyn Fn(&Member)| {
+        let end = world.clock.monotonic() + time;
+        while world.clock.monotonic() < end {
+            old.process.step();
+            new.process.step();
+            holds(new);
+            world.clock.advance(world.config.retry_period / 20);
+        }
+    };
+    let bound = world.config.duration + 2 * world.config.retry_period + secs(1);
+    pass(bound, &mut old, &mut new, &|_| ());
+    pass(secs(60), &mut old, &mut new, &|new| assert_eq!(new.territory.held().len(), SHARDS));
+    assert!(old.territory.outvoted().now_or_never().is_some() && new.territory.outvoted().now_or_never().is_none());
+    assert_eq!(world.heartbeat("old").unwrap().record.member_of, [""; 0]);
+    assert!(old.process.lease.is_held() || new.process.lease.is_held(), "what is not divided is had as before");
 }
 
 #[test]

@@ -231,10 +231,14 @@ impl World {
 
     /// Starts a process that wants its part of the shards, and with it the lease `side`.
     pub(super) fn start_member(&mut self, holder: &str) -> Member {
+        self.start_member_by(holder, ShardBy::Object)
+    }
+
+    pub(super) fn start_member_by(&mut self, holder: &str, by: ShardBy) -> Member {
         let (wire, random, clock) = self.connect();
         let coordinator = Coordinator::new(Arc::<Wire>::clone(&wire), clock, random, holder, self.config.clone());
         let mut coordinator = coordinator.unwrap();
-        let territory = now(coordinator.divide("things", Layout::Sharded(ShardBy::Object))).unwrap();
+        let territory = now(coordinator.divide("things", Layout::Sharded(by))).unwrap();
         let lease = coordinator.lease("side").unwrap();
         let (membership, nudge, stop) = (coordinator.membership(), coordinator.nudge(), CancellationSource::new());
         let run = Some(Box::pin(coordinator.run(stop.token())) as Pin<Box<dyn Future<Output = ()>>>);
