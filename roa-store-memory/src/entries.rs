@@ -19,14 +19,28 @@ pub(crate) struct Entries {
     vacant: Vec<usize>,
 }
 
+/// Where a key's entry is. It stays there until the key is removed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Place(usize);
+
 impl Entries {
     pub(crate) fn get(&self, key: &Key) -> Option<&Arc<Entry>> {
-        self.at(*self.by_hash.get(key)?)
+        self.at(self.find(key)?)
     }
 
-    /// Where a key's entry is, to be replaced by another of the same key.
-    pub(crate) fn get_mut(&mut self, key: &Key) -> Option<&mut Arc<Entry>> {
-        self.slots.get_mut(*self.by_hash.get(key)?)?.as_mut()
+    /// Where a key's entry is: looked for once, then it costs no more than an index.
+    pub(crate) fn find(&self, key: &Key) -> Option<Place> {
+        self.by_hash.get(key).copied().map(Place)
+    }
+
+    /// The entry at a place.
+    pub(crate) fn at(&self, Place(slot): Place) -> Option<&Arc<Entry>> {
+        self.slots.get(slot)?.as_ref()
+    }
+
+    /// The entry at a place, to be replaced by another of the same key.
+    pub(crate) fn at_mut(&mut self, Place(slot): Place) -> Option<&mut Arc<Entry>> {
+        self.slots.get_mut(slot)?.as_mut()
     }
 
     /// Adds the entry of a key that has none.
@@ -58,11 +72,7 @@ impl Entries {
         self.in_order
             .range::<str, _>((start, Bound::Unbounded))
             .take_while(|(key, _)| prefix.contains(key))
-            .filter_map(|(_, slot)| self.at(*slot))
-    }
-
-    fn at(&self, slot: usize) -> Option<&Arc<Entry>> {
-        self.slots.get(slot)?.as_ref()
+            .filter_map(|(_, slot)| self.at(Place(*slot)))
     }
 }
 
@@ -82,8 +92,8 @@ mod tests {
     }
 
     fn put_entry(entries: &mut Entries, entry: Arc<Entry>) -> Option<Arc<Entry>> {
-        if let Some(current) = entries.get_mut(&entry.key) {
-            return Some(std::mem::replace(current, entry));
+        if let Some(place) = entries.find(&entry.key) {
+            return entries.at_mut(place).map(|current| std::mem::replace(current, entry));
         }
         entries.insert(entry);
         None

@@ -20,7 +20,7 @@ pub(crate) fn fence(shared: &Shared, expected: Epoch, highest: Revision) -> Resu
         let forgotten = state.log.jump(head);
         (state.summary(), forgotten)
     };
-    shared.changed.notify_waiters();
+    shared.changed.notify();
     tracing::info!(store = %shared.id, head = %state.head, epoch = %state.epoch, "fenced: the history goes on after a jump");
     drop(forgotten);
     Ok(state)

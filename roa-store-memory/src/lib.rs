@@ -10,8 +10,10 @@
 //! - `state`: what the lock guards, and commits
 //! - `entries`: the live keys, by hash and in order
 //! - `log`: the newest batches, dense and bounded
+//! - `changed`: who waits for more of it
 //! - `list`, `tail`, `compact`, `fence`: one operation each
 
+mod changed;
 mod compact;
 mod config;
 mod entries;

@@ -8,7 +8,7 @@ use roa_core::{
 };
 
 use crate::MemoryConfig;
-use crate::entries::Entries;
+use crate::entries::{Entries, Place};
 use crate::error::MemoryError;
 use crate::log::{Forgotten, Log};
 
@@ -55,57 +55,73 @@ impl State {
         config: &MemoryConfig,
     ) -> Result<(Revision, Forgotten), CommitError> {
         self.check(txn)?;
-        let revision = self.log.head().next()?;
-        let changes = self.apply(txn, revision);
+        let (revision, changes) = self.apply(txn)?;
         let previous_txn = self.log.head_txn();
         self.jumped = false;
         let batch = Batch { revision, txn: txn.id, previous_txn, committed_at, changes };
         Ok((revision, self.log.append(batch, config)))
     }
 
+    /// What must hold besides what the writes expect.
     fn check(&self, txn: &Txn) -> Result<(), CommitError> {
         if txn.epoch.is_some_and(|expected| expected != self.epoch) {
             return Err(CommitError::Fenced { current: self.epoch });
         }
         for guard in &txn.guards {
-            self.expect(&guard.key, guard.expect)
+            self.find(&guard.key, guard.expect)
                 .map_err(|current| CommitError::GuardFailed { key: guard.key.clone(), current })?;
-        }
-        for op in &txn.ops {
-            self.expect(op.key(), op.expect())
-                .map_err(|current| CommitError::Conflict { key: op.key().clone(), current })?;
         }
         Ok(())
     }
 
-    /// Gives the key's revision as the error if it is not as expected.
-    fn expect(&self, key: &Key, expect: Expect) -> Result<(), Option<Revision>> {
-        let current = self.entries.get(key).map(|entry| entry.revision);
-        if expect.holds(current) { Ok(()) } else { Err(current) }
-    }
-
-    fn apply(&mut self, txn: &mut Txn, revision: Revision) -> Changes {
-        let (id, writer) = (txn.id, &txn.writer);
-        let changes = txn.ops.iter_mut().filter_map(|op| match op {
-            Op::Put { key, value, .. } => Some(self.put(key, take(value), revision, (id, writer))),
-            Op::Delete { key, .. } => self.entries.remove(key).map(|previous| Change::Delete { previous }),
-        });
-        changes.collect::<Vec<_>>().into()
-    }
-
-    fn put(&mut self, key: &Key, value: Value, revision: Revision, (txn, writer): (TxnId, &Arc<str>)) -> Change {
-        match self.entries.get_mut(key) {
-            Some(current) => {
-                let entry = Arc::new(current.updated(value, revision, txn, Arc::clone(writer)));
-                let previous = std::mem::replace(current, Arc::clone(&entry));
-                Change::Put { entry, previous: Some(previous) }
-            }
-            None => {
-                let entry = Arc::new(Entry::created(key.clone(), value, revision, txn, Arc::clone(writer)));
-                self.entries.insert(Arc::clone(&entry));
-                Change::Put { entry, previous: None }
-            }
+    /// Does the writes; none before all are as expected.
+    fn apply(&mut self, txn: &mut Txn) -> Result<(Revision, Changes), CommitError> {
+        let (next, id, writer) = (self.log.head().next(), txn.id, &txn.writer);
+        if let [only] = &mut txn.ops[..] {
+            // Most transactions: nothing has to be collected.
+            let (place, revision) = (self.expected(only)?, next?);
+            let change = self.write(only, place, revision, (id, writer));
+            return Ok((revision, change.map_or_else(|| Vec::new().into(), Changes::from)));
         }
+        let places = txn.ops.iter().map(|op| self.expected(op)).collect::<Result<Vec<_>, _>>()?;
+        let revision = next?;
+        let writes = txn.ops.iter_mut().zip(places);
+        let changes = writes.filter_map(|(op, place)| self.write(op, place, revision, (id, writer)));
+        Ok((revision, changes.collect::<Vec<_>>().into()))
+    }
+
+    /// Where the entry is that a write replaces.
+    fn expected(&self, op: &Op) -> Result<Option<Place>, CommitError> {
+        let conflict = |current| CommitError::Conflict { key: op.key().clone(), current };
+        self.find(op.key(), op.expect()).map_err(conflict)
+    }
+
+    /// Where a key's entry is. Gives its revision as the error if that is not as expected.
+    fn find(&self, key: &Key, expect: Expect) -> Result<Option<Place>, Option<Revision>> {
+        let place = self.entries.find(key);
+        let current = place.and_then(|place| self.entries.at(place)).map(|entry| entry.revision);
+        if expect.holds(current) { Ok(place) } else { Err(current) }
+    }
+
+    fn write(
+        &mut self,
+        op: &mut Op,
+        place: Option<Place>,
+        revision: Revision,
+        (txn, writer): (TxnId, &Arc<str>),
+    ) -> Option<Change> {
+        let (key, value) = match op {
+            Op::Put { key, value, .. } => (key, take(value)),
+            Op::Delete { key, .. } => return self.entries.remove(key).map(|previous| Change::Delete { previous }),
+        };
+        let Some(current) = place.and_then(|place| self.entries.at_mut(place)) else {
+            let entry = Arc::new(Entry::created(key.clone(), value, revision, txn, Arc::clone(writer)));
+            self.entries.insert(Arc::clone(&entry));
+            return Some(Change::Put { entry, previous: None });
+        };
+        let entry = Arc::new(current.updated(value, revision, txn, Arc::clone(writer)));
+        let previous = std::mem::replace(current, Arc::clone(&entry));
+        Some(Change::Put { entry, previous: Some(previous) })
     }
 }
 

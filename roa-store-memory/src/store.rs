@@ -8,8 +8,8 @@ use roa_core::{
     Capabilities, Clock, CommitError, Epoch, Health, Key, ListRequest, Page, Random, RandomExt, Read, Result, Revision,
     Store, StoreId, StoreState, Tail, Txn,
 };
-use tokio::sync::Notify;
 
+use crate::changed::Changed;
 use crate::error::MemoryError;
 use crate::log::Forgotten;
 use crate::state::State;
@@ -44,9 +44,7 @@ pub(crate) struct Shared {
     pub(crate) random: Arc<dyn Random>,
     /// Readers don't wait for each other; on an otherwise idle lock that costs no more than a mutex.
     state: RwLock<State>,
-    /// Wakes the feeds that wait. It tells nothing but that they are to look again, so that many commits are one
-    /// wake-up.
-    pub(crate) changed: Notify,
+    pub(crate) changed: Changed,
 }
 
 impl MemoryStore {
@@ -56,7 +54,7 @@ impl MemoryStore {
         let opening = config.opening.unwrap_or_else(|| Revision::opening(clock.now()));
         let state = RwLock::new(State::new(opening, Epoch::first(&*random)));
         let id = StoreId(random.uuid());
-        let shared = Arc::new(Shared { id, config, clock, random, state, changed: Notify::new() });
+        let shared = Arc::new(Shared { id, config, clock, random, state, changed: Changed::default() });
         Self { shared, capabilities: Capabilities::volatile() }
     }
 
@@ -65,7 +63,7 @@ impl MemoryStore {
         if let Ok(mut state) = self.shared.write() {
             state.closed = true;
         }
-        self.shared.changed.notify_waiters();
+        self.shared.changed.notify();
     }
 }
 
@@ -91,7 +89,7 @@ impl Shared {
         txn.validate()?;
         let now = self.clock.now();
         let committed = self.write()?.commit(txn, now, &self.config)?;
-        self.changed.notify_waiters();
+        self.changed.notify();
         Ok(committed)
     }
 }

@@ -19,7 +19,10 @@ pub(crate) fn open(shared: &Arc<Shared>, after: Revision) -> Result<Tail, Memory
     let stream = unfold(Some(reader), |reader| async {
         let mut reader = reader?;
         match reader.next().await {
-            Ok(batches) => Some((Ok(batches), Some(reader))),
+            Ok(batches) => {
+                reader.cursor = batches.last().map_or(reader.cursor, |last| last.revision);
+                Some((Ok(batches), Some(reader)))
+            }
             Err(end) => Some((Err(TailEnd::from(end)), None)),
         }
     });
@@ -35,13 +38,14 @@ struct Reader {
 
 impl Reader {
     /// The next batches; waits until there are some.
-    async fn next(&mut self) -> Result<Vec<Arc<Batch>>, MemoryError> {
+    async fn next(&self) -> Result<Vec<Arc<Batch>>, MemoryError> {
         loop {
-            // Made before the look, so that it is woken by what comes right after the look.
+            if let Some(batches) = self.look()? {
+                return Ok(batches);
+            }
             let changed = self.shared.changed.notified();
-            let batches = self.look()?;
-            if let Some(last) = batches.last() {
-                self.cursor = last.revision;
+            // Once more, for what came before that.
+            if let Some(batches) = self.look()? {
                 return Ok(batches);
             }
             changed.await;
@@ -49,13 +53,16 @@ impl Reader {
     }
 
     /// The batches that are there. A closed store's are given before its end is.
-    fn look(&self) -> Result<Vec<Arc<Batch>>, MemoryError> {
+    fn look(&self) -> Result<Option<Vec<Arc<Batch>>>, MemoryError> {
         let state = self.shared.read_even_if_closed();
         let (floor, head) = (state.log.floor(), state.log.head());
         if state.epoch != self.epoch {
             return Err(MemoryError::Expired { floor, head });
         }
         let batches = state.log.after(self.cursor, self.shared.config.tail_chunk.get())?;
-        if state.closed && batches.is_empty() { Err(MemoryError::Closed) } else { Ok(batches) }
+        if batches.is_empty() {
+            return if state.closed { Err(MemoryError::Closed) } else { Ok(None) };
+        }
+        Ok(Some(batches))
     }
 }

@@ -15,7 +15,7 @@ use super::metadata::FIELDS;
 use crate::{Entry, FieldPath, FieldSelector, Format, LabelSelector, Metadata, Revision, Value};
 
 /// What a value begins with that holds an object: the place where its `resourceVersion` is put in.
-const OPENING: &[u8] = b"{\"metadata\":{";
+pub(super) const OPENING: &[u8] = b"{\"metadata\":{";
 
 /// Bytes or a tree that are no object of the kind that was expected.
 ///

@@ -4,6 +4,7 @@
 //! - [`Metadata`]: what all have.
 
 mod dynamic;
+mod labels;
 mod metadata;
 mod raw;
 mod typed;

@@ -70,6 +70,23 @@ impl LabelSelector {
         self.requirements.iter().all(|requirement| requirement.holds(labels))
     }
 
+    /// The labels that each object has that it selects: the key, and the value where only one will do.
+    ///
+    /// ```
+    /// use roa_core::LabelSelector;
+    /// let selector: LabelSelector = "tier=web,env in (test,prod),!broken".parse()?;
+    /// assert!(selector.needs().eq([("tier", Some("web")), ("env", None)]));
+    /// # Ok::<(), roa_core::SelectorError>(())
+    /// ```
+    pub fn needs(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
+        self.requirements.iter().filter_map(|Requirement { key, test }| match test {
+            Test::Equals(value) => Some((key.as_str(), Some(value.as_str()))),
+            Test::In(values) => Some((key.as_str(), values.first().filter(|_| values.len() == 1).map(String::as_str))),
+            Test::Exists => Some((key.as_str(), None)),
+            Test::NotEquals(_) | Test::NotIn(_) | Test::Absent => None,
+        })
+    }
+
     /// And the label `key` is `value`.
     #[must_use]
     pub fn eq(self, key: impl Into<String>, value: impl Into<String>) -> Self {
@@ -296,6 +313,13 @@ mod tests {
         let built = LabelSelector::everything().eq("a", "1").not_eq("b", "2").is_in("c", ["3", "4"]).not_in("d", ["5"]);
         let built = built.exists("e").absent("f");
         assert_eq!("a=1,b!=2,c in (3,4),d notin (5),e,!f".parse(), Ok(built));
+    }
+
+    #[test]
+    fn what_is_selected_has_the_labels_that_are_needed() {
+        let selector: LabelSelector = "a=1,b!=2,c in (3,4),d in (5),e notin (6),f,!g".parse().unwrap();
+        let needs: Vec<_> = selector.needs().collect();
+        assert_eq!(needs, [("a", Some("1")), ("c", None), ("d", Some("5")), ("f", None)]);
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod handover;
 mod pump;
 mod ring;
 mod selection;
+mod sketch;
 mod slice;
 mod wakers;
 mod watch;

@@ -9,6 +9,7 @@ use roa_core::{Batch, Key, Revision};
 
 use super::Selection;
 use super::selection::Coverage;
+use super::sketch::{LazySketch, Sketch};
 
 /// How many batches a segment has at most.
 const MAX_SEGMENT: usize = 1_024;
@@ -26,19 +27,29 @@ pub(super) struct Slot {
     pub(super) batch: Arc<Batch>,
     /// Of which of the segment's kinds is all that it changes.
     kind: u8,
+    labels: LazySketch,
 }
 
-/// What a selection covers of each kind of a segment: a batch of which it covers nothing is passed over without a look at
-/// it, and where it covers everything no key is compared.
+/// What a selection covers of each kind of a segment, and what labels it needs: a batch of which it covers nothing is
+/// passed over without a look at it, and where it covers everything no key is compared.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Cover([Coverage; KINDS]);
+pub(super) struct Cover {
+    kinds: [Coverage; KINDS],
+    needed: Option<Sketch>,
+}
 
 impl Cover {
     /// Each key must be looked at.
-    pub(super) const UNKNOWN: Self = Self([Coverage::Part; KINDS]);
+    pub(super) const UNKNOWN: Self = Self { kinds: [Coverage::Part; KINDS], needed: None };
 
     pub(super) fn of(&self, slot: &Slot) -> Coverage {
-        self.0.get(usize::from(slot.kind)).copied().unwrap_or(Coverage::Part)
+        let coverage = self.kinds.get(usize::from(slot.kind)).copied().unwrap_or(Coverage::Part);
+        match self.needed {
+            Some(needed) if coverage != Coverage::Nothing && !slot.labels.may_have(needed, &slot.batch) => {
+                Coverage::Nothing
+            }
+            _ => coverage,
+        }
     }
 }
 
@@ -73,7 +84,8 @@ impl Segment {
     fn push(&self, batch: Arc<Batch>) {
         let end = self.len();
         let kind = self.number_of(&batch);
-        if self.slots.get(end).is_some_and(|slot| slot.set(Slot { batch, kind }).is_ok()) {
+        if self.slots.get(end).is_some_and(|slot| slot.set(Slot { batch, kind, labels: LazySketch::default() }).is_ok())
+        {
             self.filled.store(end + 1, Ordering::Release);
         }
     }
@@ -91,8 +103,8 @@ impl Segment {
 
     /// What a selection covers of what it has by now.
     pub(super) fn cover(&self, selection: &Selection) -> Cover {
-        let mut cover = Cover::UNKNOWN;
-        for (coverage, kind) in cover.0.iter_mut().zip(self.kinds.iter().map_while(OnceLock::get)) {
+        let mut cover = Cover { needed: selection.needed(), ..Cover::UNKNOWN };
+        for (coverage, kind) in cover.kinds.iter_mut().zip(self.kinds.iter().map_while(OnceLock::get)) {
             *coverage = selection.coverage(kind);
         }
         cover

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use roa_core::{Change, ChangeKind, Entry, FieldSelector, Key, KeyPrefix, LabelSelector};
 
+use super::sketch::Sketch;
+
 /// What a selection covers of a kind's objects, going by their keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Coverage {
@@ -36,6 +38,8 @@ pub struct Selection {
     key: Option<Key>,
     labels: LabelSelector,
     fields: FieldSelector,
+    /// What each object that it selects has of labels.
+    needed: Option<Sketch>,
     /// Whether the key alone decides; then no value is looked into.
     by_key: bool,
 }
@@ -44,7 +48,8 @@ impl Selection {
     /// All objects below a prefix.
     #[must_use]
     pub fn prefix(prefix: KeyPrefix) -> Self {
-        Self { prefix, key: None, labels: LabelSelector::default(), fields: FieldSelector::default(), by_key: true }
+        let (labels, fields) = (LabelSelector::default(), FieldSelector::default());
+        Self { prefix, key: None, labels, fields, needed: None, by_key: true }
     }
 
     /// One object.
@@ -58,6 +63,7 @@ impl Selection {
     #[must_use]
     pub fn labels(mut self, labels: LabelSelector) -> Self {
         self.by_key &= labels.is_everything();
+        self.needed = Sketch::needed_by(&labels);
         self.labels = labels;
         self
     }
@@ -92,6 +98,11 @@ impl Selection {
             (false, false) => Coverage::Nothing,
             _ => Coverage::Part,
         }
+    }
+
+    /// What each object that it selects has of labels, if there is such a thing.
+    pub(super) const fn needed(&self) -> Option<Sketch> {
+        self.needed
     }
 
     /// Whether a key that it covers is all that it asks for.
