@@ -25,6 +25,11 @@ impl Freshness {
         Self { caches: self.caches.iter().filter(|(kind, _)| *kind != TypeId::of::<R>()).cloned().collect() }
     }
 
+    /// Whether all are true at `revision`.
+    pub(crate) fn is_at(&self, revision: Revision) -> bool {
+        self.caches.iter().all(|(_, position)| position.borrow().is_some_and(|at| at.revision >= revision))
+    }
+
     /// Waits until all are true at `revision`.
     ///
     /// # Errors

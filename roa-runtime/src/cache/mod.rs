@@ -203,13 +203,16 @@ impl<R: Resource> Cache<R> {
             Ok(object) => object,
             Err(error) => return locks::write(&self.shared.objects).set_aside(key, error),
         };
-        if listing {
-            let ended = locks::write(&self.shared.objects).end_other_life(key, &object);
-            if let Some(last) = ended {
-                self.tell_gone(key, &Tombstone { last, revision: None });
-            }
+        let mut objects = locks::write(&self.shared.objects);
+        let ended = if listing { objects.end_other_life(key, &object) } else { None };
+        if let Some(last) = ended {
+            // Who is told that it is gone finds nothing in its place.
+            drop(objects);
+            self.tell_gone(key, &Tombstone { last, revision: None });
+            objects = locks::write(&self.shared.objects);
         }
-        let before = locks::write(&self.shared.objects).put(key, &object);
+        let before = objects.put(key, &object);
+        drop(objects);
         if before.as_ref().is_none_or(|before| before.revision() != object.revision()) {
             self.tell(key, before.as_ref(), Some(&object));
         }

@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::ops::Bound;
 use std::sync::Arc;
 
+use hashbrown::DefaultHashBuilder;
 use roa_core::{DecodeError, Key, Resource};
 
 use super::index::{Indexes, Values};
@@ -11,7 +12,8 @@ use super::index::{Indexes, Values};
 /// The objects of a cache. A list that is under way marks what it has; what has no mark at its end went (mark and sweep,
 /// so that there is never a second copy of the objects or of their keys).
 pub(super) struct Objects<R> {
-    by_key: HashMap<Key, Slot<R>>,
+    /// Looked into by each call: a fast hash with a random seed, since names come from users.
+    by_key: HashMap<Key, Slot<R>, DefaultHashBuilder>,
     /// The same keys, in order.
     keys: BTreeSet<Key>,
     /// Objects that can't be read as an `R`: neither there nor gone.
@@ -36,7 +38,7 @@ struct Unreadable<R> {
 
 impl<R: Resource> Objects<R> {
     pub(super) fn new() -> Self {
-        let (by_key, keys, unreadable) = (HashMap::new(), BTreeSet::new(), HashMap::new());
+        let (by_key, keys, unreadable) = (HashMap::default(), BTreeSet::new(), HashMap::new());
         Self { by_key, keys, unreadable, indexes: Indexes::new(), list: 0 }
     }
 

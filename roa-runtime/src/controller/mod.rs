@@ -29,7 +29,10 @@ use backlog::{Backlog, Change, Concerned};
 use desk::Desk;
 use gate::{Parked, Unchecked, WriteGate};
 use overflow::Overflow;
-use roa_core::{CacheReader, Cancellation, Cause, Context, Controller, Key, Metadata, Resource, Revision, Timestamp};
+use roa_core::{
+    CacheReader, Cancellation, Cause, Context, Controller, Key, Metadata, Monotonic, Resource, Revision, Timestamp,
+};
+use tokio::task::coop::has_budget_remaining;
 use tracking::{Begin, Leaving, Troubles, Unobserved};
 
 use crate::cache::Freshness;
@@ -195,8 +198,17 @@ impl<C: Controller> ControllerDriver<C> {
         let inner = &*self.inner;
         let mut stop = pin!(cancellation.cancelled());
         let mut desk = Desk::new(Arc::clone(&inner.clocks.io));
-        while let Some(run) = inner.next(&cancellation, stop.as_mut(), &mut desk).await {
-            let Some(permit) = inner.territory.begin(run.key()) else {
+        let (mut next, mut kept) = (None, None);
+        loop {
+            let run = match next.take() {
+                Some(run) => run,
+                None => {
+                    kept = None;
+                    let Some(run) = inner.next(&cancellation, stop.as_mut(), &mut desk).await else { return };
+                    run
+                }
+            };
+            let Some(permit) = inner.territory.begin_next(run.key(), kept.take()) else {
                 run.finish(Outcome::Drop);
                 continue;
             };
@@ -207,10 +219,15 @@ impl<C: Controller> ControllerDriver<C> {
             };
             // Before the run ends: while there is more to queue, the queue is never empty.
             inner.go_on();
-            run.finish(outcome);
-            drop(permit);
-            inner.refill();
             // Calls that never wait would keep the thread to themselves.
+            if has_budget_remaining() && !cancellation.is_cancelled() {
+                next = run.finish_and_next(outcome);
+                kept = Some(permit);
+            } else {
+                run.finish(outcome);
+                drop(permit);
+            }
+            inner.refill();
             tokio::task::consume_budget().await;
         }
     }
@@ -259,10 +276,16 @@ impl<C: Controller> Inner<C> {
             tokio::select! {
                 biased;
                 () = stop.as_mut() => return None,
-                run = self.queue.next() => return run,
+                run = self.queue.wait_for_next() => return run,
                 () = self.backlog.there_is() => self.go_on(),
             }
         }
+    }
+
+    /// When a run began, by the clock of deadlines: where that is the queue's, it was read when the run was taken.
+    fn begun(&self, run: &Run<Key>) -> Monotonic {
+        let Clocks { domain, io, .. } = &self.clocks;
+        if Arc::ptr_eq(domain, io) { run.begun() } else { io.monotonic() }
     }
 
     fn keys_in(&self, slots: &HashSet<usize>) -> Vec<Key> {

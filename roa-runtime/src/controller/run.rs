@@ -9,7 +9,8 @@ use roa_core::{
     Action, CacheReader, ClockExt, ConditionStatus, Context, Controller, Error, Key, Monotonic, ReconcileError,
     Resource, Result, Revision, UnitOfWork,
 };
-use tracing::Instrument;
+use tracing::level_filters::LevelFilter;
+use tracing::{Instrument, Span};
 
 use super::desk::{Alarm, Call, Desk};
 use super::outcome::{Ended, Failure, QUARANTINED, Record, Verdict, judge};
@@ -28,14 +29,12 @@ pub(super) async fn handle<C: Controller>(
     permit: &Permit,
     desk: &mut Desk,
 ) -> Outcome {
-    let name = inner.controller.name();
-    let causes = tracing::field::debug(run.causes());
-    let span = tracing::info_span!("reconcile", controller = name, key = %run.key(), causes, failures = run.failures());
+    let span = span(inner, run);
     inner.metrics.queued(run.queued_for());
     tracing::debug!(parent: &span, key = %run.key(), since = permit.since().map(Revision::get), "call begins");
     let generation = || inner.cache.get(run.key()).map(|object| object.metadata().generation);
     let seen = if inner.unobserved.is_empty() { None } else { generation() };
-    let started = inner.clocks.io.monotonic();
+    let started = inner.begun(run);
     let (given, alarm) = desk.prepare(&inner.context, run, permit);
     let ended = call(inner, run, permit, given, (alarm, started)).instrument(span.clone()).await;
     let (cx, mark) = (&given.cx, &given.mark);
@@ -53,18 +52,27 @@ pub(super) async fn handle<C: Controller>(
         Verdict::Continue(outcome) if succeeded => {
             inner.parked.release(run.key());
             match inner.unchecked.since(run.key()) {
-                Some(since) => clear(inner, cx, run.key(), since, outcome).instrument(span).await,
+                Some(since) => Box::pin(clear(inner, cx, run.key(), since, outcome).instrument(span)).await,
                 None => outcome,
             }
         }
         Verdict::Continue(outcome) => within_budget(inner, outcome),
-        Verdict::GiveUp(failure) => give_up(inner, cx, run.key(), &failure).instrument(span).await,
+        Verdict::GiveUp(failure) => Box::pin(give_up(inner, cx, run.key(), &failure).instrument(span)).await,
     };
     inner.gate.note(run.key(), mark.get());
     if mark.get().is_some() || !succeeded {
         forget_if_gone(inner, run.key(), mark.get());
     }
     outcome
+}
+
+fn span<C: Controller>(inner: &Inner<C>, run: &Run<Key>) -> Span {
+    // Where the crate `log` listens to spans, one that nobody sees has a price.
+    if LevelFilter::current() < LevelFilter::INFO {
+        return Span::none();
+    }
+    let (controller, causes) = (inner.controller.name(), tracing::field::debug(run.causes()));
+    tracing::info_span!("reconcile", controller, key = %run.key(), causes, failures = run.failures())
 }
 
 /// What went wrong is kept for those who ask why; that all is well, for how long it was not.
@@ -135,7 +143,9 @@ async fn call<C: Controller>(
     let Call { cx, over, .. } = given;
     let work = async {
         match current(inner, run.key(), permit).await? {
-            Some(object) if inner.config.transactional => in_unit(&inner.controller, object, run.key(), cx).await,
+            Some(object) if inner.config.transactional => {
+                Box::pin(in_unit(&inner.controller, object, run.key(), cx)).await
+            }
             Some(object) => step(&inner.controller, object, run.key(), cx).await,
             None => Ok(Action::Done),
         }
@@ -156,7 +166,20 @@ async fn call<C: Controller>(
 /// other caches that the controller reads are as new.
 async fn current<C: Controller>(inner: &Inner<C>, key: &Key, permit: &Permit) -> Result<Option<Arc<C::Resource>>> {
     let needed = inner.gate.needed(key).max(permit.since());
-    let Some(needed) = needed else { return Ok(inner.cache.get(key)) };
+    if let Some(needed) = needed.filter(|needed| !is_at(inner, *needed)) {
+        return Box::pin(current_at(inner, key, needed)).await;
+    }
+    inner.gate.forget(key);
+    Ok(inner.cache.get(key))
+}
+
+/// Whether all caches are as new as that.
+fn is_at<C: Controller>(inner: &Inner<C>, needed: Revision) -> bool {
+    let others = || inner.freshness.get().is_none_or(|others| others.is_at(needed));
+    inner.cache.revision() >= Some(needed) && others()
+}
+
+async fn current_at<C: Controller>(inner: &Inner<C>, key: &Key, needed: Revision) -> Result<Option<Arc<C::Resource>>> {
     let deadline = inner.clocks.io.monotonic() + inner.config.cache_timeout;
     if let Some(others) = inner.freshness.get() {
         others.wait_for(needed, &*inner.clocks.io, deadline).await?;
@@ -201,13 +224,13 @@ async fn step<C: Controller>(
         Some(name) if metadata.is_deleting() && metadata.has_finalizer(name) => {
             let action = controller.finalize(object, cx).await?;
             if action == Action::Done {
-                finalizer::remove(cx, key, name).await?;
+                Box::pin(finalizer::remove(cx, key, name)).await?;
             }
             Ok(action)
         }
         _ if metadata.is_deleting() => Ok(Action::Done),
         Some(name) if !metadata.has_finalizer(name) => {
-            finalizer::add(cx, key, name).await?;
+            Box::pin(finalizer::add(cx, key, name)).await?;
             Ok(Action::Done) // the change that this makes is the next call
         }
         _ => controller.reconcile(object, cx).await,

@@ -144,12 +144,18 @@ pub(crate) struct TermToken(Arc<Term>);
 #[derive(Debug)]
 pub struct Permit {
     term: Arc<Term>,
+    slot: usize,
 }
 
 impl Permit {
-    pub(super) fn new(term: &Arc<Term>) -> Self {
+    pub(super) fn new(term: &Arc<Term>, slot: usize) -> Self {
         term.calls.fetch_add(1, Ordering::SeqCst);
-        Self { term: Arc::clone(term) }
+        Self { term: Arc::clone(term), slot }
+    }
+
+    /// Whether another call may begin under it, for a key of this slot: nobody waits for its end, and its time is not over.
+    pub(super) fn serves(&self, slot: usize) -> bool {
+        self.slot == slot && !self.term.draining.load(Ordering::SeqCst) && self.term.is_current()
     }
 
     pub(crate) fn token(&self) -> TermToken {

@@ -103,11 +103,18 @@ impl Territory {
         self.begin_slot(self.slot(key))
     }
 
+    /// The same for the next call of one who had a right before, and has kept it: it serves again if it can. While it is
+    /// kept, no call's end is the last.
+    pub(crate) fn begin_next(&self, key: &Key, last: Option<Permit>) -> Option<Permit> {
+        let slot = self.slot(key);
+        last.filter(|last| last.serves(slot)).or_else(|| self.begin_slot(slot))
+    }
+
     /// The same for what belongs to a slot rather than to a key.
     pub(crate) fn begin_slot(&self, number: usize) -> Option<Permit> {
         match locks::lock(&self.shared.slots).get(number) {
             // Under the lock: a slot whose last call has ended begins no other once it is being given up.
-            Some(Slot::Held(term)) if term.is_current() => Some(Permit::new(term)),
+            Some(Slot::Held(term)) if term.is_current() => Some(Permit::new(term, number)),
             _ => None,
         }
     }
@@ -115,8 +122,8 @@ impl Territory {
     /// The right to do what only needs to own anything at all, in the first slot that is held.
     pub(crate) fn begin_any(&self) -> Option<Permit> {
         let slots = locks::lock(&self.shared.slots);
-        slots.iter().find_map(|slot| match slot {
-            Slot::Held(term) if term.is_current() => Some(Permit::new(term)),
+        slots.iter().enumerate().find_map(|(number, slot)| match slot {
+            Slot::Held(term) if term.is_current() => Some(Permit::new(term, number)),
             _ => None,
         })
     }

@@ -2,6 +2,8 @@
 //! bounded.
 
 mod figures;
+mod often;
+mod shards;
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -11,12 +13,12 @@ pub(crate) use figures::Figure;
 pub(crate) use figures::Value;
 
 use figures::Figures;
+use often::{Count, Durations};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
 use prometheus_client::metrics::counter::{ConstCounter, Counter};
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::ConstGauge;
-use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 use crate::DependencyMetrics;
@@ -26,9 +28,6 @@ use crate::oscillation::OscillationMetrics;
 use crate::outbox::OutboxMetrics;
 use crate::safety::SafetyMetrics;
 use crate::stores::CommitMetrics;
-
-/// Upper bounds of the buckets of durations, in seconds.
-const BUCKETS: [f64; 12] = [0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0, 120.0];
 
 /// How most calls end.
 const SUCCESS: &str = "success";
@@ -62,14 +61,14 @@ struct Found {
 /// ```
 #[derive(Debug, Clone)]
 pub struct RuntimeMetrics {
-    reconciles: Family<Ended, Counter>,
-    seconds: Family<Component, Histogram, fn() -> Histogram>,
+    reconciles: Family<Ended, Count>,
+    seconds: Family<Component, Durations>,
     swept: Family<Component, Counter>,
     drift: Family<Found, Counter>,
     fenced: Family<Component, Counter>,
     unchanged: Family<Component, Counter>,
-    queued: Family<Component, Histogram, fn() -> Histogram>,
-    convergence: Family<Component, Histogram, fn() -> Histogram>,
+    queued: Family<Component, Durations>,
+    convergence: Family<Component, Durations>,
     commits: CommitMetrics,
     figures: Figures,
     safety: SafetyMetrics,
@@ -108,16 +107,15 @@ impl RuntimeMetrics {
     /// Metrics that nobody reads.
     #[must_use]
     pub fn unregistered() -> Self {
-        let histogram: fn() -> Histogram = || Histogram::new(BUCKETS);
         Self {
             reconciles: Family::default(),
-            seconds: Family::new_with_constructor(histogram),
+            seconds: Family::default(),
             swept: Family::default(),
             drift: Family::default(),
             fenced: Family::default(),
             unchanged: Family::default(),
-            queued: Family::new_with_constructor(histogram),
-            convergence: Family::new_with_constructor(histogram),
+            queued: Family::default(),
+            convergence: Family::default(),
             commits: CommitMetrics::default(),
             figures: Figures::default(),
             safety: SafetyMetrics::default(),
@@ -212,9 +210,9 @@ pub struct ControllerMetrics {
 /// What each call notes, found by its labels once.
 #[derive(Debug, Default)]
 struct Often {
-    succeeded: OnceLock<Counter>,
-    seconds: OnceLock<Histogram>,
-    queued: OnceLock<Histogram>,
+    succeeded: OnceLock<Count>,
+    seconds: OnceLock<Durations>,
+    queued: OnceLock<Durations>,
 }
 
 impl ControllerMetrics {
@@ -227,7 +225,7 @@ impl ControllerMetrics {
             ended().inc();
         }
         let seconds = || self.all.seconds.get_or_create(&self.labels()).clone();
-        self.often.seconds.get_or_init(seconds).observe(took.as_secs_f64());
+        self.often.seconds.get_or_init(seconds).observe(took);
     }
 
     fn labels(&self) -> Component {
@@ -261,12 +259,12 @@ impl ControllerMetrics {
 
     pub(crate) fn queued(&self, waited: Duration) {
         let queued = || self.all.queued.get_or_create(&self.labels()).clone();
-        self.often.queued.get_or_init(queued).observe(waited.as_secs_f64());
+        self.often.queued.get_or_init(queued).observe(waited);
     }
 
     pub(crate) fn converged(&self, took: Duration) {
         let component = self.component.clone();
-        self.all.convergence.get_or_create(&Component { component }).observe(took.as_secs_f64());
+        self.all.convergence.get_or_create(&Component { component }).observe(took);
     }
 
     /// How many writes were refused so.

@@ -60,6 +60,11 @@ impl<P: Ord + Copy, T> Line<P, T> {
 
     /// Takes out what has this place.
     pub(super) fn remove(&mut self, place: P) -> Option<T> {
+        if self.ring.front().is_some_and(|(front, _)| *front == place) {
+            let (_, item) = self.ring.pop_front()?;
+            self.tidy();
+            return item;
+        }
         let found = self.ring.binary_search_by_key(&place, |(place, _)| *place).ok();
         let Some(item) = found.and_then(|at| self.ring.get_mut(at)?.1.take()) else {
             return self.early.remove(&place);

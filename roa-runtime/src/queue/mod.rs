@@ -20,6 +20,7 @@ mod lane;
 mod lanes;
 mod line;
 mod run;
+mod shared;
 mod state;
 mod stats;
 mod table;
@@ -30,8 +31,7 @@ mod waiting;
 use std::fmt;
 use std::hash::Hash;
 use std::pin::pin;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::Arc;
 use std::time::Duration;
 
 pub use backoff::{BackoffPolicy, NextRun, Outcome, Streak, next_run};
@@ -42,12 +42,10 @@ pub use run::Run;
 pub use stats::{Depths, KeyPhase, KeyState, QueueStats};
 
 use causes::Causes;
-use roa_core::{Cause, Clock, Key, Monotonic, Random, RandomExt};
-use state::{Claim, Request, State, Take, Wake};
+use roa_core::{Cause, Clock, Key, Random};
+use shared::{Shared, Timekeeper, Waits, step};
+use state::{Request, State, Take};
 use thiserror::Error;
-use tokio::sync::Notify;
-
-use crate::locks;
 
 /// What can be a key: cheap to clone.
 ///
@@ -116,22 +114,6 @@ pub struct WorkQueue<K: QueueKey> {
     shared: Arc<Shared<K>>,
 }
 
-struct Shared<K> {
-    state: Mutex<State<K>>,
-    clock: Arc<dyn Clock>,
-    random: Arc<dyn Random>,
-    /// For workers: a key may be ready.
-    work: Notify,
-    /// For the timekeeper: the next due time has changed.
-    timer: Notify,
-    /// For adders: there may be room for a key.
-    space: Notify,
-    /// For those who wait until no key is left.
-    settled: Notify,
-    /// Whether one of the workers that wait watches the clock for all.
-    has_timekeeper: AtomicBool,
-}
-
 impl<K: QueueKey> WorkQueue<K> {
     /// An empty queue, whose keys run in the order in which they became ready.
     #[must_use]
@@ -168,17 +150,7 @@ impl<K: QueueKey> WorkQueue<K> {
         random: Arc<dyn Random>,
         share_of: fn(&K) -> &str,
     ) -> Self {
-        let shared = Shared {
-            state: Mutex::new(State::new(config, share_of)),
-            clock,
-            random,
-            work: Notify::new(),
-            timer: Notify::new(),
-            space: Notify::new(),
-            settled: Notify::new(),
-            has_timekeeper: AtomicBool::new(false),
-        };
-        Self { shared: Arc::new(shared) }
+        Self { shared: Arc::new(Shared::new(State::new(config, share_of), clock, random)) }
     }
 
     /// Asks for a run of `key` as soon as may be. If it waits already, the two are one (C6); if it runs, it runs once
@@ -256,6 +228,15 @@ impl<K: QueueKey> WorkQueue<K> {
     /// # Cancel safety
     /// Safe: if dropped, no key was taken.
     pub async fn next(&self) -> Option<Run<K>> {
+        match self.try_next() {
+            Some(found) => found,
+            None => self.wait_for_next().await,
+        }
+    }
+
+    /// The same for a worker that has just found nothing.
+    pub(crate) async fn wait_for_next(&self) -> Option<Run<K>> {
+        let _waits = Waits::begin(&self.shared);
         let mut timekeeper = None;
         loop {
             // Made before looking, so that no end in between is missed. An add in between leaves a permit; should two
@@ -357,106 +338,6 @@ impl<K: QueueKey> WorkQueue<K> {
     #[must_use]
     pub fn why(&self, key: &K) -> Option<KeyState> {
         self.shared.lock().why(key, self.shared.clock.monotonic())
-    }
-}
-
-impl<K: QueueKey> Shared<K> {
-    fn take(&self) -> Take<K> {
-        let now = self.clock.monotonic();
-        let (take, more) = {
-            let mut state = self.lock();
-            (state.take(now), state.has_ready())
-        };
-        step();
-        if more && matches!(take, Take::Claim(_)) {
-            // Several keys may have become due at once, or were added at once, and only one worker was woken.
-            self.work.notify_one();
-        }
-        take
-    }
-
-    fn finish(&self, claim: &Claim<K>, outcome: Outcome) -> NextRun {
-        let jitter = match outcome {
-            Outcome::Failed | Outcome::FailedAfter(_) | Outcome::Requeue | Outcome::Defer(_) => self.random.unit(),
-            Outcome::Done | Outcome::RequeueAfter(_) | Outcome::Drop => 0.0,
-        };
-        let (next, wake) = self.shrink(|state| state.finish(claim, outcome, jitter, || self.clock.monotonic()));
-        self.wake(wake);
-        next
-    }
-
-    /// Does what may take keys out, and tells those who wait for that.
-    fn shrink<T>(&self, change: impl FnOnce(&mut State<K>) -> T) -> T {
-        let (result, shrunk, emptied) = {
-            let mut state = self.lock();
-            let before = state.len();
-            let result = change(&mut state);
-            (result, state.len() < before, state.len() == 0)
-        };
-        step();
-        if shrunk {
-            self.space.notify_one();
-        }
-        if emptied {
-            self.settled.notify_waiters();
-        }
-        result
-    }
-}
-
-impl<K> Shared<K> {
-    fn lock(&self) -> MutexGuard<'_, State<K>> {
-        step();
-        locks::lock(&self.state)
-    }
-
-    fn wake(&self, wake: Wake) {
-        step();
-        match wake {
-            Wake::Nobody => {}
-            Wake::Worker => self.work.notify_one(),
-            // Nobody watches the clock while there is nothing to wait for: then whoever wakes up does so from now on.
-            Wake::Timekeeper if self.has_timekeeper.load(Ordering::Acquire) => self.timer.notify_one(),
-            Wake::Timekeeper => self.work.notify_one(),
-        }
-    }
-}
-
-/// Where another worker may come in between: here the model check of the tests switches between them.
-#[cfg(not(test))]
-const fn step() {}
-#[cfg(test)]
-use tests::step;
-
-/// The one waiting worker that watches the clock, so that a due key wakes one worker and not all. When it leaves, another
-/// takes its place.
-struct Timekeeper<'a, K> {
-    shared: &'a Shared<K>,
-}
-
-impl<'a, K> Timekeeper<'a, K> {
-    fn become_one(shared: &'a Shared<K>) -> Option<Self> {
-        step();
-        // Lazily: a value that is not used would be dropped, and leave the place of another.
-        (!shared.has_timekeeper.swap(true, Ordering::AcqRel)).then(|| Self { shared })
-    }
-
-    /// Waits for work, for another due time, or for the time that is due next.
-    async fn wait(&self, work: impl Future<Output = ()>, due: Monotonic) {
-        tokio::select! {
-            biased;
-            () = work => {}
-            () = self.shared.timer.notified() => {}
-            () = self.shared.clock.sleep_until(due) => {}
-        }
-    }
-}
-
-impl<K> Drop for Timekeeper<'_, K> {
-    fn drop(&mut self) {
-        step();
-        self.shared.has_timekeeper.store(false, Ordering::Release);
-        self.shared.work.notify_one();
     }
 }
 

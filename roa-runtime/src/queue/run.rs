@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use roa_core::{Cause, Key, Monotonic};
 
-use super::state::Claim;
-use super::{NextRun, Outcome, Priority, QueueKey, Shared};
+use super::shared::Shared;
+use super::state::{Claim, Take};
+use super::{NextRun, Outcome, Priority, QueueKey};
 
 /// One key in the hands of one worker; nobody else gets the key until the run ends.
 ///
@@ -78,6 +79,16 @@ impl<K: QueueKey> Run<K> {
     pub fn finish(mut self, outcome: Outcome) -> NextRun {
         self.finished = true;
         self.queue.finish(&self.claim, outcome)
+    }
+
+    /// Ends the run, and gives the next one, if there is one now and the queue is not shut down.
+    pub(crate) fn finish_and_next(mut self, outcome: Outcome) -> Option<Self> {
+        // Should this panic, the run has ended nevertheless.
+        self.finished = true;
+        let Take::Claim(claim) = self.queue.finish_and_take(&self.claim, outcome) else { return None };
+        self.claim = claim;
+        self.finished = false;
+        Some(self)
     }
 }
 

@@ -103,6 +103,16 @@ pub(super) enum Take<K> {
     ShutDown,
 }
 
+/// What is left for other workers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Left {
+    Nothing,
+    /// Keys that may run.
+    Ready,
+    /// None that may run, but keys whose time will come.
+    Delayed,
+}
+
 /// Whom a change concerns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Wake {
@@ -311,9 +321,13 @@ impl<K: QueueKey> State<K> {
         self.running.len()
     }
 
-    /// Whether a key is ready: another worker may be needed.
-    pub(super) fn has_ready(&self) -> bool {
-        !self.waiting.ready().is_empty()
+    /// What is left for other workers.
+    pub(super) fn left(&self) -> Left {
+        match self.waiting.next_due() {
+            _ if !self.waiting.ready().is_empty() => Left::Ready,
+            Some(_) => Left::Delayed,
+            None => Left::Nothing,
+        }
     }
 
     pub(super) fn stats(&self, now: Monotonic) -> QueueStats {

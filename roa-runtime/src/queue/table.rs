@@ -1,10 +1,9 @@
 //! [`Table`]: values by key, and by a number that stands for the key, so that it is hashed and looked for once.
 
 use std::borrow::Borrow;
-use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hash};
 
-use hashbrown::HashTable;
+use hashbrown::{DefaultHashBuilder, HashTable};
 use slab::Slab;
 
 /// The number of a key, from when it is put in until it is taken out.
@@ -22,8 +21,8 @@ pub(super) struct Table<K, V> {
     slots: Slab<Slot<K, V>>,
     /// The numbers of the slots, by the hashes of their keys.
     numbers: HashTable<usize>,
-    /// One whose hashes nobody outside can foresee: names come from users.
-    hasher: RandomState,
+    /// Its seed is random: names come from users, who can't foresee their hashes.
+    hasher: DefaultHashBuilder,
 }
 
 #[derive(Debug)]
@@ -35,7 +34,7 @@ struct Slot<K, V> {
 
 impl<K: Eq + Hash, V> Table<K, V> {
     pub(super) fn new() -> Self {
-        Self { slots: Slab::new(), numbers: HashTable::new(), hasher: RandomState::new() }
+        Self { slots: Slab::new(), numbers: HashTable::new(), hasher: DefaultHashBuilder::default() }
     }
 
     /// The number of a key.

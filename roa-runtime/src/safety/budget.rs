@@ -1,6 +1,7 @@
 //! [`RetryBudget`]: how much of a controller's work may be retries.
 
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use roa_core::Monotonic;
@@ -53,6 +54,9 @@ const RETRY: i128 = 1_000_000_000;
 pub struct RetryBudget {
     config: RetryBudgetConfig,
     balance: Mutex<Balance>,
+    /// Whether it was full when somebody last looked, and nothing was spent since: then it still is, and nothing can be
+    /// earned. Each call finds that out without the lock.
+    full: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -67,12 +71,15 @@ impl RetryBudget {
     #[must_use]
     pub fn new(config: RetryBudgetConfig) -> Self {
         let units = i128::from(config.burst) * RETRY;
-        Self { config, balance: Mutex::new(Balance { units, at: Monotonic::default() }) }
+        let balance = Mutex::new(Balance { units, at: Monotonic::default() });
+        Self { config, balance, full: AtomicBool::new(true) }
     }
 
     /// A run that is no retry: it earns its share of one.
     pub fn earn(&self, now: Monotonic) {
-        self.with(now, |balance| balance + i128::from(self.config.percent) * RETRY / 100);
+        if !self.full.load(Ordering::Acquire) {
+            self.with(now, |balance| balance + i128::from(self.config.percent) * RETRY / 100);
+        }
     }
 
     /// One more retry is wanted: gives how long it must wait at least.
@@ -91,6 +98,7 @@ impl RetryBudget {
         balance.at = balance.at.max(now);
         let units = balance.units.saturating_add(earned).min(most);
         balance.units = change(units).min(most);
+        self.full.store(balance.units == most, Ordering::Release);
         balance.units
     }
 }

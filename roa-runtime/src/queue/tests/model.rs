@@ -20,6 +20,7 @@ enum Step {
     Advance(Duration),
     Take,
     Finish(usize, Outcome),
+    FinishAndTake(usize, Outcome),
     DropRun(usize),
     Forget(Name),
 }
@@ -47,6 +48,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => millis().prop_map(Step::Advance),
         4 => Just(Step::Take),
         3 => (any::<usize>(), outcome()).prop_map(|(which, outcome)| Step::Finish(which, outcome)),
+        3 => (any::<usize>(), outcome()).prop_map(|(which, outcome)| Step::FinishAndTake(which, outcome)),
         1 => any::<usize>().prop_map(Step::DropRun),
         1 => (0..8_u8).prop_map(Step::Forget),
     ]
@@ -291,6 +293,13 @@ impl Pair {
                     run.finish(outcome);
                 }
             }
+            Step::FinishAndTake(which, outcome) => {
+                if let Some(run) = self.some_run(which) {
+                    self.model.finish(*run.key(), outcome);
+                    let next = run.finish_and_next(outcome);
+                    self.taken(next);
+                }
+            }
             Step::DropRun(which) => {
                 if let Some(run) = self.some_run(which) {
                     self.model.finish(*run.key(), Outcome::Failed);
@@ -306,8 +315,12 @@ impl Pair {
     }
 
     fn take(&mut self) {
-        let now = self.model.now;
         let found = take(&self.queue);
+        self.taken(found);
+    }
+
+    fn taken(&mut self, found: Option<Run<Name>>) {
+        let now = self.model.now;
         let seen = found
             .as_ref()
             .map(|run| (*run.key(), run.priority(), run.causes().to_vec(), run.failures(), run.queued_for()));

@@ -1,6 +1,6 @@
 //! Many workers and adders at once, and who wakes whom.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Wake as StdWake, Waker};
 
 use roa_core::SystemRandom;
