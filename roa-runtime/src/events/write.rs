@@ -6,7 +6,7 @@ use std::time::Duration;
 use roa_core::lifecycle::{DeleteOptions, FieldValidation, Preconditions};
 use roa_core::{
     Context, DynamicObject, Error, KindDescriptor, ListOptions, MAX_CONFLICTS, Metadata, Namespace, Result, Severity,
-    Spec, Timestamp,
+    Spec, StoredObject, Timestamp,
 };
 use serde_json::{Map, Value as Json, json};
 
@@ -106,7 +106,7 @@ pub(super) async fn sweep(cx: &Context, kind: &KindDescriptor, ttl: Duration) ->
     loop {
         let page = cx.resources().list(kind, &options).await?;
         for entry in &page.entries {
-            let object = match entry.object().map_err(Clone::clone).and_then(|object| object.to_dynamic()) {
+            let object = match entry.object().map_err(Clone::clone).and_then(StoredObject::to_dynamic) {
                 Ok(object) => object,
                 Err(error) => {
                     tracing::error!(key = %entry.key, %error, "an event can't be read and stays; others go");
