@@ -3,7 +3,8 @@
 //! # Layout
 //! - What is declared: [`LabInstance`], [`LabTemplate`] and the built-in templates; [`kinds`] registers all kinds
 //! - What is observed: [`LabStatus`], with [`LabState`], [`History`] and [`conditions`]
-//! - What acts on it: [`LabController`], [`LabReconciler`], both made from [`LabSettings`]
+//! - What acts on it: [`LabController`], [`LabReconciler`], both made from [`LabSettings`]; on its own node, for labs that
+//!   another process handles: [`NodeAgent`]
 //! - Machines that labs are placed on: [`LabWorker`], with [`WorkerController`] and [`WorkerReconciler`]; as many as are
 //!   needed: [`LabWorkerPool`], with [`PoolController`]; which of them a lab gets: [`Scheduling`]
 //! - How patient all of this is: [`LabPolicy`]; how much there is room for: [`Capacity`]; what is measured: [`LabMetrics`]
@@ -49,7 +50,7 @@ mod worker;
 
 pub use builtin::{BUILT_IN_TEMPLATES, builtin};
 pub use capacity::Capacity;
-pub use controller::{FINALIZER, LabController};
+pub use controller::{FINALIZER, LabController, NodeAgent};
 pub use history::{History, StateChange};
 pub use instance::{Lab, LabInstance};
 pub use kinds::{GROUP, VERSION, kinds};

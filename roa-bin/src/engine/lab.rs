@@ -76,8 +76,13 @@ fn with_workers(manager: &mut Manager, settings: LabSettings, wanted: bool) -> L
 fn add_controllers(manager: &mut Manager, config: &Config, settings: &LabSettings) -> roa_core::Result<()> {
     let labs = manager.cache::<LabInstance>()?;
     let most = &config.lab.concurrency;
+    let controller = LabController::new(settings.clone());
+    // Without others, there are no labs that another process handles.
+    if manager.membership().is_some() {
+        manager.add_runnable(Arc::new(controller.agent(manager.territory().clone())));
+    }
     manager
-        .controller::<LabInstance, _>(LabController::new(settings.clone()), at_once(config, most.labs))
+        .controller::<LabInstance, _>(controller, at_once(config, most.labs))
         .refers_to::<LabTemplate, _>(Filter::specs(), |lab| KeyOf::new(&lab.metadata.namespace, &lab.spec.template))?
         .watches::<LabWorker, _>(Filter::updates(concerns_labs), move |worker| labs_concerned_by(worker, &labs))?
         .add()?;

@@ -26,7 +26,8 @@ async fn begin(turn: &Turn<'_>) -> Result<Action, ReconcileError> {
     Ok(turn.poll())
 }
 
-async fn take_away(turn: &Turn<'_>) -> Result<Action, ReconcileError> {
+/// Ends what there is of the lab outside, if that can be done from here.
+pub(super) async fn take_away(turn: &Turn<'_>) -> Result<Action, ReconcileError> {
     let provisioner = match turn.reach()? {
         Reach::Nothing => return gone(turn).await,
         Reach::Here(provisioner) => provisioner,
@@ -38,7 +39,7 @@ async fn take_away(turn: &Turn<'_>) -> Result<Action, ReconcileError> {
     }
 }
 
-/// Only the process on the lab's node can end it.
+/// Only the process on the lab's node can end it: its [`NodeAgent`](super::NodeAgent) does, and that is a change.
 async fn await_node(turn: &Turn<'_>) -> Result<Action, ReconcileError> {
     let mut next = turn.status();
     let node = next.allocation.as_ref().map_or("", |allocation| &allocation.node);

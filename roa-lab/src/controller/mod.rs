@@ -5,6 +5,7 @@
 //! A place is written down before anything is begun outside, and nothing outside is begun twice: provisioners know labs
 //! by their uid.
 
+mod agent;
 mod cleanup;
 mod failed;
 mod leaving;
@@ -18,6 +19,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use roa_core::{Action, Context, Controller, ReconcileError};
+use roa_runtime::Territory;
+
+pub use agent::NodeAgent;
 
 use crate::ledger::Ledger;
 use crate::scheduler::Scheduler;
@@ -39,7 +43,7 @@ pub const FINALIZER: &str = "lab.neuroglia.com/cleanup";
 #[derive(Debug)]
 pub struct LabController {
     settings: LabSettings,
-    mind: Mind,
+    mind: Arc<Mind>,
 }
 
 /// What the controller keeps from one call to the next: nothing that a restart may not forget.
@@ -55,7 +59,20 @@ impl LabController {
     #[must_use]
     pub fn new(settings: LabSettings) -> Self {
         let mind = Mind { ledger: Ledger::default(), scheduler: Scheduler::new(settings.scheduling) };
-        Self { settings, mind }
+        Self { settings, mind: Arc::new(mind) }
+    }
+
+    /// What acts on this node for labs that are here and that another process handles: all but those of `territory`.
+    ///
+    /// ```
+    /// use roa_lab::{LabController, LabSettings, Provisioners};
+    /// use roa_runtime::{Runnable, Territory};
+    /// let controller = LabController::new(LabSettings::new("node-1", Provisioners::new()));
+    /// assert_eq!(controller.agent(Territory::nothing()).name(), "lab-node-agent");
+    /// ```
+    #[must_use]
+    pub fn agent(&self, territory: Territory) -> NodeAgent {
+        NodeAgent::new(self.settings.clone(), Arc::clone(&self.mind), territory)
     }
 }
 

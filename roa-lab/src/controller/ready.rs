@@ -18,13 +18,15 @@ pub(super) async fn step(turn: &Turn<'_>, mind: &Mind) -> Result<Action, Reconci
         turn.expire().await?;
         return Ok(Action::Done);
     }
+    Ok(sooner(keep(turn, mind).await?, turn.at(expires_at)))
+}
+
+/// Does something about what is wrong with the lab, if anything is.
+pub(super) async fn keep(turn: &Turn<'_>, mind: &Mind) -> Result<Action, ReconcileError> {
     if let Some(why) = turn.displaced().await? {
         return turn.give_up_place(&why).await;
     }
-    if status.is_degraded() {
-        return Ok(sooner(mend(turn, mind).await?, turn.at(expires_at)));
-    }
-    Ok(turn.at(expires_at))
+    if turn.lab.status.is_degraded() { mend(turn, mind).await } else { Ok(Action::Done) }
 }
 
 /// Another end of its time, if the spec says so now.

@@ -9,6 +9,7 @@ use roa_core::{
     Action, Context, Controller, Error, ListOptions, Object, OwnerReference, ReconcileError, Spec, Timestamp,
 };
 
+use super::backoff;
 use super::decide::sums;
 use super::{Decision, Direction, LabWorkerPool, Pool, PoolStatus, PoolView, WorkerView, decide};
 use crate::controller::place::UNSCHEDULABLE;
@@ -89,6 +90,7 @@ impl Step<'_> {
             waiting: self.waiting().await?,
             last_scaling: self.pool.status.last_scaling,
             last_scale_up: self.pool.status.last_scale_up,
+            not_before: self.not_before(&views),
             now: self.now,
         });
         self.carry_out(decision, self.status(&views), &workers).await?;
@@ -96,6 +98,16 @@ impl Step<'_> {
             self.dismiss(worker).await?;
         }
         self.measure().await
+    }
+
+    /// Before when no worker comes in place of those that failed. What they failed of may be mended by a change of the
+    /// spec, which is tried at once.
+    fn not_before(&self, views: &[WorkerView]) -> Option<Timestamp> {
+        let Pool { metadata, spec, status } = self.pool;
+        if metadata.generation > status.observed_generation {
+            return None;
+        }
+        backoff::not_before(&status.decisions, views, self.settings.policy.poll, spec.scaling.cooldown_up())
     }
 
     /// All objects of a kind in the pool's namespace.

@@ -25,6 +25,8 @@ pub struct PoolView<'a> {
     pub last_scaling: Option<Timestamp>,
     /// When it last got a worker more.
     pub last_scale_up: Option<Timestamp>,
+    /// Before when no worker comes in place of those that failed one after the other; `None` if none did.
+    pub not_before: Option<Timestamp>,
     /// The time.
     pub now: Timestamp,
 }
@@ -97,13 +99,13 @@ pub fn decide(pool: &PoolView<'_>) -> Decision {
     let count = Count::of(pool.workers);
     let (least, most) = bounds(pool);
     if count.staying() < least {
-        return up(pool, &count, format!("{} of at least {least} workers", count.staying()));
+        return replace(pool, &count, format!("{} of at least {least} workers", count.staying()));
     }
     if count.staying() == 0 && least == 0 {
         return hold("no workers are wanted");
     }
     if count.ready.is_empty() && count.coming == 0 {
-        return up(pool, &count, "no worker is ready".to_owned());
+        return replace(pool, &count, "no worker is ready".to_owned());
     }
     if let Some(reason) = pressure(pool, &count, most) {
         return up_after_cooldown(pool, &count, reason);
@@ -183,6 +185,19 @@ fn pressure(pool: &PoolView<'_>, count: &Count<'_>, most: usize) -> Option<Strin
 
 fn over(share: f64, limit: f64) -> String {
     format!("at {:.0}%, {:.0}% is the limit", share * 100.0, limit * 100.0)
+}
+
+/// What is missing comes at once, unless workers fail one after the other: then it comes later each time, and alone.
+fn replace(pool: &PoolView<'_>, count: &Count<'_>, reason: String) -> Decision {
+    let Some(again) = pool.not_before else { return up(pool, count, reason) };
+    if count.coming > 0 {
+        return hold(format!("{reason}; those before it failed, and a worker is on its way"));
+    }
+    if again > pool.now {
+        let again = again.truncate_to_seconds();
+        return hold(format!("{reason}; those before it failed, and the next comes at {again} at the earliest"));
+    }
+    up(pool, count, reason)
 }
 
 fn up_after_cooldown(pool: &PoolView<'_>, count: &Count<'_>, reason: String) -> Decision {

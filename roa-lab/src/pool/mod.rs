@@ -9,6 +9,7 @@
 //! # Rules
 #![doc = include_str!("../docs/pool-rules.md")]
 
+mod backoff;
 mod controller;
 mod decide;
 mod hours;

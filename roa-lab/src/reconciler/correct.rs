@@ -17,9 +17,11 @@ pub(super) async fn correct(turn: &Turn<'_>, drift: &Drift) -> Result<Action, Re
         find::CLEANUP_DUE | find::HALF_DELETED => delete(turn, drift).await,
         find::PROCESS_GONE => turn.failed(&failure(drift)).await.map(|_| ()),
         find::ENDPOINT_DEAD | find::ENDPOINT_MOVED => doubt(turn, drift).await,
-        WORKER_LOST => nudge(turn, drift, conditions::WORKER_ASSIGNED, false).await,
-        find::DELETION_STUCK => nudge(turn, drift, conditions::DEGRADED, true).await,
-        _ => nudge(turn, drift, conditions::PROVISIONED, false).await,
+        // The controller should have acted long ago: this write is a change, which makes it look.
+        WORKER_LOST => tell(turn, drift, conditions::WORKER_ASSIGNED, false).await,
+        // It goes on by itself, however long that takes: no change of the status would hasten it.
+        find::DELETION_STUCK => tell(turn, drift, conditions::DEGRADED, true).await,
+        _ => tell(turn, drift, conditions::PROVISIONED, false).await,
     };
     match corrected {
         Err(ReconcileError::Resource(Error::Conflict { .. } | Error::NotFound { .. })) => Ok(Action::Requeue),
@@ -52,8 +54,8 @@ async fn doubt(turn: &Turn<'_>, drift: &Drift) -> Result<(), ReconcileError> {
     Ok(())
 }
 
-/// The controller should have acted long ago: this write is a change, which makes it look.
-async fn nudge(turn: &Turn<'_>, drift: &Drift, kind: &str, holds: bool) -> Result<(), ReconcileError> {
+/// Writes it down, so that it is found once, and tells people.
+async fn tell(turn: &Turn<'_>, drift: &Drift, kind: &str, holds: bool) -> Result<(), ReconcileError> {
     let mut next = turn.status();
     next.condition(kind, holds, (drift.reason, &drift.message), turn.now);
     turn.write(next).await?;

@@ -39,6 +39,21 @@ impl LabReconciler {
     pub const fn new(settings: LabSettings) -> Self {
         Self { settings }
     }
+
+    /// Compares a lab with what is outside, and corrects what is not as the lab says. All else is for who handles the lab.
+    pub(crate) async fn compare(&self, lab: &Arc<Lab>, cx: &Context) -> Result<(), ReconcileError> {
+        let seen = self.observe(lab, cx).await?;
+        let drift = seen.outside.as_ref().and_then(|_| self.drift(lab, &seen, cx.now()));
+        match drift {
+            Some(drift) => self.correct(Arc::clone(lab), drift, cx).await.map(|_| ()),
+            None => Ok(()),
+        }
+    }
+
+    /// Takes one step towards the end of each thing outside that none of the labs claims. Gives how many are gone with it.
+    pub(crate) async fn end_orphans(&self, labs: &[Arc<Lab>], cx: &Context) -> Result<usize, ReconcileError> {
+        orphans::end_all(&self.settings, labs, cx).await
+    }
 }
 
 /// What a sweep sees of a lab besides itself.
@@ -89,6 +104,6 @@ impl Reconciler for LabReconciler {
         let tried = labs.iter().filter(|lab| may_be_under_way(lab)).map(|lab| lab.metadata.uid.as_str());
         let tried: HashSet<&str> = tried.collect();
         self.settings.provisioners.gates().for_each(|gate| gate.sweep(|uid| tried.contains(uid)));
-        orphans::end_all(&self.settings, labs, cx).await
+        self.end_orphans(labs, cx).await
     }
 }

@@ -48,8 +48,8 @@ impl Default for EventRecorderConfig {
 /// Keeps events as objects of the kind [`event_kind`], for a time.
 ///
 /// Events that say the same of the same object are one, with a count, the first and the last time, and the last message:
-/// also across restarts. It is a sink for events, and a [`Runnable`] that writes them: each process its own, one that leads
-/// nothing and has no shard when it does. What is too old is deleted by ordinary commits of one process (L8).
+/// also across restarts. It is a sink for events, and a [`Runnable`] that writes them: each process its own, also one
+/// that leads nothing and has no shard. What is too old is deleted by ordinary commits of one process (L8).
 ///
 /// ```no_run
 /// # use std::sync::Arc;

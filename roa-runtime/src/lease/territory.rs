@@ -69,6 +69,12 @@ impl Territory {
         Self::of_one(Some(ownership))
     }
 
+    /// Nothing: what a process has that stands by.
+    #[must_use]
+    pub fn nothing() -> Self {
+        Self::vacant(Division::One, 1, Arc::default())
+    }
+
     fn of_one(ownership: Option<Ownership>) -> Self {
         let this = Self::vacant(Division::One, 1, Arc::default());
         this.hold([(0, ownership)], None);
@@ -117,15 +123,6 @@ impl Territory {
             Some(Slot::Held(term)) if term.is_current() => Some(Permit::new(term, number)),
             _ => None,
         }
-    }
-
-    /// The right to do what only needs to own anything at all, in the first slot that is held.
-    pub(crate) fn begin_any(&self) -> Option<Permit> {
-        let slots = locks::lock(&self.shared.slots);
-        slots.iter().enumerate().find_map(|(number, slot)| match slot {
-            Slot::Held(term) if term.is_current() => Some(Permit::new(term, number)),
-            _ => None,
-        })
     }
 
     /// All that is held at once, for work on all of it; `None` if nothing is held.

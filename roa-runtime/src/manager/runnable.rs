@@ -55,11 +55,11 @@ pub trait Runnable: Send + Sync + 'static {
     /// It is dropped at any await when leadership is lost, or when it does not end in time at shutdown.
     async fn run(&self, cx: &Context);
 
-    /// The part that each process that has anything at all runs for itself, beside the one that [`Runnable::run`]s:
-    /// nothing, unless it says so. As for that, writes are fenced by what the process owns.
+    /// The part that each process runs for itself from its start to its end, also one that stands by: nothing, unless it
+    /// says so. Its writes are under no fence: each needs a condition of its own, such as that the object is as it was read.
     ///
     /// # Cancel safety
-    /// As [`Runnable::run`].
+    /// It is dropped at any await when it does not end in time at shutdown.
     async fn run_in_each(&self, cx: &Context) {
         cx.cancelled().await;
     }
@@ -83,18 +83,6 @@ enum Part {
     Each,
 }
 
-impl Part {
-    /// The right to run it, if this process has it now.
-    fn begin(self, name: &str, territory: &Territory) -> Option<Permit> {
-        match (self, Key::system("runnables", name)) {
-            (Self::One, Ok(key)) => territory.begin(&key),
-            // A name that makes no key: all processes agree on the first slot.
-            (Self::One, Err(_)) => territory.begin_slot(0),
-            (Self::Each, _) => territory.begin_any(),
-        }
-    }
-}
-
 impl Running {
     pub(super) fn new(runnable: Arc<dyn Runnable>, context: Context, territory: Territory) -> Self {
         Self { runnable, context, territory, stop: CancellationSource::new() }
@@ -108,28 +96,28 @@ impl Running {
             Part::Each => format!("{} in each", self.runnable.name()),
         };
         tasks.spawn_draining(name, move |_| async move {
+            let work = async {
+                match part {
+                    Part::One => run_terms(&*runnable, &context, &territory, &stop).await,
+                    Part::Each => keep_running(&*runnable, part, &context.with_cancellation(stop.token())).await,
+                }
+            };
             tokio::select! {
                 () = lost.cancelled() => {}
-                () = run_terms(&*runnable, part, &context, &territory, &stop) => {}
+                () = work => {}
             }
         })
     }
 }
 
 /// Runs it whenever this process has the right to, until it is told to stop.
-async fn run_terms(
-    runnable: &dyn Runnable,
-    part: Part,
-    context: &Context,
-    territory: &Territory,
-    stop: &CancellationSource,
-) {
-    while let Some(permit) = permit(runnable.name(), part, territory, &stop.token()).await {
+async fn run_terms(runnable: &dyn Runnable, context: &Context, territory: &Territory, stop: &CancellationSource) {
+    while let Some(permit) = permit(runnable.name(), territory, &stop.token()).await {
         let end = stop.child();
         let resources = permit.fence(context.resources().clone());
         let cx = context.clone().with_resources(resources).with_cancellation(end.token());
         let (leaving, over) = (permit.leaving(), permit.cancellation());
-        let mut work = pin!(keep_running(runnable, part, &cx));
+        let mut work = pin!(keep_running(runnable, Part::One, &cx));
         tokio::select! {
             biased;
             () = over.cancelled() => continue,
@@ -145,11 +133,16 @@ async fn run_terms(
 }
 
 /// Waits for the right to run; `None` when it is told to stop.
-async fn permit(name: &str, part: Part, territory: &Territory, stop: &Cancellation) -> Option<Permit> {
+async fn permit(name: &str, territory: &Territory, stop: &Cancellation) -> Option<Permit> {
+    let begin = || match Key::system("runnables", name) {
+        Ok(key) => territory.begin(&key),
+        // A name that makes no key: all processes agree on the first slot.
+        Err(_) => territory.begin_slot(0),
+    };
     let mut changes = territory.changes();
     while !stop.is_cancelled() {
         changes.mark_unchanged();
-        if let Some(permit) = part.begin(name, territory) {
+        if let Some(permit) = begin() {
             return Some(permit);
         }
         tokio::select! {

@@ -108,15 +108,34 @@ impl Runnable for Parts {
     async fn run(&self, cx: &Context) {
         self.one.fetch_add(1, Ordering::SeqCst);
         let _leave = Leave(&self.one);
+        *self.context.lock().unwrap() = Some(cx.clone());
         cx.cancelled().await;
     }
 
     async fn run_in_each(&self, cx: &Context) {
         self.each.fetch_add(1, Ordering::SeqCst);
         let _leave = Leave(&self.each);
-        *self.context.lock().unwrap() = Some(cx.clone());
         cx.cancelled().await;
     }
+}
+
+/// A process that stands by runs its own part before it leads, then, and until its end.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn c12_a_process_runs_its_own_part_from_its_start_to_its_end() {
+    let world = World::new().await;
+    let parts: Vec<_> = (0..2).map(|_| Arc::new(Parts::default())).collect();
+    let runs = |part: &Parts| [&part.one, &part.each].map(|part| part.load(Ordering::SeqCst));
+    let mut running = Vec::new();
+    for (part, expected) in parts.iter().zip([[1, 1], [0, 1]]) {
+        let mut manager = manager(&world, &world.resources, leader(&format!("holder-{}", running.len()))).await;
+        manager.add_runnable(part.clone());
+        running.push(start(manager));
+        until("it runs what it may", || runs(part) == expected).await;
+    }
+    end(running.remove(0)).await;
+    until("the other one leads", || runs(&parts[1]) == [1, 1]).await;
+    end(running.remove(0)).await;
+    assert_eq!(parts.iter().map(|part| runs(part)).collect::<Vec<_>>(), [[0; 2]; 2]);
 }
 
 /// Among processes that share, one runs it and each its own part; what a process that has left still writes is refused.

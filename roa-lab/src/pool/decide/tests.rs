@@ -38,12 +38,14 @@ struct Case {
     waiting: usize,
     last_scaling: Option<Timestamp>,
     last_scale_up: Option<Timestamp>,
+    not_before: Option<Timestamp>,
     now: Timestamp,
 }
 
 impl Case {
     fn of(scaling: Value, workers: Vec<WorkerView>) -> Self {
-        Self { spec: spec(scaling), workers, waiting: 0, last_scaling: None, last_scale_up: None, now: at(NOON) }
+        let (spec, now) = (spec(scaling), at(NOON));
+        Self { spec, workers, waiting: 0, last_scaling: None, last_scale_up: None, not_before: None, now }
     }
 
     fn decide(&self) -> Decision {
@@ -59,6 +61,7 @@ impl Case {
             waiting: self.waiting,
             last_scaling: self.last_scaling,
             last_scale_up: self.last_scale_up,
+            not_before: self.not_before,
             now: self.now,
         })
     }
@@ -206,6 +209,19 @@ fn a_failed_worker_is_taken_away_and_replaced_at_once() {
     case.expect("xp-0", "worker p-0 has failed");
     case.workers[0].leaving = true;
     case.expect("+p-1", "0 of at least 1 workers");
+}
+
+#[test]
+fn where_workers_fail_one_after_the_other_the_next_comes_later_and_alone() {
+    let mut case = Case::of(json!({"policy": "CapacityBased", "min": 3}), ready(&[2]));
+    case.not_before = Some(at("2027-01-01T12:00:01Z"));
+    case.expect("=", "1 of at least 3 workers; those before it failed, and the next comes at 2027-01-01T12:00:01Z");
+    case.not_before = Some(at(NOON));
+    case.expect("+p-1", "1 of at least 3 workers");
+    case.workers.push(worker("p-1", WorkerPhase::Pending, 0));
+    case.expect("=", "a worker is on its way");
+    case.workers[1].phase = WorkerPhase::Failed;
+    case.expect("xp-1", "has failed");
 }
 
 #[test]

@@ -132,6 +132,24 @@ async fn a_worker_that_fails_is_replaced_and_its_labs_go_on() {
     fleet.check_accounts().await;
 }
 
+/// Lesson 22: what fails again and again is tried ever more rarely.
+#[tokio::test]
+async fn lesson_22_a_pool_whose_workers_all_fail_gets_few() {
+    let fleet = Fleet::new().await;
+    let template = json!({"capacity": {"cpu": 4, "memory": "8Gi"}, "provisioner": "nobody"});
+    fleet.create::<LabWorkerPool>("p", json!({"workerTemplate": template})).await;
+    fleet.pass(minutes(10)).await;
+    let (all, _) = decisions(&fleet).await;
+    let came = all.iter().filter(|it| it.starts_with("Up")).count();
+    assert!((5..=15).contains(&came), "{came} workers: {all:?}");
+    assert!(fleet.get_pool("p").await.status.message.contains("failed"), "it says why none comes");
+
+    let mend = |pool: &mut roa_lab::Pool| pool.spec.worker_template.provisioner = None;
+    fleet.api::<LabWorkerPool>().patch(NAMESPACE, "p", mend).await.unwrap();
+    fleet.pass(seconds(30)).await;
+    assert_eq!(fleet.get_pool("p").await.status.ready_workers, 1, "a change of the spec is tried at once");
+}
+
 #[tokio::test]
 async fn replicas_are_what_somebody_says_and_no_worker_with_labs_goes_for_it() {
     let fleet = with_pool(json!({})).await;
