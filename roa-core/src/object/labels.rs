@@ -13,6 +13,9 @@ use crate::{Format, Value};
 /// Where the metadata itself begins.
 const METADATA: usize = OPENING.len() - 1;
 
+/// A key and its value.
+type Label<'a> = (Cow<'a, str>, Cow<'a, str>);
+
 impl StoredObject {
     /// The labels in a value, without a look at what comes after its metadata: to pass over objects quickly. If it gives
     /// an error, [`StoredObject::decode`] does; a value that it reads may be one that can't be decoded nevertheless.
@@ -26,7 +29,7 @@ impl StoredObject {
     ///
     /// # Errors
     /// [`DecodeError`] if it holds no object.
-    pub fn labels(value: &Value) -> Result<Vec<(Cow<'_, str>, Cow<'_, str>)>, DecodeError> {
+    pub fn labels(value: &Value) -> Result<Vec<Label<'_>>, DecodeError> {
         let failed = |reason: &dyn ToString| DecodeError::new(&"labels", reason);
         if value.format != Format::Json || !value.bytes.starts_with(OPENING) {
             return Err(failed(&"not an object: expected JSON that begins with its metadata"));
@@ -46,7 +49,7 @@ struct Labelled<'a> {
 }
 
 #[derive(Default)]
-struct Pairs<'a>(Vec<(Cow<'a, str>, Cow<'a, str>)>);
+struct Pairs<'a>(Vec<Label<'a>>);
 
 /// Text that is borrowed where nothing in it is escaped.
 #[derive(Deserialize)]

@@ -72,7 +72,7 @@ impl Durations {
 
     /// Each bucket's upper bound in seconds, and how many are in it alone.
     fn buckets(&self) -> Vec<(f64, u64)> {
-        let bounds = BOUNDS.iter().map(Duration::as_secs_f64).chain([f64::MAX]);
+        let bounds = BOUNDS.iter().map(Duration::as_secs_f64).chain([f64::INFINITY]);
         let count =
             |bucket: usize| self.0.iter().map(|observed| observed.buckets[bucket].load(Ordering::Relaxed)).sum();
         bounds.enumerate().map(|(bucket, bound)| (bound, count(bucket))).collect()

@@ -10,6 +10,7 @@ use roa_core::{
 };
 use roa_runtime::{
     Cache, Clocks, ControllerConfig, ControllerDriver, Filter, RuntimeMetrics, StreamWatcher, SystemClock, Tasks,
+    Update,
 };
 
 use crate::support::{Thing, World, pause, soon};
@@ -95,7 +96,9 @@ async fn what_was_there_at_the_start_counts_as_unreconciled_until_a_call_has_see
 /// No call is to see it, so nobody waits for one.
 #[tokio::test]
 async fn a_change_that_the_filter_leaves_out_is_not_unreconciled() {
-    let driven = Driven::start(Some(Filter::updates(|update| update.changes_labels()))).await;
+    #[expect(clippy::redundant_closure_for_method_calls, reason = "the method itself is of one lifetime only")]
+    let filter = Filter::updates(|update| update.changes_labels());
+    let driven = Driven::start(Some(filter)).await;
     driven.handle_all().await;
     let wanted = driven.world.resize("a", 2).await.metadata.resource_version.unwrap();
     soon("it is seen", async {

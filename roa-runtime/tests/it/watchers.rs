@@ -94,7 +94,7 @@ async fn first_after_a_tick(
     let ticking = async {
         poll.clock.timers_pending(1).await;
         poll.clock.advance(INTERVAL);
-        std::future::pending().await
+        std::future::pending::<()>().await;
     };
     soon("a poll", async {
         tokio::select! {

@@ -244,16 +244,18 @@ mod tests {
         }
         raw.stop.cancel();
         let (tasks, clock) = (raw.tasks.clone(), Arc::clone(&raw.server.shared.clock));
-        let shutdown = tokio::spawn(async move { tasks.shutdown(&*clock, BOUND).await });
-        while !raw.tasks.cancellation().is_cancelled() {
-            tokio::task::yield_now().await;
-        }
-        raw.send(DATA, END_STREAM, 1, second).await;
-        assert_eq!(raw.next().await.0, HEADERS);
-        let (kind, body) = raw.next().await;
-        assert_eq!(kind, DATA);
-        assert!(String::from_utf8_lossy(&body).contains("\"uid\""), "{}", String::from_utf8_lossy(&body));
-        drop(raw);
-        assert!(shutdown.await.unwrap().is_empty());
+        let rest = async {
+            while !raw.tasks.cancellation().is_cancelled() {
+                tokio::task::yield_now().await;
+            }
+            raw.send(DATA, END_STREAM, 1, second).await;
+            assert_eq!(raw.next().await.0, HEADERS);
+            let (kind, body) = raw.next().await;
+            assert_eq!(kind, DATA);
+            assert!(String::from_utf8_lossy(&body).contains("\"uid\""), "{}", String::from_utf8_lossy(&body));
+            drop(raw);
+        };
+        let (left, ()) = tokio::join!(tasks.shutdown(&*clock, BOUND), rest);
+        assert!(left.is_empty(), "{left:?}");
     }
 }

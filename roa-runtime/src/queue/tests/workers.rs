@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Wake as StdWake, Waker};
 
-use roa_core::SystemRandom;
+use roa_core::{RandomExt, SystemRandom};
 use tokio::sync::mpsc;
 use tokio::task::yield_now;
 
