@@ -10,7 +10,6 @@ use roa_core::{
 };
 use roa_runtime::{
     Cache, Clocks, ControllerConfig, ControllerDriver, Filter, RuntimeMetrics, StreamWatcher, SystemClock, Tasks,
-    Update,
 };
 
 use crate::support::{Thing, World, pause, soon};
