@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use roa_core::{Clock, Monotonic};
-use tokio::sync::Notify;
 
 use super::term::{Deadline, Signals};
 use super::territory::Territory;
@@ -31,7 +30,6 @@ pub(super) struct Shared {
     pub(super) deadline: Arc<Deadline>,
     /// The begin of the last good renewal.
     renewed: Mutex<Option<Monotonic>>,
-    renewal: Notify,
     territories: Mutex<Vec<Territory>>,
     acquisitions: AtomicU64,
     losses: AtomicU64,
@@ -55,7 +53,6 @@ impl Membership {
             clock,
             deadline,
             renewed: Mutex::new(None),
-            renewal: Notify::new(),
             territories: Mutex::default(),
             acquisitions: AtomicU64::new(0),
             losses: AtomicU64::new(0),
@@ -80,14 +77,6 @@ impl Membership {
     pub fn heartbeat_age(&self) -> Option<Duration> {
         let renewed = *locks::lock(&self.shared.renewed);
         renewed.map(|renewed| self.shared.clock.monotonic().saturating_since(renewed))
-    }
-
-    /// Comes when the heartbeat has been renewed once more, counted from this call.
-    ///
-    /// # Cancel safety
-    /// Safe.
-    pub fn next_renewal(&self) -> impl Future<Output = ()> + Send + '_ {
-        self.shared.renewal.notified()
     }
 
     /// How many leases and shards it has now.
@@ -120,7 +109,6 @@ impl Shared {
 
     pub(super) fn renewed(&self, begin: Monotonic) {
         *locks::lock(&self.renewed) = Some(begin);
-        self.renewal.notify_waiters();
     }
 
     pub(super) fn acquired(&self, count: usize) {
