@@ -98,11 +98,13 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let mut manager = manager.with_metrics(metrics.clone());
     let ready = Arc::new(Ready { wanted, count: AtomicUsize::new(0), all: Notify::new() });
     manager.cache::<LabTemplate>()?;
-    manager.cache::<LabInstance>()?.listen(ready.clone());
+    let labs = manager.cache::<LabInstance>()?;
+    labs.listen(ready.clone());
     let provisioners = Provisioners::default().with(Arc::new(SimulatedProvisioner::new(clock.clone(), wanted)));
     let breaker = Provisioners::default_breaker();
     let settings = settings(&options, provisioners.behind_breakers(&breaker, &clock, &metrics));
-    manager.add_controller::<LabInstance, _>(LabController::new(settings.clone()), ControllerConfig::default())?;
+    let controller = LabController::new(settings.clone()).following(&labs);
+    manager.add_controller::<LabInstance, _>(controller, ControllerConfig::default())?;
     manager.add_reconciler::<LabInstance, _>(LabReconciler::new(settings), ReconcilerConfig::default())?;
 
     let stop = CancellationSource::new();

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::{ConditionStatus, DynamicObject, Error, Key, KeyPrefix, Result, StateMachine, Violations};
+use crate::{ConditionStatus, Conditions, DynamicObject, Error, Key, KeyPrefix, Result, StateMachine, Violations};
 
 /// Whether objects of a kind live in namespaces.
 ///
@@ -72,6 +72,13 @@ pub trait Spec: Serialize + DeserializeOwned + Clone + Debug + Send + Sync + 'st
 
     /// Conditions that are bad when they hold, such as `Degraded`; all others are good then, as `Ready` is.
     const ABNORMAL_CONDITIONS: &'static [&'static str] = &[];
+
+    /// The conditions in a status, if it keeps all that are stored, whoever wrote them. Of a kind that does not say them
+    /// here, the engine looks into the store where it needs to know.
+    fn conditions(status: &Self::Status) -> Option<&Conditions> {
+        let _ = status;
+        None
+    }
 
     /// The field of the status that [`Spec::state_machine`] speaks of.
     const STATE_FIELD: &'static str = "state";
@@ -366,7 +373,15 @@ impl KindDescriptor {
     /// `group/version`, or just the version for the core group.
     #[must_use]
     pub fn api_version(&self) -> String {
-        if self.group.is_empty() { self.version.to_string() } else { format!("{}/{}", self.group, self.version) }
+        api_version(&self.group, &self.version)
+    }
+
+    /// Whether objects with this `apiVersion` may be of this kind.
+    pub(crate) fn is_of(&self, api_version: &str) -> bool {
+        match api_version.rsplit_once('/') {
+            Some((group, version)) => !group.is_empty() && *self.group == *group && *self.version == *version,
+            None => self.group.is_empty() && *self.version == *api_version,
+        }
     }
 
     /// The key of one of its objects; the namespace is ignored for cluster scope.
@@ -489,7 +504,7 @@ impl KindRegistry {
     /// [`Error::UnknownKind`], which names the kinds that there are.
     pub fn by_manifest(&self, api_version: &str, kind: &str) -> Result<&Arc<KindDescriptor>> {
         self.iter()
-            .find(|known| &*known.kind == kind && known.api_version() == api_version)
+            .find(|known| &*known.kind == kind && known.is_of(api_version))
             .ok_or_else(|| self.unknown(&format!("{api_version} {kind}")))
     }
 
@@ -507,9 +522,25 @@ impl KindRegistry {
     }
 }
 
+/// `group/version`, or just the version for the core group.
+pub(crate) fn api_version(group: &str, version: &str) -> String {
+    if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_an_object_says_that_it_is_of_is_group_and_version_or_the_version_of_the_core_group() {
+        let of = |group: &str| KindDescriptor::dynamic(group, "v1", "Lab", "labs", Scope::Namespaced);
+        for (group, right) in [("", "v1"), ("lab.example.com", "lab.example.com/v1")] {
+            assert_eq!(of(group).api_version(), right);
+            for said in ["v1", "/v1", "lab.example.com/v1", "lab.example.com/v2", "x/lab.example.com/v1", ""] {
+                assert_eq!(of(group).is_of(said), said == right, "{said:?} of the group {group:?}");
+            }
+        }
+    }
 
     fn registry() -> KindRegistry {
         let mut lab = KindDescriptor::dynamic("lab.example.com", "v1", "Lab", "labs", Scope::Namespaced);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use roa_core::{Column, HumanDuration, Object, Scope, Spec, StateMachine, Timestamp, Violations, names};
+use roa_core::{Column, Conditions, HumanDuration, Object, Scope, Spec, StateMachine, Timestamp, Violations, names};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -118,6 +118,10 @@ impl Spec for LabInstance {
             note(&mut found, "track", names::dns_label(track));
         }
         found
+    }
+
+    fn conditions(status: &LabStatus) -> Option<&Conditions> {
+        Some(&status.conditions)
     }
 
     fn state_machine() -> Option<&'static StateMachine> {

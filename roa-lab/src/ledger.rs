@@ -1,31 +1,65 @@
 //! [`Ledger`]: who holds what of this machine, also where the cache does not show it yet.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use roa_core::{Context, ListOptions, Result, Revision};
+use roa_runtime::Cache;
 
-use crate::{Lab, LabInstance, LabSettings, LabState, Quantity, Resources};
+use crate::holdings::{Followed, Hold, Holdings, Total};
+use crate::{Lab, LabInstance, LabSettings, Resources};
 
-/// All labs as of one revision.
+/// What all labs hold of the node, as of one revision at least.
 #[derive(Debug)]
 pub(crate) struct Census {
-    labs: Vec<Arc<Lab>>,
+    seen: Seen,
     revision: Revision,
 }
 
+#[derive(Debug)]
+enum Seen {
+    /// Kept all the time.
+    Followed(Arc<Followed>),
+    /// Counted for this occasion.
+    Counted(Holdings),
+}
+
 impl Census {
-    /// From the cache, or from the store if there is none.
-    pub(crate) async fn take(cx: &Context) -> Result<Self> {
-        if let Some(cache) = cx.cache::<LabInstance>() {
-            // The revision first: what the cache shows then is at least as new.
-            if let Some(revision) = cache.revision() {
-                return Ok(Self { labs: cache.list(None), revision });
+    /// From what follows the cache, else from the cache, or from the store if there is none.
+    pub(crate) async fn take(ledger: &Ledger, cx: &Context, node: &str) -> Result<Self> {
+        // The revision first: what the cache shows then is at least as new.
+        let cache = cx.cache::<LabInstance>().and_then(|cache| Some((cache.revision()?, cache)));
+        let (seen, revision) = match (cache, ledger.followed.get()) {
+            (Some((revision, _)), Some(followed)) => (Seen::Followed(Arc::clone(followed)), revision),
+            (Some((revision, cache)), None) => (Seen::count(cache.list(None).iter().map(|lab| &**lab), node), revision),
+            (None, _) => {
+                let (labs, revision) = cx.api::<LabInstance>()?.list(&ListOptions::everywhere()).await?;
+                (Seen::count(labs.iter(), node), revision)
             }
-        }
-        let (labs, revision) = cx.api::<LabInstance>()?.list(&ListOptions::everywhere()).await?;
-        Ok(Self { labs: labs.into_iter().map(Arc::new).collect(), revision })
+        };
+        Ok(Self { seen, revision })
     }
+
+    /// What all labs but one hold: each as the ledger knows it, else as it is seen.
+    fn others(&self, uid: &str, entries: &HashMap<String, Entry>) -> Total {
+        match &self.seen {
+            Seen::Followed(followed) => others(&followed.lock(), uid, entries),
+            Seen::Counted(holdings) => others(holdings, uid, entries),
+        }
+    }
+}
+
+impl Seen {
+    fn count<'a>(labs: impl Iterator<Item = &'a Lab>, node: &str) -> Self {
+        Self::Counted(Holdings::count(labs, node))
+    }
+}
+
+fn others(holdings: &Holdings, uid: &str, entries: &HashMap<String, Entry>) -> Total {
+    let known = entries.keys().map(String::as_str).chain((!entries.contains_key(uid)).then_some(uid));
+    let unknown = known.filter_map(|uid| holdings.of(uid)).fold(holdings.total(), Total::without);
+    let promised = entries.iter().filter(|(other, _)| *other != uid).map(|(_, entry)| entry.hold);
+    promised.fold(unknown, Total::and)
 }
 
 /// What a lab asks for.
@@ -48,14 +82,6 @@ pub(crate) enum Refusal {
     Busy(usize),
 }
 
-/// What a lab holds.
-#[derive(Debug, Clone, Copy)]
-struct Hold {
-    /// Of this machine; nothing if it is on a worker.
-    place: Option<Resources>,
-    provisioning: bool,
-}
-
 #[derive(Debug, Clone, Copy)]
 struct Entry {
     hold: Hold,
@@ -68,9 +94,19 @@ struct Entry {
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
     entries: Mutex<HashMap<String, Entry>>,
+    /// What a census is taken from, where something follows the cache.
+    followed: OnceLock<Arc<Followed>>,
 }
 
 impl Ledger {
+    /// From now on what labs hold of the node is kept as they change. A second call does nothing.
+    pub(crate) fn follow(&self, labs: &Cache<Lab>, node: &str) {
+        let followed = Arc::new(Followed::new(node.to_owned()));
+        if self.followed.set(Arc::clone(&followed)).is_ok() {
+            labs.listen(followed);
+        }
+    }
+
     /// Promises a lab what it asks for, if the machine has it and no more are being brought up than may be.
     pub(crate) fn reserve(
         &self,
@@ -81,7 +117,7 @@ impl Ledger {
     ) -> Result<Reservation<'_>, Refusal> {
         let mut entries = self.lock();
         entries.retain(|_, entry| entry.written.is_none_or(|written| written > census.revision));
-        let others = Others::count(uid, census, &entries, &settings.node);
+        let others = census.others(uid, &entries);
         if let Ask::Place(resources) = ask {
             let lacks = settings.capacity.lacks(others.resources + resources, others.labs + 1);
             if !lacks.is_empty() {
@@ -103,43 +139,6 @@ impl Ledger {
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Entry>> {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// What all other labs of the node hold together.
-#[derive(Debug)]
-struct Others {
-    resources: Resources,
-    labs: usize,
-    provisioning: usize,
-}
-
-impl Others {
-    /// Each lab counts as the ledger knows it, else as the census does.
-    fn count(uid: &str, census: &Census, entries: &HashMap<String, Entry>, node: &str) -> Self {
-        let promised = entries.iter().filter(|(other, _)| *other != uid).map(|(_, entry)| entry.hold);
-        let unknown = |lab: &&Arc<Lab>| lab.metadata.uid != uid && !entries.contains_key(&lab.metadata.uid);
-        let counted = census.labs.iter().filter(unknown).filter_map(|lab| hold_of(lab, node));
-        let nothing = Resources { cpu: Quantity::whole(0), memory: Quantity::mebi(0) };
-        let none = Self { resources: nothing, labs: 0, provisioning: 0 };
-        promised.chain(counted).fold(none, Self::and)
-    }
-
-    fn and(self, hold: Hold) -> Self {
-        Self {
-            resources: self.resources + hold.place.unwrap_or(Resources::ZERO),
-            labs: self.labs + usize::from(hold.place.is_some()),
-            provisioning: self.provisioning + usize::from(hold.provisioning),
-        }
-    }
-}
-
-/// What a lab holds of the node, by its status. One that waits for its next attempt is not being brought up.
-fn hold_of(lab: &Lab, node: &str) -> Option<Hold> {
-    let status = &lab.status;
-    let allocation = status.allocation.as_ref().filter(|allocation| allocation.node == node)?;
-    let provisioning = status.state() == LabState::Provisioning && status.next_attempt_at.is_none();
-    let place = allocation.worker.is_none().then(|| allocation.resources());
-    Some(Hold { place, provisioning })
 }
 
 /// A promise. It ends with its drop, unless it was kept.
@@ -170,14 +169,11 @@ impl Drop for Reservation<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Allocation, Capacity, Provisioners};
+    use crate::holdings::tests::{lab, needs};
+    use crate::{Capacity, LabState, Provisioners, Quantity};
 
     fn revision(number: u64) -> Revision {
         Revision::new(number).unwrap()
-    }
-
-    fn needs(cpu: u32) -> Resources {
-        Resources { cpu: Quantity::whole(cpu), memory: Quantity::mebi(1) }
     }
 
     /// A machine with so many processors, on which so many labs may be brought up at once.
@@ -189,17 +185,7 @@ mod tests {
     }
 
     fn census(at: u64, labs: &[Lab]) -> Census {
-        Census { labs: labs.iter().cloned().map(Arc::new).collect(), revision: revision(at) }
-    }
-
-    fn lab(uid: &str, node: &str, state: LabState) -> Lab {
-        let mut lab = Lab::new("labs", uid, LabInstance::default());
-        lab.metadata.uid = uid.to_owned();
-        let Resources { cpu, memory } = needs(1);
-        lab.status.state = Some(state);
-        lab.status.allocation =
-            Some(Allocation { node: node.into(), provisioner: "p".into(), cpu, memory, worker: None });
-        lab
+        Census { seen: Seen::count(labs.iter(), "here"), revision: revision(at) }
     }
 
     #[test]

@@ -27,6 +27,7 @@ mod capacity;
 mod controller;
 mod displaced;
 mod history;
+mod holdings;
 mod instance;
 mod kinds;
 mod ledger;

@@ -1,6 +1,6 @@
 //! What a lab needs of a machine: [`ResourceRequest`] as it is asked for, [`Resources`] as it is counted.
 
-use std::ops::Add;
+use std::ops::{Add, Sub};
 
 use roa_core::Violations;
 use schemars::JsonSchema;
@@ -87,6 +87,15 @@ impl Add for Resources {
 
     fn add(self, other: Self) -> Self {
         Self { cpu: self.cpu + other.cpu, memory: self.memory + other.memory }
+    }
+}
+
+/// The difference; nothing of what is less.
+impl Sub for Resources {
+    type Output = Self;
+
+    fn sub(self, other: Self) -> Self {
+        Self { cpu: self.cpu - other.cpu, memory: self.memory - other.memory }
     }
 }
 

@@ -76,7 +76,7 @@ fn with_workers(manager: &mut Manager, settings: LabSettings, wanted: bool) -> L
 fn add_controllers(manager: &mut Manager, config: &Config, settings: &LabSettings) -> roa_core::Result<()> {
     let labs = manager.cache::<LabInstance>()?;
     let most = &config.lab.concurrency;
-    let controller = LabController::new(settings.clone());
+    let controller = LabController::new(settings.clone()).following(&labs);
     // Without others, there are no labs that another process handles.
     if manager.membership().is_some() {
         manager.add_runnable(Arc::new(controller.agent(manager.territory().clone())));

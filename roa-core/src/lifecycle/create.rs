@@ -79,7 +79,7 @@ pub(super) fn check(
 
 fn identity(kind: &KindDescriptor, object: &DynamicObject) -> Violations {
     let mut found = Violations::none();
-    if object.api_version != kind.api_version() {
+    if !kind.is_of(&object.api_version) {
         found.push("apiVersion", format!("is {:?}, expected {:?}", object.api_version, kind.api_version()));
     }
     if object.kind != *kind.kind {

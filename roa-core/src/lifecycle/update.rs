@@ -1,6 +1,6 @@
 //! What becomes of a changed object: through the main path, and through the status path.
 
-use serde_json::Value as Json;
+use serde_json::{Map, Value as Json};
 
 use super::create::check;
 use super::{FieldValidation, Step, metadata, namespace};
@@ -57,11 +57,13 @@ pub fn update_status(
     now: Timestamp,
 ) -> Result<Step> {
     check_precondition(key, &current.metadata, &incoming.metadata)?;
-    let mut next = current.clone();
-    next.metadata.managed_fields.clone_from(&incoming.metadata.managed_fields);
-    match incoming.status() {
-        Some(status) => next.body.insert("status".to_owned(), status.clone()),
-        None => next.body.remove("status"),
+    let managed_fields = incoming.metadata.managed_fields.clone();
+    let next = DynamicObject {
+        api_version: current.api_version.clone(),
+        kind: current.kind.clone(),
+        metadata: Metadata { managed_fields, ..current.metadata.clone() },
+        other_metadata: current.other_metadata.clone(),
+        body: with_status(current, incoming.status()),
     };
     let found = check_status(kind, current, &next);
     if !found.is_empty() {
@@ -69,6 +71,15 @@ pub fn update_status(
     }
     check_transition(kind, key, current, &next)?;
     Ok(finish(current, next, now))
+}
+
+/// The body with another status.
+fn with_status(object: &DynamicObject, status: Option<&Json>) -> Map<String, Json> {
+    let others = object.body.iter().filter(|(name, _)| *name != "status");
+    others
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .chain(status.map(|status| ("status".to_owned(), status.clone())))
+        .collect()
 }
 
 fn check_precondition(key: &Key, current: &Metadata, incoming: &Metadata) -> Result<()> {

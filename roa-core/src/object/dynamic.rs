@@ -100,6 +100,17 @@ impl DynamicObject {
         })
     }
 
+    /// The same of a tree whose metadata were parsed before.
+    fn with_metadata(metadata: Metadata, mut body: Map<String, Json>) -> Result<Self, DecodeError> {
+        let mut other_metadata = match body.remove("metadata") {
+            Some(Json::Object(fields)) => fields,
+            _ => Map::new(),
+        };
+        other_metadata.retain(|name, _| !FIELDS.contains(&name.as_str()));
+        let (api_version, kind) = (text(&mut body, "apiVersion")?, text(&mut body, "kind")?);
+        Ok(Self { api_version, kind, metadata, other_metadata, body })
+    }
+
     /// The JSON tree of it.
     #[must_use]
     pub fn to_json(&self) -> Json {
@@ -179,15 +190,30 @@ impl DynamicObject {
 
 impl Serialize for DynamicObject {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("metadata", &self.metadata_json())?;
-        map.serialize_entry("apiVersion", &self.api_version)?;
-        map.serialize_entry("kind", &self.kind)?;
-        for (name, value) in &self.body {
-            map.serialize_entry(name, value)?;
-        }
-        map.end()
+        serialize(self, &self.metadata_json(), serializer)
     }
+}
+
+/// As it is stored: the revision that wrote it says its `resourceVersion`.
+struct WithoutVersion<'a>(&'a DynamicObject);
+
+impl Serialize for WithoutVersion<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut metadata = self.0.metadata_json();
+        metadata.as_object_mut().and_then(|fields| fields.remove("resourceVersion"));
+        serialize(self.0, &metadata, serializer)
+    }
+}
+
+fn serialize<S: Serializer>(object: &DynamicObject, metadata: &Json, serializer: S) -> Result<S::Ok, S::Error> {
+    let mut map = serializer.serialize_map(None)?;
+    map.serialize_entry("metadata", metadata)?;
+    map.serialize_entry("apiVersion", &object.api_version)?;
+    map.serialize_entry("kind", &object.kind)?;
+    for (name, value) in &object.body {
+        map.serialize_entry(name, value)?;
+    }
+    map.end()
 }
 
 impl<'de> Deserialize<'de> for DynamicObject {
@@ -256,9 +282,7 @@ impl StoredObject {
         if object.metadata.name.is_empty() {
             return Err(failed(&"metadata.name is empty"));
         }
-        let mut without_version = object.clone();
-        without_version.metadata.resource_version = None;
-        let bytes = serde_json::to_vec(&without_version).map_err(|error| failed(&error))?;
+        let bytes = serde_json::to_vec(&WithoutVersion(object)).map_err(|error| failed(&error))?;
         Ok(Value::json(bytes))
     }
 
@@ -297,9 +321,8 @@ impl StoredObject {
     /// [`DecodeError`] if the stored bytes are no object.
     pub fn to_dynamic(&self) -> Result<DynamicObject, DecodeError> {
         let failed = |reason: &dyn ToString| DecodeError::new(&self.metadata.name, reason);
-        let mut object: DynamicObject = serde_json::from_slice(&self.stored).map_err(|error| failed(&error))?;
-        object.metadata.resource_version = self.metadata.resource_version;
-        Ok(object)
+        let body = serde_json::from_slice(&self.stored).map_err(|error| failed(&error))?;
+        DynamicObject::with_metadata(self.metadata.clone(), body)
     }
 
     /// Whether it has these labels and fields.

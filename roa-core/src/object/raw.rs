@@ -1,9 +1,10 @@
 //! [`RawObject`]: an object of any kind as its bytes.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::OnceLock;
 
-use crate::{DecodeError, DynamicObject, Entry, Metadata, Resource, Result, Revision, StoredObject, Value};
+use crate::{Conditions, DecodeError, DynamicObject, Entry, Metadata, Resource, Result, Revision, StoredObject, Value};
 
 /// An object of any kind as its bytes, which it shares with whoever else has them. Its metadata are parsed when somebody
 /// asks for them, and kept from then on; the rest is parsed by each [`RawObject::to_dynamic`], and not kept. So a cache of
@@ -69,6 +70,10 @@ impl Resource for RawObject {
 
     fn status(&self) -> &Value {
         &self.value
+    }
+
+    fn conditions(&self) -> Option<Cow<'_, Conditions>> {
+        self.to_dynamic().ok().map(|tree| Cow::Owned(tree.conditions()))
     }
 
     fn set_revision(&mut self, revision: Revision) {

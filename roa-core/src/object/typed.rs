@@ -1,11 +1,12 @@
 //! [`Resource`]: what controllers handle. [`Object`]: a resource of a kind that is defined by a Rust type.
 
+use std::borrow::Cow;
 use std::fmt::Debug;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 
-use crate::{DecodeError, DynamicObject, Entry, Error, KindDescriptor, Metadata, Result, Revision, Spec, Violations};
+use crate::{Conditions, DecodeError, DynamicObject, Entry, Error, Metadata, Result, Revision, Spec, Violations, kind};
 
 /// Anything with metadata, a desired and an observed state: [`Object`] for kinds that are Rust types,
 /// [`DynamicObject`] for all others.
@@ -35,6 +36,11 @@ pub trait Resource: Clone + Debug + Send + Sync + 'static {
 
     /// The observed state.
     fn status(&self) -> &Self::Status;
+
+    /// Its conditions, if the type keeps all that are stored.
+    fn conditions(&self) -> Option<Cow<'_, Conditions>> {
+        None
+    }
 
     /// Says that it is as of `revision`: an object that left a selection is, when it left.
     fn set_revision(&mut self, revision: Revision);
@@ -117,18 +123,27 @@ impl<S: Spec> Object<S> {
     /// # Errors
     /// [`DecodeError`] if it is none of this kind; it names the path.
     pub fn from_dynamic(object: &DynamicObject) -> Result<Self, DecodeError> {
-        let decode = |name: &str| object.body.get(name).cloned().unwrap_or(Json::Null);
+        let part = |name: &str| object.body.get(name).unwrap_or(&Json::Null);
         Ok(Self {
             metadata: object.metadata.clone(),
-            spec: parse("spec", decode("spec"))?,
-            status: parse::<Option<S::Status>>("status", decode("status"))?.unwrap_or_default(),
+            spec: parse("spec", part("spec"))?,
+            status: parse::<Option<S::Status>>("status", part("status"))?.unwrap_or_default(),
         })
+    }
+
+    /// Spec and status as they stand in a tree.
+    fn body(&self) -> Result<Map<String, Json>, DecodeError> {
+        let failed = |error: serde_json::Error| DecodeError::new(&self.metadata.name, &error);
+        let (spec, status) = (serde_json::to_value(&self.spec), serde_json::to_value(&self.status));
+        Ok([("spec".to_owned(), spec.map_err(failed)?), ("status".to_owned(), status.map_err(failed)?)]
+            .into_iter()
+            .collect())
     }
 }
 
 impl<S: Spec> Serialize for Object<S> {
     fn serialize<T: serde::Serializer>(&self, serializer: T) -> Result<T::Ok, T::Error> {
-        let api_version = KindDescriptor::of::<S>().api_version();
+        let api_version = kind::api_version(S::GROUP, S::VERSION);
         WireRef { metadata: &self.metadata, api_version, kind: S::KIND, spec: &self.spec, status: &self.status }
             .serialize(serializer)
     }
@@ -148,6 +163,10 @@ impl<S: Spec> Resource for Object<S> {
 
     fn status(&self) -> &S::Status {
         &self.status
+    }
+
+    fn conditions(&self) -> Option<Cow<'_, Conditions>> {
+        S::conditions(&self.status).map(Cow::Borrowed)
     }
 
     fn set_revision(&mut self, revision: Revision) {
@@ -170,10 +189,9 @@ impl<S: Spec> Resource for Object<S> {
     }
 
     fn merge_into(&self, before: Option<&Self>, mut stored: DynamicObject) -> Result<DynamicObject, DecodeError> {
-        let after = self.to_dynamic()?;
-        let before = before.map(Self::to_dynamic).transpose()?.unwrap_or_default();
-        merge_maps(&before.body, &after.body, &mut stored.body);
-        stored.metadata = after.metadata;
+        let before = before.map(Self::body).transpose()?.unwrap_or_default();
+        merge_maps(&before, &self.body()?, &mut stored.body);
+        stored.metadata.clone_from(&self.metadata);
         Ok(stored)
     }
 }
@@ -192,6 +210,10 @@ impl Resource for DynamicObject {
 
     fn status(&self) -> &Json {
         self.body.get("status").unwrap_or(&Json::Null)
+    }
+
+    fn conditions(&self) -> Option<Cow<'_, Conditions>> {
+        Some(Cow::Owned(self.conditions()))
     }
 
     fn set_revision(&mut self, revision: Revision) {
@@ -240,8 +262,9 @@ fn merge_maps(before: &Map<String, Json>, after: &Map<String, Json>, stored: &mu
     }
 }
 
-fn parse<T: serde::de::DeserializeOwned>(root: &str, json: Json) -> Result<T, DecodeError> {
-    serde_path_to_error::deserialize(json).map_err(|error| {
+fn parse<T: serde::de::DeserializeOwned>(root: &str, json: &Json) -> Result<T, DecodeError> {
+    // Once more if it fails, to say where: to keep track of that costs more than the rest.
+    T::deserialize(json).or_else(|_| serde_path_to_error::deserialize(json)).map_err(|error| {
         let path = match error.path().to_string() {
             path if path == "." => root.to_owned(),
             path => format!("{root}.{path}"),
@@ -271,10 +294,10 @@ pub(crate) fn unknown_fields<S: Spec>(object: &DynamicObject) -> Vec<String> {
     let mut ignored = |root: &str, path: &serde_ignored::Path<'_>| unknown.push(format!("{root}.{path}"));
     // A spec or status of a wrong type is reported by `validate`; here only names count.
     if let Some(spec) = object.spec() {
-        let _ = serde_ignored::deserialize::<_, _, S>(spec.clone(), |path| ignored("spec", &path));
+        let _ = serde_ignored::deserialize::<_, _, S>(spec, |path| ignored("spec", &path));
     }
     if let Some(status) = object.status() {
-        let _ = serde_ignored::deserialize::<_, _, Option<S::Status>>(status.clone(), |path| ignored("status", &path));
+        let _ = serde_ignored::deserialize::<_, _, Option<S::Status>>(status, |path| ignored("status", &path));
     }
     unknown.iter().map(|path| path.replace(".?", "")).collect()
 }
@@ -317,6 +340,16 @@ mod tests {
         fn validate(&self) -> Violations {
             Violations::unless(self.size > 0, "size", "must be positive")
         }
+
+        fn schema() -> Option<Json> {
+            panic!("a schema takes long to make: once for each kind, and not for each object")
+        }
+    }
+
+    #[test]
+    fn what_costs_much_of_a_kind_is_not_made_for_each_object() {
+        let thing = Object::<Thing>::from_dynamic(&tree()).unwrap();
+        assert_eq!(thing.to_dynamic().unwrap().api_version, "g/v1");
     }
 
     fn tree() -> DynamicObject {

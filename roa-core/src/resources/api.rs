@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::{ListOptions, ResourceStore, retry_conflicts};
 use crate::lifecycle::{DeleteOptions, FieldValidation};
-use crate::{DynamicObject, Error, Key, KindDescriptor, Resource, Result, Revision};
+use crate::{DynamicObject, Entry, Error, Key, KindDescriptor, Resource, Result, Revision};
 
 /// The objects of one kind, as values of the type `R`. A clone shares all of it.
 ///
@@ -92,8 +92,10 @@ impl<R: Resource> Api<R> {
     /// # Errors
     /// As [`ResourceStore::update`].
     pub async fn update(&self, object: &R) -> Result<R> {
-        let tree = self.merged(object).await?;
-        self.read_back(self.resources.update(tree, FieldValidation::Ignore).await?)
+        let (entry, tree) = self.merged(object).await?;
+        let mut txn = self.resources.transaction();
+        let index = txn.update_of(&entry, tree, FieldValidation::Ignore)?;
+        self.read_back(txn.commit().await?.swap_remove(index))
     }
 
     /// Changes an object's status and nothing else; it must carry the `resourceVersion` that was read.
@@ -101,8 +103,10 @@ impl<R: Resource> Api<R> {
     /// # Errors
     /// As [`ResourceStore::update_status`].
     pub async fn update_status(&self, object: &R) -> Result<R> {
-        let tree = self.merged(object).await?;
-        self.read_back(self.resources.update_status(tree).await?)
+        let (entry, tree) = self.merged(object).await?;
+        let mut txn = self.resources.transaction();
+        let index = txn.update_status_of(&entry, &tree)?;
+        self.read_back(txn.commit().await?.swap_remove(index))
     }
 
     /// Reads an object, lets `change` change it, writes it (not its status); again from the read if somebody else
@@ -138,15 +142,16 @@ impl<R: Resource> Api<R> {
         Ok(object)
     }
 
-    /// What the typed object changed, in the tree that is stored. If the stored object is another one by now, the tree
+    /// What is stored, and what the typed object changed in its tree. If the stored object is another one by now, the tree
     /// carries the old `resourceVersion`, and the write is refused.
-    async fn merged(&self, object: &R) -> Result<DynamicObject> {
+    async fn merged(&self, object: &R) -> Result<(Arc<Entry>, DynamicObject)> {
         let key = self.key(&object.metadata().namespace, &object.metadata().name)?;
         let (Some(entry), _) = self.resources.entry(&key).await? else {
             return Err(Error::NotFound { key });
         };
         let stored = entry.object().map_err(Clone::clone)?.to_dynamic()?;
-        Ok(object.merge_into(Some(&R::decode(&entry)?), stored)?)
+        let merged = object.merge_into(Some(&R::decode(&entry)?), stored)?;
+        Ok((entry, merged))
     }
 
     pub(super) fn blank(&self) -> DynamicObject {

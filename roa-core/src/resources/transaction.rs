@@ -67,10 +67,16 @@ impl<'a> Transaction<'a> {
     /// # Errors
     /// As [`ResourceStore::update`].
     pub async fn update(&mut self, object: DynamicObject, fields: FieldValidation) -> Result<usize> {
+        let entry = self.read(&object).await?;
+        self.update_of(&entry, object, fields)
+    }
+
+    /// The same of an object whose entry was just read.
+    pub(super) fn update_of(&mut self, entry: &Entry, object: DynamicObject, fields: FieldValidation) -> Result<usize> {
         let kind = self.kind_of(&object)?;
-        let (key, current, revision) = self.read(&kind, &object).await?;
-        let step = lifecycle::update(&kind, &key, &current, object, fields, self.resources.clock.now())?;
-        self.stage(Staged { key, expect: Some(revision), object: current, step })
+        let current = entry.object().map_err(Clone::clone)?.to_dynamic()?;
+        let step = lifecycle::update(&kind, &entry.key, &current, object, fields, self.resources.clock.now())?;
+        self.stage(Staged { key: entry.key.clone(), expect: Some(entry.revision), object: current, step })
     }
 
     /// Stages a change of an object's status.
@@ -78,10 +84,16 @@ impl<'a> Transaction<'a> {
     /// # Errors
     /// As [`ResourceStore::update_status`].
     pub async fn update_status(&mut self, object: DynamicObject) -> Result<usize> {
-        let kind = self.kind_of(&object)?;
-        let (key, current, revision) = self.read(&kind, &object).await?;
-        let step = lifecycle::update_status(&kind, &key, &current, &object, self.resources.clock.now())?;
-        self.stage(Staged { key, expect: Some(revision), object: current, step })
+        let entry = self.read(&object).await?;
+        self.update_status_of(&entry, &object)
+    }
+
+    /// The same of an object whose entry was just read.
+    pub(super) fn update_status_of(&mut self, entry: &Entry, object: &DynamicObject) -> Result<usize> {
+        let kind = self.kind_of(object)?;
+        let current = entry.object().map_err(Clone::clone)?.to_dynamic()?;
+        let step = lifecycle::update_status(&kind, &entry.key, &current, object, self.resources.clock.now())?;
+        self.stage(Staged { key: entry.key.clone(), expect: Some(entry.revision), object: current, step })
     }
 
     /// Stages a deletion.
@@ -288,12 +300,10 @@ impl<'a> Transaction<'a> {
         self.resources.kinds.by_manifest(&object.api_version, &object.kind).cloned()
     }
 
-    async fn read(&self, kind: &KindDescriptor, object: &DynamicObject) -> Result<(Key, DynamicObject, Revision)> {
-        let key = kind.key(&object.metadata.namespace, &object.metadata.name)?;
-        match self.resources.entry(&key).await? {
-            (Some(entry), _) => Ok((key, entry.object().map_err(Clone::clone)?.to_dynamic()?, entry.revision)),
-            (None, _) => Err(Error::NotFound { key }),
-        }
+    async fn read(&self, object: &DynamicObject) -> Result<Arc<Entry>> {
+        let key = self.kind_of(object)?.key(&object.metadata.namespace, &object.metadata.name)?;
+        let (entry, _) = self.resources.entry(&key).await?;
+        entry.ok_or(Error::NotFound { key })
     }
 
     fn generate_name(&self, object: &mut DynamicObject) {

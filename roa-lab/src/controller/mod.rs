@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use roa_core::{Action, Context, Controller, ReconcileError};
-use roa_runtime::Territory;
+use roa_runtime::{Cache, Territory};
 
 pub use agent::NodeAgent;
 
@@ -60,6 +60,22 @@ impl LabController {
     pub fn new(settings: LabSettings) -> Self {
         let mind = Mind { ledger: Ledger::default(), scheduler: Scheduler::new(settings.scheduling) };
         Self { settings, mind: Arc::new(mind) }
+    }
+
+    /// Keeps account of what labs hold of this node as they change in this cache, instead of looking at all of them for each
+    /// that asks for a place. The cache must not run yet: what came before is not counted.
+    ///
+    /// ```
+    /// use roa_lab::{Lab, LabController, LabSettings, Provisioners};
+    /// use roa_runtime::Cache;
+    /// let labs = Cache::<Lab>::new();
+    /// let controller = LabController::new(LabSettings::new("node-1", Provisioners::new())).following(&labs);
+    /// # drop(controller);
+    /// ```
+    #[must_use]
+    pub fn following(self, labs: &Cache<Lab>) -> Self {
+        self.mind.ledger.follow(labs, &self.settings.node);
+        self
     }
 
     /// What acts on this node for labs that are here and that another process handles: all but those of `territory`.

@@ -38,7 +38,7 @@ pub(super) async fn find(turn: &Turn<'_>, mind: &Mind) -> Result<Action, Reconci
         Err(wait) => return keep_waiting(turn, wait).await,
     };
     let candidates = Candidates::take(&turn.lab.metadata().namespace, turn.cx).await?;
-    let census = Census::take(turn.cx).await?;
+    let census = Census::take(&mind.ledger, turn.cx, &turn.settings.node).await?;
     let ask = if candidates.is_some() { Ask::Elsewhere } else { Ask::Place(plan.resources) };
     let reservation = match mind.ledger.reserve(&turn.lab.metadata().uid, ask, &census, turn.settings) {
         Ok(reservation) => reservation,

@@ -30,7 +30,7 @@ pub(super) async fn step(turn: &Turn<'_>, mind: &Mind) -> Result<Action, Reconci
 /// A lab that waited for its next attempt had given up its turn.
 async fn begin_again(turn: &Turn<'_>, mind: &Mind, provisioner: &dyn Provisioner) -> Result<Action, ReconcileError> {
     let Some(allocation) = &turn.lab.status.allocation else { return Ok(turn.poll()) };
-    let census = Census::take(turn.cx).await?;
+    let census = Census::take(&mind.ledger, turn.cx, &turn.settings.node).await?;
     let ask = if allocation.worker.is_some() { Ask::Elsewhere } else { Ask::Turn(allocation.resources()) };
     let uid = &turn.lab.metadata().uid;
     match mind.ledger.reserve(uid, ask, &census, turn.settings) {

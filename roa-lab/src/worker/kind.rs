@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use roa_core::{Column, HumanDuration, Object, Scope, Spec, StateMachine, Violations, names};
+use roa_core::{Column, Conditions, HumanDuration, Object, Scope, Spec, StateMachine, Violations, names};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -209,6 +209,10 @@ impl Spec for LabWorker {
             found.merge(simulated.validate().nested("simulated"));
         }
         found
+    }
+
+    fn conditions(status: &WorkerStatus) -> Option<&Conditions> {
+        Some(&status.conditions)
     }
 
     fn state_machine() -> Option<&'static StateMachine> {

@@ -1,7 +1,7 @@
 //! Finalizers, and the condition of an object that was given up: what the driver itself writes.
 
 use roa_core::lifecycle::FieldValidation;
-use roa_core::{ConditionStatus, Context, DynamicObject, Error, Key, MAX_CONFLICTS, Result};
+use roa_core::{ConditionStatus, Conditions, Context, DynamicObject, Error, Key, MAX_CONFLICTS, Result};
 
 /// The condition that says whether the last calls succeeded.
 const RECONCILED: &str = "Reconciled";
@@ -54,13 +54,15 @@ pub(super) async fn clear_given_up(cx: &Context, key: &Key) -> Result<()> {
     if !names(object.stored(), RECONCILED) {
         return Ok(());
     }
-    let object = object.to_dynamic()?;
-    match object.conditions().get(RECONCILED) {
-        Some(condition) if condition.status != ConditionStatus::True => {
-            set_reconciled(cx, key, ConditionStatus::True, (RECONCILED, "")).await
-        }
-        _ => Ok(()),
+    if !say_given_up(&object.to_dynamic()?.conditions()) {
+        return Ok(());
     }
+    set_reconciled(cx, key, ConditionStatus::True, (RECONCILED, "")).await
+}
+
+/// Whether these are the conditions of an object that was given up.
+pub(super) fn say_given_up(conditions: &Conditions) -> bool {
+    conditions.get(RECONCILED).is_some_and(|condition| condition.status != ConditionStatus::True)
 }
 
 /// Whether a word stands anywhere in JSON: so most objects need not be parsed.

@@ -61,26 +61,46 @@ impl Parked {
 /// since. None, once each was handled well.
 #[derive(Debug, Default)]
 pub(super) struct Unchecked {
-    keys: Sparse<u64>,
+    keys: Sparse<Doubt>,
     noted: AtomicU64,
 }
 
+/// That an object may say that it was given up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Doubt {
+    number: u64,
+    /// Whether this process tried to write so: how that ended may not be known, and the cache not show it yet.
+    pub(super) own: bool,
+}
+
 impl Unchecked {
-    /// From now on, it is to be looked at.
+    /// From now on, it is to be looked at: somebody else may have written so before.
     pub(super) fn note(&self, key: &Key) {
-        let number = self.noted.fetch_add(1, Ordering::Relaxed);
-        self.keys.with(|keys| keys.insert(key.clone(), number));
+        self.doubt(key, false);
     }
 
-    /// Since which note it is to be looked at, if it is.
-    pub(super) fn since(&self, key: &Key) -> Option<u64> {
+    /// From now on, it is to be looked at: this process is about to write so.
+    pub(super) fn note_own(&self, key: &Key) {
+        self.doubt(key, true);
+    }
+
+    fn doubt(&self, key: &Key, own: bool) {
+        let number = self.noted.fetch_add(1, Ordering::Relaxed);
+        self.keys.with(|keys| {
+            let own = own || keys.get(key).is_some_and(|doubt| doubt.own);
+            keys.insert(key.clone(), Doubt { number, own })
+        });
+    }
+
+    /// Whether it is to be looked at.
+    pub(super) fn doubt_of(&self, key: &Key) -> Option<Doubt> {
         self.keys.with_any(|keys| keys.get(key).copied()).flatten()
     }
 
     /// It was looked at, unless it was noted again meanwhile.
-    pub(super) fn checked(&self, key: &Key, since: u64) {
+    pub(super) fn checked(&self, key: &Key, doubt: Doubt) {
         self.keys.with_any(|keys| {
-            if keys.get(key) == Some(&since) {
+            if keys.get(key) == Some(&doubt) {
                 keys.remove(key);
             }
         });
@@ -99,13 +119,15 @@ mod tests {
     #[test]
     fn what_is_noted_again_while_it_is_looked_at_is_looked_at_again() {
         let (unchecked, key) = (Unchecked::default(), Key::new("g", "things", "n", "a").unwrap());
-        assert_eq!(unchecked.since(&key), None);
+        assert_eq!(unchecked.doubt_of(&key), None);
         unchecked.note(&key);
-        let first = unchecked.since(&key).unwrap();
+        let first = unchecked.doubt_of(&key).unwrap();
+        unchecked.note_own(&key);
         unchecked.note(&key);
         unchecked.checked(&key, first);
-        let second = unchecked.since(&key).unwrap();
+        let second = unchecked.doubt_of(&key).unwrap();
+        assert_eq!((first.own, second.own), (false, true), "an own one counts until it was looked at");
         unchecked.checked(&key, second);
-        assert_eq!((unchecked.since(&key), unchecked.keys.len()), (None, 0));
+        assert_eq!((unchecked.doubt_of(&key), unchecked.keys.len()), (None, 0));
     }
 }

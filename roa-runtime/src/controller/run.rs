@@ -13,6 +13,7 @@ use tracing::level_filters::LevelFilter;
 use tracing::{Instrument, Span};
 
 use super::desk::{Alarm, Call, Desk};
+use super::gate::Doubt;
 use super::outcome::{Ended, Failure, QUARANTINED, Record, Verdict, judge};
 use super::tracking::Trouble;
 use super::{ControllerConfig, Inner, finalizer};
@@ -50,9 +51,15 @@ pub(super) async fn handle<C: Controller>(
     let record = record(inner, run, &ended);
     let outcome = match judge(ended, run.key(), record) {
         Verdict::Continue(outcome) if succeeded => {
-            inner.parked.release(run.key());
-            match inner.unchecked.since(run.key()) {
-                Some(since) => Box::pin(clear(inner, cx, run.key(), since, outcome).instrument(span)).await,
+            if inner.parked.release(run.key()) {
+                inner.metrics.parked(inner.parked.len());
+            }
+            match inner.unchecked.doubt_of(run.key()) {
+                Some(doubt) if shows_all_well(inner, run.key(), doubt) => {
+                    inner.unchecked.checked(run.key(), doubt);
+                    outcome
+                }
+                Some(doubt) => Box::pin(clear(inner, cx, run.key(), doubt, outcome).instrument(span)).await,
                 None => outcome,
             }
         }
@@ -262,7 +269,7 @@ fn log(ended: &Ended, run: &Run<Key>) {
 async fn give_up<C: Controller>(inner: &Inner<C>, cx: &Context, key: &Key, failure: &Failure) -> Outcome {
     let Failure { reason, ref message, passing } = *failure;
     inner.parked.park(key);
-    inner.unchecked.note(key);
+    inner.unchecked.note_own(key);
     inner.metrics.parked(inner.parked.len());
     if reason == QUARANTINED {
         inner.metrics.quarantined();
@@ -280,12 +287,18 @@ async fn give_up<C: Controller>(inner: &Inner<C>, cx: &Context, key: &Key, failu
     Outcome::Drop
 }
 
+/// Whether the cache shows that nobody gave the object up: all that others wrote before is there, of kinds that show their
+/// conditions. After a take-over thousands of objects are handled in a row, and the store has more to do then.
+fn shows_all_well<C: Controller>(inner: &Inner<C>, key: &Key, doubt: Doubt) -> bool {
+    let well = |object: Arc<C::Resource>| object.conditions().map(|conditions| !finalizer::say_given_up(&conditions));
+    !doubt.own && inner.cache.get(key).and_then(well).unwrap_or(false)
+}
+
 /// After a success an object must not say that it was given up, be it by a process before this one: that is looked up
 /// once for each object that came.
-async fn clear<C: Controller>(inner: &Inner<C>, cx: &Context, key: &Key, since: u64, outcome: Outcome) -> Outcome {
-    inner.metrics.parked(inner.parked.len());
+async fn clear<C: Controller>(inner: &Inner<C>, cx: &Context, key: &Key, doubt: Doubt, outcome: Outcome) -> Outcome {
     if within_time(inner, key, finalizer::clear_given_up(cx, key)).await {
-        inner.unchecked.checked(key, since);
+        inner.unchecked.checked(key, doubt);
         return outcome;
     }
     if outcome == Outcome::Done { Outcome::Defer(CLEAR_AGAIN) } else { outcome }

@@ -1,5 +1,6 @@
 //! Which fields of an object two of its versions differ in.
 
+use std::collections::BTreeMap;
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
 
@@ -27,44 +28,60 @@ pub(super) struct Changed {
 /// The fields in which two versions of an object differ.
 pub(super) fn changed(before: &Json, after: &Json) -> Vec<Changed> {
     let mut found = Vec::new();
-    let (before, after) = (root(before), root(after));
-    compare(&mut found, String::new(), &before, &after);
+    compare(&mut found, "", before, after);
     found
 }
 
-/// Without what the store gives.
-fn root(object: &Json) -> Json {
-    let mut root = object.as_object().cloned().unwrap_or_default();
-    if let Some(Json::Object(metadata)) = root.get_mut("metadata") {
-        metadata.retain(|name, _| METADATA.contains(&name.as_str()));
-    }
-    Json::Object(root)
-}
-
-fn compare(found: &mut Vec<Changed>, path: String, before: &Json, after: &Json) {
+fn compare(found: &mut Vec<Changed>, path: &str, before: &Json, after: &Json) {
     if before == after || found.len() >= MAX_FIELDS {
         return;
     }
-    match (mapping(before), mapping(after)) {
+    match (Fields::of(before), Fields::of(after)) {
         (Some(before), Some(after)) => {
-            let names = before.keys().chain(after.keys().filter(|name| !before.contains_key(*name)));
-            for name in names.filter(|name| !IGNORED.contains(&name.as_str())) {
-                let of = |side: &Map<String, Json>| side.get(name).cloned().unwrap_or_default();
-                compare(found, below(&path, name), &of(&before), &of(&after));
+            let names = before.names().chain(after.names().filter(|name| before.get(name).is_none()));
+            for name in names.filter(|name| counts(path, name)) {
+                let [before, after] = [&before, &after].map(|side| side.get(name).unwrap_or(&Json::Null));
+                compare(found, &below(path, name), before, after);
             }
         }
-        _ => found.push(Changed { path, from: fingerprint(before), to: fingerprint(after) }),
+        _ => found.push(Changed { path: path.to_owned(), from: fingerprint(before), to: fingerprint(after) }),
     }
 }
 
-/// A mapping; a list of mappings with a `type` is one, by type.
-fn mapping(value: &Json) -> Option<Map<String, Json>> {
-    match value {
-        Json::Object(fields) => Some(fields.clone()),
-        Json::Array(items) if !items.is_empty() => {
-            items.iter().map(|item| Some((format!("[{}]", item.get("type")?.as_str()?), item.clone()))).collect()
+/// Whether a field is looked at: not what the store gives.
+fn counts(path: &str, name: &str) -> bool {
+    if path == "metadata" { METADATA.contains(&name) } else { !IGNORED.contains(&name) }
+}
+
+/// What has names: a mapping; or a list of mappings with a `type`, by type.
+enum Fields<'a> {
+    Mapping(&'a Map<String, Json>),
+    ByType(BTreeMap<String, &'a Json>),
+}
+
+impl<'a> Fields<'a> {
+    fn of(value: &'a Json) -> Option<Self> {
+        let typed = |item: &'a Json| Some((format!("[{}]", item.get("type")?.as_str()?), item));
+        match value {
+            Json::Object(fields) => Some(Self::Mapping(fields)),
+            Json::Array(items) if !items.is_empty() => items.iter().map(typed).collect::<Option<_>>().map(Self::ByType),
+            _ => None,
         }
-        _ => None,
+    }
+
+    fn get(&self, name: &str) -> Option<&'a Json> {
+        match self {
+            Self::Mapping(fields) => fields.get(name),
+            Self::ByType(fields) => fields.get(name).copied(),
+        }
+    }
+
+    fn names(&self) -> impl Iterator<Item = &str> {
+        let (mapping, by_type) = match self {
+            Self::Mapping(fields) => (Some(fields.keys()), None),
+            Self::ByType(fields) => (None, Some(fields.keys())),
+        };
+        mapping.into_iter().flatten().chain(by_type.into_iter().flatten()).map(String::as_str)
     }
 }
 

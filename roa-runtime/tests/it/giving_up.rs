@@ -1,14 +1,20 @@
 //! What is given up after the last retry, and what never is.
 
+use std::marker::PhantomData;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use roa_core::{Action, Error, ReconcileError, Revision, SystemRandom, TxnId};
-use roa_runtime::ControllerConfig;
+use async_trait::async_trait;
+use roa_core::{
+    Action, Cancellation, Context, Controller, DynamicObject, Error, KindRegistry, Object, ReconcileError, Resource,
+    ResourceStore, Revision, SystemRandom, TxnId,
+};
+use roa_runtime::{Cache, Clocks, ControllerConfig, ControllerDriver, RuntimeMetrics, StreamWatcher, SystemClock};
+use roa_store_memory::{MemoryConfig, MemoryStore};
 
 use crate::driving::{Answer, Driving, Scripted, advancing_until, config, reconciled, reconciled_is};
-use crate::support::{World, pause, soon, until};
+use crate::support::{Thing, World, pause, soon, until};
 
 fn down() -> ReconcileError {
     ReconcileError::Transient { reason: "Down", message: "no answer".into() }
@@ -127,4 +133,49 @@ async fn what_cannot_be_cleaned_up_stays_until_somebody_changes_it() {
     world.clock.advance(Duration::from_secs(3_600));
     assert_eq!((driving.driver.queue().len(), driving.calls()), (0, 2));
     driving.stop().await;
+}
+
+/// Has nothing to do.
+struct Content<R>(PhantomData<fn() -> R>);
+
+#[async_trait]
+impl<R: Resource> Controller for Content<R> {
+    type Resource = R;
+
+    fn name(&self) -> &'static str {
+        "content"
+    }
+
+    async fn reconcile(&self, _object: Arc<R>, _cx: &Context) -> Answer {
+        Ok(Action::Done)
+    }
+}
+
+/// How many calls are still to come after a first one that succeeded, of a process that can't reach the store.
+async fn left_to_do<R: Resource>() -> usize {
+    let world = World::new().await;
+    world.create("a", 1).await;
+    let closed = MemoryStore::new(MemoryConfig::default(), world.clock.clone(), Arc::new(SystemRandom));
+    closed.close();
+    let kinds = Arc::new(KindRegistry::new().with::<Thing>());
+    let resources = ResourceStore::new(Arc::new(closed), kinds, world.clock.clone(), Arc::new(SystemRandom), "content");
+    let (cache, metrics) = (Cache::<R>::new(), RuntimeMetrics::unregistered());
+    let (cx, clocks) = (Context::new("content", resources), Clocks::same(world.clock.clone()));
+    let (content, config, measured) = (Content(PhantomData), ControllerConfig::default(), metrics.of("content"));
+    let driver = ControllerDriver::new(content, cache.clone(), cx, config, clocks, measured);
+    let (watcher, io) = (StreamWatcher::<R>::new(world.hub.clone(), world.selection()), SystemClock::new());
+    let handled = || metrics.of("content").count("success") == 1 && driver.queue().stats().in_flight == 0;
+    tokio::select! {
+        () = driver.work(Cancellation::never()) => {}
+        () = async { cache.run(&watcher, &io).await } => {}
+        () = until("it was handled", handled) => {}
+    }
+    driver.queue().len()
+}
+
+/// After a take-over every object is called for: the store has enough to do then.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whether_an_object_was_given_up_before_is_asked_of_the_store_only_where_the_cache_does_not_show_it() {
+    assert_eq!(left_to_do::<DynamicObject>().await, 0);
+    assert_eq!(left_to_do::<Object<Thing>>().await, 1, "it is looked up again later");
 }

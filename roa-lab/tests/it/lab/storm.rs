@@ -109,10 +109,12 @@ impl Stage {
         let mut manager = manager.with_metrics(metrics.clone());
         let onlooker = Arc::new(Onlooker::default());
         manager.cache::<LabTemplate>().unwrap();
-        manager.cache::<LabInstance>().unwrap().listen(onlooker.clone());
+        let labs = manager.cache::<LabInstance>().unwrap();
+        labs.listen(onlooker.clone());
         let settings = settings(&shared, &metrics);
         let (policy, sweep) = (settings.policy.clone(), settings.policy.sweep);
-        manager.add_controller(LabController::new(settings.clone()), ControllerConfig::default()).unwrap();
+        let controller = LabController::new(settings.clone()).following(&labs);
+        manager.add_controller(controller, ControllerConfig::default()).unwrap();
         let sweeps = ReconcilerConfig { interval: sweep, ..ReconcilerConfig::default() };
         manager.add_reconciler(LabReconciler::new(settings), sweeps).unwrap();
         Self { clock, resources, manager, policy, onlooker, metrics, registry }

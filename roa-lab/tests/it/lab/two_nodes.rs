@@ -59,7 +59,8 @@ impl Nodes {
         let mut manager = manager.unwrap();
         manager.cache::<LabTemplate>().unwrap();
         manager.cache::<LabWorker>().unwrap();
-        let controller = LabController::new(settings.clone());
+        let labs = manager.cache::<LabInstance>().unwrap();
+        let controller = LabController::new(settings.clone()).following(&labs);
         manager.add_runnable(Arc::new(controller.agent(manager.territory().clone())));
         manager.add_controller::<LabInstance, _>(controller, ControllerConfig::default()).unwrap();
         let sweeps = ReconcilerConfig { interval: SOON, ..ReconcilerConfig::default() };
