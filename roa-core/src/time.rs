@@ -41,6 +41,9 @@ pub enum TimeError {
 }
 
 impl Timestamp {
+    /// The last time that a calendar has.
+    pub const MAX: Self = Self(jiff::Timestamp::MAX);
+
     /// The time this many seconds after the begin of 1970; `None` if no calendar reaches it.
     #[must_use]
     pub fn from_unix_seconds(seconds: i64) -> Option<Self> {
@@ -51,6 +54,12 @@ impl Timestamp {
     #[must_use]
     pub fn from_unix_millis(millis: i64) -> Option<Self> {
         jiff::Timestamp::from_millisecond(millis).ok().map(Self)
+    }
+
+    /// The time this many microseconds after the begin of 1970; `None` if no calendar reaches it.
+    #[must_use]
+    pub fn from_unix_micros(micros: i64) -> Option<Self> {
+        jiff::Timestamp::from_microsecond(micros).ok().map(Self)
     }
 
     /// Seconds since the begin of 1970.
@@ -80,7 +89,7 @@ impl Timestamp {
     /// This much later, or the last time.
     #[must_use]
     pub fn saturating_add(self, duration: Duration) -> Self {
-        self.checked_add(duration).unwrap_or(Self(jiff::Timestamp::MAX))
+        self.checked_add(duration).unwrap_or(Self::MAX)
     }
 
     /// This much earlier, or the first time.

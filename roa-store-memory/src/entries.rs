@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
 use std::sync::Arc;
 
+use hashbrown::DefaultHashBuilder;
 use roa_core::{Entry, Key, KeyPrefix};
 
 /// The live entries.
@@ -12,7 +13,8 @@ use roa_core::{Entry, Key, KeyPrefix};
 /// hash and no comparison of keys; only the first and the last write of a life touch the ordered index.
 #[derive(Debug, Default)]
 pub(crate) struct Entries {
-    by_hash: HashMap<Key, usize>,
+    /// A fast hash with a random seed, since names come from users.
+    by_hash: HashMap<Key, usize, DefaultHashBuilder>,
     in_order: BTreeMap<Key, usize>,
     slots: Vec<Option<Arc<Entry>>>,
     /// Slots of removed keys, for the next new keys.

@@ -1,6 +1,6 @@
 //! [`SystemClock`]: the machine's time.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
 use roa_core::{Clock, Monotonic, Timestamp};
@@ -41,10 +41,8 @@ impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
         #[expect(clippy::disallowed_methods, reason = "the one place where the calendar is read")]
         let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let micros = u64::try_from(since_1970.as_micros()).unwrap_or(u64::MAX);
-        #[expect(clippy::expect_used, reason = "a constant")]
-        let begin = Timestamp::from_unix_seconds(0).expect("the calendar has a year 1970");
-        begin.saturating_add(Duration::from_micros(micros))
+        let now = i64::try_from(since_1970.as_micros()).ok().and_then(Timestamp::from_unix_micros);
+        now.unwrap_or(Timestamp::MAX)
     }
 
     fn monotonic(&self) -> Monotonic {
@@ -62,6 +60,8 @@ impl Clock for SystemClock {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use roa_core::ClockExt;
 

@@ -7,14 +7,14 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use criterion::{BenchmarkId, Criterion, Throughput};
+use criterion::{BatchSize, BenchmarkId, Criterion, Throughput};
 use futures_util::future::join_all;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::core::{ApiResource, DynamicObject, GroupVersionKind, ObjectMeta};
 use kube::runtime::controller::{Action, Config, applier};
 use kube::runtime::reflector::store::Writer;
-use kube::runtime::reflector::{ObjectRef, reflector, store, store_shared};
+use kube::runtime::reflector::{ObjectRef, Store, reflector, store, store_shared};
 use kube::runtime::watcher::{Error as WatchError, Event};
 use roa_benches::{Course, ReplayStore, batches, group, prefix};
 use roa_core::{Batch, Entry, Revision, Spec, Start};
@@ -25,6 +25,7 @@ use super::stores::runtime;
 const EVENTS: usize = 20_000;
 const OBJECTS: usize = 1_000;
 const KEYS: usize = 10_000;
+const MANY_KEYS: usize = 100_000;
 /// How many objects the shared reflector holds for its subscribers.
 const BUFFER: usize = 1_024;
 
@@ -127,36 +128,46 @@ pub(crate) fn cache_apply(criterion: &mut Criterion) {
 pub(crate) fn reconcile(criterion: &mut Criterion) {
     let runtime = runtime();
     let mut group = group(criterion, "peers/reconcile");
-    group.throughput(Throughput::Elements(KEYS as u64));
+    for count in [KEYS, MANY_KEYS] {
+        group.throughput(Throughput::Elements(count as u64));
+        let reader = listed(count);
+        let references: Vec<_> = (0..count).map(|number| ObjectRef::from_obj(&object(number))).collect();
+        for workers in [1, 16, 64] {
+            group.bench_function(format!("kube/{workers}-workers-{count}-keys"), |bencher| {
+                let fed = || references.clone();
+                let round = |references| reconcile_once(reader.clone(), references, workers);
+                bencher.to_async(&runtime).iter_batched(fed, round, BatchSize::PerIteration);
+            });
+        }
+    }
+    group.finish();
+}
+
+/// A store of so many objects. Its controller waits until the first list is whole.
+fn listed(count: usize) -> Store<ConfigMap> {
     let (reader, mut writer) = store::<ConfigMap>();
-    // Its controller waits until the first list is whole.
-    let listed = (0..KEYS).map(object).map(Event::InitApply);
+    let listed = (0..count).map(object).map(Event::InitApply);
     for event in [Event::Init].into_iter().chain(listed).chain([Event::InitDone]) {
         writer.apply_watcher_event(&event);
     }
-    let references: Vec<_> = (0..KEYS).map(|number| ObjectRef::from_obj(&object(number))).collect();
-    for workers in [1, 16, 64] {
-        group.bench_function(BenchmarkId::new("kube", workers), |bencher| {
-            bencher.to_async(&runtime).iter(async || {
-                let all = stream::iter(references.clone()).map(Ok::<ObjectRef<ConfigMap>, Infallible>);
-                // With the end of what it is fed it ends, whatever is still to be done.
-                let queue = all.chain(stream::pending());
-                let act = |object: Arc<ConfigMap>, _: Arc<()>| {
-                    black_box(object);
-                    Box::pin(async { Ok::<_, Infallible>(Action::await_change()) })
-                };
-                let never = |_: Arc<ConfigMap>, _: &Infallible, _: Arc<()>| Action::await_change();
-                let config = Config::default().concurrency(workers);
-                let done = applier(act, never, Arc::new(()), reader.clone(), queue, config);
-                let count = done
-                    .take(KEYS)
-                    .map_err(|error| panic!("{error}"))
-                    .try_fold(0, async |count, _| Ok::<_, Infallible>(count + 1));
-                assert_eq!(count.await, Ok(KEYS));
-            });
-        });
-    }
-    group.finish();
+    reader
+}
+
+/// One call for each of these.
+async fn reconcile_once(reader: Store<ConfigMap>, references: Vec<ObjectRef<ConfigMap>>, workers: u16) {
+    let count = references.len();
+    let all = stream::iter(references).map(Ok::<ObjectRef<ConfigMap>, Infallible>);
+    // With the end of what it is fed it ends, whatever is still to be done.
+    let queue = all.chain(stream::pending());
+    let act = |object: Arc<ConfigMap>, _: Arc<()>| {
+        black_box(object);
+        Box::pin(async { Ok::<_, Infallible>(Action::await_change()) })
+    };
+    let never = |_: Arc<ConfigMap>, _: &Infallible, _: Arc<()>| Action::await_change();
+    let config = Config::default().concurrency(workers);
+    let done = applier(act, never, Arc::new(()), reader, queue, config);
+    let done = done.take(count).map_err(|error| panic!("{error}"));
+    assert_eq!(done.try_fold(0, async |count, _| Ok::<_, Infallible>(count + 1)).await, Ok(count));
 }
 
 /// A store of these objects, as kube-rs keeps those of kinds that it knows no Rust type for.
