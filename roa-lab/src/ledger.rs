@@ -1,12 +1,14 @@
 //! [`Ledger`]: who holds what of this machine, also where the cache does not show it yet.
 
+mod holdings;
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use roa_core::{Context, ListOptions, Result, Revision};
 use roa_runtime::Cache;
 
-use crate::holdings::{Followed, Hold, Holdings, Total};
+use self::holdings::{Followed, Hold, Holdings, Total};
 use crate::{Lab, LabInstance, LabSettings, Resources};
 
 /// What all labs hold of the node, as of one revision at least.
@@ -168,8 +170,8 @@ impl Drop for Reservation<'_> {
 
 #[cfg(test)]
 mod tests {
+    use super::holdings::tests::{lab, needs};
     use super::*;
-    use crate::holdings::tests::{lab, needs};
     use crate::{Capacity, LabState, Provisioners, Quantity};
 
     fn revision(number: u64) -> Revision {

@@ -27,7 +27,6 @@ mod capacity;
 mod controller;
 mod displaced;
 mod history;
-mod holdings;
 mod instance;
 mod kinds;
 mod ledger;
