@@ -13,6 +13,7 @@ use roa_core::{
     TailEnd, TxnId, Value, WatchEvent, WatchItem, WatchStream, Watcher,
 };
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use tokio::sync::Notify;
 
 /// What is to be taught, with what.
@@ -50,6 +51,24 @@ impl Spec for Course {
     const KIND: &'static str = "Course";
     const PLURAL: &'static str = "courses";
     const SCOPE: Scope = Scope::Namespaced;
+
+    fn conditions(status: &CourseStatus) -> Option<&Conditions> {
+        Some(&status.conditions)
+    }
+
+    fn schema() -> Option<serde_json::Value> {
+        let text = json!({ "type": "string" });
+        Some(json!({
+            "type": "object",
+            "properties": {
+                "spec": {
+                    "type": "object",
+                    "properties": { "template": text, "studentEmail": text, "duration": text, "environment": { "type": "object" } },
+                },
+                "status": { "type": "object", "x-kubernetes-preserve-unknown-fields": true },
+            },
+        }))
+    }
 }
 
 /// The entry of the course with this number, as of a revision.

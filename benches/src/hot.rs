@@ -8,12 +8,14 @@ use std::alloc::System;
 use std::hint::black_box;
 use std::sync::Arc;
 
-use roa_core::{Cause, ManualClock, SeededRandom, Start, Store, Timestamp};
+use roa_core::{
+    Cause, KindRegistry, ManualClock, Object, Resource, ResourceStore, Revision, SeededRandom, Start, Store, Timestamp,
+};
 use roa_runtime::{HubConfig, HubItem, Outcome, Priority, QueueConfig, Selection, WatchHub, WorkQueue};
 use roa_store_memory::{MemoryConfig, MemoryStore};
 use stats_alloc::{Region, StatsAlloc};
 
-use crate::{Client, Roa, key, object_value, prefix};
+use crate::{Client, Course, Roa, course, key, object_value, prefix};
 
 /// A path, by its name.
 #[derive(Debug, Clone, Copy)]
@@ -30,12 +32,13 @@ const OPERATIONS: u64 = 1_024;
 
 impl HotPath {
     /// All of them.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self { name: "commit", run: commit },
         Self { name: "commit-and-dispatch", run: dispatch },
         Self { name: "walk-the-ring", run: walk },
         Self { name: "select-by-label", run: select },
         Self { name: "queue-add-pop-finish", run: queue },
+        Self { name: "write-a-status", run: write_status },
     ];
 
     /// Does the operation so many times.
@@ -150,6 +153,23 @@ fn queue(operations: u64) {
         for key in keys.iter().cycle().take(usize::try_from(operations).unwrap_or(usize::MAX)) {
             queue.try_add(key, Priority::User, Cause::Changed).expect("room");
             queue.next().await.expect("a key").finish(Outcome::Done);
+        }
+    });
+}
+
+/// The status of a typed object: read, merged into what is stored, checked, committed, and read back.
+#[expect(clippy::expect_used, reason = "a count that can't set up must stop")]
+fn write_status(operations: u64) {
+    block_on(async {
+        let kinds = Arc::new(KindRegistry::new().with::<Course>());
+        let resources = ResourceStore::new(memory(), kinds, clock(), Arc::new(SeededRandom::new(1)), "bench");
+        let courses = resources.api::<Course>().expect("the kind is registered");
+        let first = Revision::new(1).expect("a revision");
+        let course = Object::<Course>::decode(&course(1, first)).expect("a course");
+        let mut course = courses.create(&course).await.expect("a new course");
+        for number in 0..operations {
+            course.status.observed_generation = number % 10;
+            course = courses.update_status(&course).await.expect("nobody else writes");
         }
     });
 }

@@ -1,18 +1,20 @@
 //! Whether a store is whole: its log is dense and chained, and leads to what is there.
 
 use std::collections::HashMap;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use roa_core::{Batch, Key, KeyPrefix, ListRequest, Revision, StoreState, TailChecker};
 
+use crate::chunk::Chunk;
 use crate::error::RedisStoreError;
 use crate::shared::Shared;
 use crate::{list, log};
 
 /// How many problems are named.
 const PROBLEMS: usize = 20;
-/// How many batches are read at a time.
-const STEP: usize = 500;
+/// How many batches are read at a time at first, and at most.
+const BATCHES: NonZeroUsize = NonZeroUsize::new(500).unwrap();
 
 /// What a look through a whole store found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,7 +41,9 @@ pub(crate) async fn check(shared: &Shared) -> Result<CheckReport, RedisStoreErro
     if let Some(missing) = meta.missing() {
         look.problem(missing);
     }
-    look.read_log(shared, TailChecker::new(meta.floor, Some(meta.floor_txn))).await?;
+    let mut chunk = Chunk::new(BATCHES, BATCHES);
+    chunk.fit(&meta);
+    look.read_log(shared, TailChecker::new(meta.floor, Some(meta.floor_txn)), chunk).await?;
     for entry in &page.entries {
         look.read_entry(&entry.key, entry.revision);
     }
@@ -60,9 +64,14 @@ impl Look {
         }
     }
 
-    async fn read_log(&mut self, shared: &Shared, mut checker: TailChecker) -> Result<(), RedisStoreError> {
+    async fn read_log(
+        &mut self,
+        shared: &Shared,
+        mut checker: TailChecker,
+        mut chunk: Chunk,
+    ) -> Result<(), RedisStoreError> {
         while checker.last() < self.report.state.head {
-            let batches = match log::after(shared, checker.last(), STEP).await {
+            let batches = match log::after(shared, checker.last(), chunk.get()).await {
                 Ok(stretch) => stretch.batches,
                 Err(RedisStoreError::Corrupt(why)) => {
                     self.problem(why);
@@ -74,6 +83,7 @@ impl Look {
                 self.problem(format!("the log ends at {}", checker.last()));
                 return Ok(());
             }
+            chunk.read(&batches);
             let head = self.report.state.head;
             for batch in batches.iter().filter(|batch| batch.revision <= head) {
                 if let Err(why) = checker.check(batch) {

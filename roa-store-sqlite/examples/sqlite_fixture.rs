@@ -1,6 +1,6 @@
 //! Writes the file that tests of later versions open: a store of this version's schema with the suite's fixture in it.
 //!
-//! `cargo run -p roa-store-sqlite --example fixture -- tests/fixtures/version-N.db`
+//! `cargo run -p roa-store-sqlite --example sqlite_fixture -- tests/fixtures/version-N.db`
 
 use std::error::Error;
 use std::sync::Arc;

@@ -1,5 +1,5 @@
 //! Writes the files that a store of this version leaves, for the tests of later ones:
-//! `cargo run -p roa-store-redis --example fixture -- version-1.rdb`
+//! `cargo run -p roa-store-redis --example redis_fixture -- version-1.rdb`
 
 use std::error::Error;
 use std::sync::Arc;
