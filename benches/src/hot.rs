@@ -134,7 +134,7 @@ fn walk(operations: u64) {
 /// One event, looked at through a selector of labels.
 #[expect(clippy::expect_used, reason = "a count that can't set up must stop")]
 fn select(operations: u64) {
-    let made = crate::batches(KEYS, roa_core::Revision::new(1_000).expect("a revision"));
+    let made = crate::batches(KEYS, Revision::new(1_000).expect("a revision"));
     let rare = Selection::prefix(prefix()).labels("rare=yes".parse().expect("a selector"));
     for batch in made.iter().cycle().take(usize::try_from(operations).unwrap_or(usize::MAX)) {
         for entry in batch.changes.iter().filter_map(roa_core::Change::current) {
@@ -165,8 +165,10 @@ fn write_status(operations: u64) {
         let resources = ResourceStore::new(memory(), kinds, clock(), Arc::new(SeededRandom::new(1)), "bench");
         let courses = resources.api::<Course>().expect("the kind is registered");
         let first = Revision::new(1).expect("a revision");
-        let course = Object::<Course>::decode(&course(1, first)).expect("a course");
+        let Object { metadata, spec, status } = Object::<Course>::decode(&course(1, first)).expect("a course");
+        let course = Object::<Course>::new(metadata.namespace, metadata.name, spec);
         let mut course = courses.create(&course).await.expect("a new course");
+        course.status = status;
         for number in 0..operations {
             course.status.observed_generation = number % 10;
             course = courses.update_status(&course).await.expect("nobody else writes");
