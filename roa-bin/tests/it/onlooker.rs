@@ -1,8 +1,9 @@
 //! The test's own look at a store that several `roa run` share: it makes labs, and sees what becomes of them.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -20,6 +21,8 @@ use tokio::runtime::Runtime;
 const NAMESPACE: &str = "labs";
 /// A file that is not free for so long is locked by somebody who does not go on.
 const LOCKED: Duration = Duration::from_millis(500);
+/// How long a process may take to stop when it is told to.
+const STOPPED: Duration = Duration::from_secs(5);
 
 pub struct Onlooker {
     runtime: Runtime,
@@ -69,6 +72,7 @@ impl Onlooker {
     pub fn pause_between_writes(&self, process: Pid) {
         for _ in 0..100 {
             kill(process, Signal::SIGSTOP).unwrap();
+            await_stopped(process);
             if self.can_write() {
                 return;
             }
@@ -100,6 +104,21 @@ impl Onlooker {
             *nodes.entry(node(&lab)).or_default() += 1;
         }
         nodes
+    }
+}
+
+/// Waits until no thread of the process runs any more: a signal to stop is taken by one of them, which stops the others
+/// when it gets a processor; until then they go on, also with writes.
+fn await_stopped(process: Pid) {
+    let begun = Instant::now();
+    let is_stopped = |stat: &str| stat.rsplit_once(") ").is_some_and(|(_, state)| state.starts_with('T'));
+    let all_stopped = || {
+        let mut threads = fs::read_dir(format!("/proc/{process}/task")).unwrap().map(|thread| thread.unwrap().path());
+        threads.all(|thread| fs::read_to_string(thread.join("stat")).is_ok_and(|stat| is_stopped(&stat)))
+    };
+    while !all_stopped() {
+        assert!(begun.elapsed() < STOPPED, "{process} goes on although it was told to pause");
+        std::thread::park_timeout(Duration::from_micros(100));
     }
 }
 
