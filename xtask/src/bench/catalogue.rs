@@ -274,10 +274,8 @@ fn kube() -> Section {
     let store = Row::new("cache apply of decoded objects", Unit::PerSecond("objects"), "engine/apply/roa-apply");
     let store = store.beside("peers/cache-apply/kube").budget(AtLeast(1.5));
     let reconcile = IDLE_CALLS.map(|(workers, keys)| {
-        let row = idle_calls(workers, keys);
-        let row = row.beside(format!("peers/reconcile/kube/{workers}-workers-{keys}-keys"));
-        // What was set is for many keys: among few, a bare queue is no five times as fast.
-        if (1..=16).contains(&workers) && keys == 100_000 { row.budget(AtLeast(5.0)) } else { row }
+        let beside = format!("peers/reconcile/kube/{workers}-workers-{keys}-keys");
+        idle_calls(workers, keys).beside(beside).budget(AtLeast(5.0))
     });
     Section {
         title: "Beside kube-rs",
