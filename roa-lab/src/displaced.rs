@@ -1,4 +1,4 @@
-//! Labs that lost their worker: they keep their state, give up their place, and wait for another.
+//! Labs that lost their worker, or the node that had them: they keep their state, give up their place, and wait for another.
 
 use roa_core::{Action, ReconcileError, Result};
 
@@ -9,8 +9,9 @@ use crate::turn::{Turn, unclear};
 use crate::worker::{DesiredPhase, LabWorker, Worker, WorkerPhase};
 use crate::{LabState, WorkerIdentity, conditions};
 
-/// The reason in conditions and events.
+/// The reasons in conditions and events.
 pub(crate) const WORKER_LOST: &str = "WorkerLost";
+const NODE_LOST: &str = "NodeLost";
 
 impl Turn<'_> {
     /// Why the lab can't stay where it is, if it can't.
@@ -27,8 +28,17 @@ impl Turn<'_> {
         Ok(lost(identity, self.live_worker(identity).await?.as_ref()))
     }
 
+    /// Nothing is left of the lab outside. Where this node had it, its attempt failed. What another node had went with that:
+    /// it is nobody's failure, and the lab gets a place here.
+    pub(crate) async fn vanished(&self, failure: &Failure) -> Result<Action, ReconcileError> {
+        match self.lab.status.allocation.as_ref().filter(|held| held.node != self.settings.node) {
+            Some(held) => self.give_up_place(NODE_LOST, &format!("it went with node {:?}", held.node)).await,
+            None => self.failed(failure).await,
+        }
+    }
+
     /// Ends what there is of the lab outside, gives its place back, and lets it wait for another.
-    pub(crate) async fn give_up_place(&self, why: &str) -> Result<Action, ReconcileError> {
+    pub(crate) async fn give_up_place(&self, reason: &'static str, why: &str) -> Result<Action, ReconcileError> {
         match self.reach()? {
             Reach::Nothing => {}
             Reach::Elsewhere => return Ok(Action::Done),
@@ -40,7 +50,7 @@ impl Turn<'_> {
             }
         }
         let mut next = match self.lab.status.state() {
-            LabState::Ready => self.degraded_by(&Failure::passing(WORKER_LOST, why)),
+            LabState::Ready => self.degraded_by(&Failure::passing(reason, why)),
             _ => self.status(),
         };
         next.message = format!("{why}; waits for another place");
@@ -49,10 +59,10 @@ impl Turn<'_> {
         next.endpoint = None;
         next.provisioning_started_at = None;
         next.next_attempt_at = Some(self.now);
-        next.condition(conditions::SCHEDULED, false, (WORKER_LOST, why), self.now);
-        next.condition(conditions::WORKER_ASSIGNED, false, (WORKER_LOST, why), self.now);
+        next.condition(conditions::SCHEDULED, false, (reason, why), self.now);
+        next.condition(conditions::WORKER_ASSIGNED, false, (reason, why), self.now);
         self.write_freed(next).await?;
-        self.warn(WORKER_LOST, why);
+        self.warn(reason, why);
         Ok(self.poll())
     }
 }

@@ -12,11 +12,10 @@ use crate::feed::field;
 use crate::options::Division;
 
 /// The longest that a lab waited for its next step, by the times of the writes: since the last one, or since its owner
-/// was lost if that was later. So the time without an owner counts, and the time that the next owner takes. The back-off
-/// of a lab whose attempt failed, with the process that made it, does not: the lab says until when it waits.
+/// was lost if that was later. So the time without an owner counts, and the time that the next owner takes.
 pub(crate) struct Idle {
     mode: Division,
-    /// Since when each lab that is on its way is to have a next step, and what it is.
+    /// When each lab that is on its way was last written, and as what.
     waiting: HashMap<String, (Timestamp, String)>,
     /// The incarnation that has the lease, or each shard, and since when.
     owners: HashMap<usize, (String, Timestamp)>,
@@ -90,9 +89,7 @@ impl Idle {
             }
         }
         if matches!(state.as_str(), "pending" | "provisioning") {
-            let due = field(entry, "/status/nextAttemptAt")?.map(|due| due.parse::<Timestamp>());
-            let due = due.transpose().context("the time of a lab's next attempt can't be read")?;
-            self.waiting.insert(name, (due.map_or(at, |due| due.max(at)), state));
+            self.waiting.insert(name, (at, state));
         }
         Ok(())
     }
@@ -118,7 +115,7 @@ impl fmt::Display for Idle {
         let Self { longest, whose, .. } = self;
         write!(
             f,
-            "no lab waited longer than {longest:.1?} ({whose}) for its next step, since the last one, its back-off or the loss of its owner"
+            "no lab waited longer than {longest:.1?} ({whose}) for its next step, since the last one or since its owner was lost"
         )
     }
 }

@@ -4,6 +4,7 @@ use roa_core::{Action, ReconcileError, Resource};
 
 use super::{Mind, place, start};
 use crate::attempt::Failure;
+use crate::displaced::WORKER_LOST;
 use crate::ledger::{Ask, Census};
 use crate::provision::{Observation, Provisioner};
 use crate::provisioners::Reach;
@@ -12,7 +13,7 @@ use crate::{LabState, conditions};
 
 pub(super) async fn step(turn: &Turn<'_>, mind: &Mind) -> Result<Action, ReconcileError> {
     if let Some(why) = turn.displaced().await? {
-        return turn.give_up_place(&why).await;
+        return turn.give_up_place(WORKER_LOST, &why).await;
     }
     let provisioner = match turn.reach()? {
         Reach::Here(provisioner) => provisioner,
@@ -47,7 +48,7 @@ async fn look(turn: &Turn<'_>, provisioner: &dyn Provisioner) -> Result<Action, 
         Observation::Ready { endpoint } => ready(turn, endpoint).await,
         // That it takes too long is for the sweep to say.
         Observation::Starting | Observation::Unhealthy { .. } => Ok(turn.poll()),
-        Observation::Absent => turn.failed(&Failure::passing("Vanished", "nothing is left of it")).await,
+        Observation::Absent => turn.vanished(&Failure::passing("Vanished", "nothing is left of it")).await,
         Observation::Exited { message, .. } => turn.failed(&Failure::passing("Exited", message)).await,
     }
 }

@@ -5,6 +5,7 @@ use roa_core::{Action, HumanDuration, ReconcileError, Resource};
 use super::{Mind, place, start};
 use crate::attempt::Failure;
 use crate::conditions;
+use crate::displaced::WORKER_LOST;
 use crate::provision::{Observation, Provisioner};
 use crate::provisioners::Reach;
 use crate::turn::{Turn, unclear};
@@ -24,7 +25,7 @@ pub(super) async fn step(turn: &Turn<'_>, mind: &Mind) -> Result<Action, Reconci
 /// Does something about what is wrong with the lab, if anything is.
 pub(super) async fn keep(turn: &Turn<'_>, mind: &Mind) -> Result<Action, ReconcileError> {
     if let Some(why) = turn.displaced().await? {
-        return turn.give_up_place(&why).await;
+        return turn.give_up_place(WORKER_LOST, &why).await;
     }
     if turn.lab.status.is_degraded() { mend(turn, mind).await } else { Ok(Action::Done) }
 }
@@ -69,7 +70,7 @@ async fn look(turn: &Turn<'_>, provisioner: &dyn Provisioner) -> Result<Action, 
         Observation::Ready { endpoint } => mended(turn, endpoint).await,
         Observation::Unhealthy { .. } if is_unhealthy_for_long(turn) => end(turn, provisioner).await,
         Observation::Starting | Observation::Unhealthy { .. } => Ok(turn.poll()),
-        Observation::Absent => turn.failed(&Failure::passing("ProcessGone", "nothing is left of it")).await,
+        Observation::Absent => turn.vanished(&Failure::passing("ProcessGone", "nothing is left of it")).await,
         Observation::Exited { message, .. } => turn.failed(&Failure::passing("ProcessGone", message)).await,
     }
 }

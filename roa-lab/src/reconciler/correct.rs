@@ -15,7 +15,7 @@ pub(super) async fn correct(turn: &Turn<'_>, drift: &Drift) -> Result<Action, Re
         find::PROVISIONING_TIMEOUT | find::REPAIR_TIMEOUT => give_up(turn, drift).await,
         find::EXPIRED => turn.expire().await,
         find::CLEANUP_DUE | find::HALF_DELETED => delete(turn, drift).await,
-        find::PROCESS_GONE => turn.failed(&failure(drift)).await.map(|_| ()),
+        find::PROCESS_GONE => turn.vanished(&failure(drift)).await.map(|_| ()),
         find::ENDPOINT_DEAD | find::ENDPOINT_MOVED => doubt(turn, drift).await,
         // The controller should have acted long ago: this write is a change, which makes it look.
         WORKER_LOST => tell(turn, drift, conditions::WORKER_ASSIGNED, false).await,

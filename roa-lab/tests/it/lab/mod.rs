@@ -7,6 +7,7 @@ mod deletion;
 mod drift;
 mod elsewhere;
 pub mod fake;
+mod gone_node;
 mod life;
 mod machine;
 mod manifests;
